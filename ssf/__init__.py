@@ -1,0 +1,1 @@
+"""ssf: the thin library behind the SparseSpikformer reproducibility book."""

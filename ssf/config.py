@@ -1,0 +1,289 @@
+"""What a run is: frozen dataclasses with their help beside them, presets, validation, a content hash."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import typing
+from dataclasses import dataclass, field, fields, replace
+
+RESULTS_VERSION = 1  # raise it when a change to the code changes what a run measures; it is part of every hash
+
+# channels, side and classes of every set that a preset names, as the model sees them
+DATASETS = {
+    "fashion-mini": {"channels": 1, "side": 32, "classes": 10},  # 28×28, zero-padded to 32×32
+    "cifar10": {"channels": 3, "side": 32, "classes": 10},
+    "cifar100": {"channels": 3, "side": 32, "classes": 100},
+}
+
+
+class Refused(ValueError):
+    """A wrong argument, in one sentence: what it is called, what was given, what is allowed."""
+
+    def _render_traceback_(self):  # IPython, and so a notebook, shows the sentence without the frames
+        return [f"ValueError: {self}"]
+
+
+def _check(ok, name, given, allowed):
+    if not ok:
+        raise Refused(f"{name} is {given!r}; allowed: {allowed}.")
+
+
+def _allowed(help_text, test, default):
+    """A dataclass field with its help text and the test of its range beside it."""
+    return field(default=default, metadata={"help": help_text, "test": test})
+
+
+def _positive(default):
+    return _allowed("a positive whole number", lambda v: v >= 1, default)
+
+
+class _Part:
+    """Checks every field of a part against its type and its range."""
+
+    def __post_init__(self):
+        part = type(self).__name__.lower()
+        hints = typing.get_type_hints(type(self))
+        for f in fields(self):
+            value, kind = getattr(self, f.name), hints[f.name]
+            given = value
+            if typing.get_origin(kind) is tuple and isinstance(value, list):
+                value = tuple(value)
+                object.__setattr__(self, f.name, value)
+            if kind is float and type(value) is int:
+                value = float(value)
+                object.__setattr__(self, f.name, value)
+            expected = typing.get_origin(kind) or kind
+            allowed = f.metadata["help"]
+            _check(type(value) is expected, f"{part}.{f.name}", given, allowed)
+            try:
+                ok = f.metadata["test"](value)
+            except TypeError:
+                ok = False
+            _check(ok, f"{part}.{f.name}", given, allowed)
+
+
+@dataclass(frozen=True)
+class Data(_Part):
+    """Which images, and how many of them."""
+
+    name: str = _allowed(f"one of {', '.join(DATASETS)}", lambda v: v in DATASETS, "fashion-mini")
+    train_size: int = _allowed(
+        "0 (the whole training split) or the number of training images to use", lambda v: v >= 0, 0
+    )
+    validation_share: float = _allowed(
+        "a share of the training split, at least 0 and below 1", lambda v: 0 <= v < 1, 0.1
+    )
+    augment: bool = _allowed("True or False: random shift by up to 2 pixels, horizontal flip", lambda v: True, True)
+
+
+@dataclass(frozen=True)
+class Model(_Part):
+    """Spikformer (Zhou et al., ICLR 2023): its size, its neuron and its stem."""
+
+    channels: int = _positive(1)
+    side: int = _positive(32)
+    classes: int = _positive(10)
+    depth: int = _positive(2)
+    width: int = _allowed("a positive multiple of 8 (the stem starts with width/8 channels)",
+                          lambda v: v >= 8 and v % 8 == 0, 32)
+    heads: int = _allowed("a positive whole number that divides the width", lambda v: v >= 1, 4)
+    mlp_ratio: int = _positive(4)
+    time_steps: int = _positive(4)
+    tau: float = _allowed("a number above 1 (time steps)", lambda v: 1 < v < float("inf"), 2.0)
+    v_threshold: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 1.0)
+    attention_v_threshold: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 0.5)
+    attention_scale: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 0.125)
+    surrogate_alpha: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 4.0)
+    pool_stages: tuple[int, ...] = _allowed(
+        "a tuple of different stages, each 0, 1, 2 or 3, e.g. (2, 3)",
+        lambda v: len(set(v)) == len(v) and all(type(s) is int and 0 <= s <= 3 for s in v), (2, 3))
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check(self.width % self.heads == 0, "model.heads", self.heads, f"a divisor of the width, {self.width}")
+        _check(self.side % 2 ** len(self.pool_stages) == 0, "model.pool_stages", self.pool_stages,
+               f"poolings that halve a side of {self.side} exactly")
+
+    @property
+    def tokens(self):
+        """Number of tokens N that the stem makes of one image."""
+        return (self.side // 2 ** len(self.pool_stages)) ** 2
+
+
+@dataclass(frozen=True)
+class Selector(_Part):
+    """The token selector: where it stands, what it keeps, how it is trained."""
+
+    kind: str = _allowed("learned or random", lambda v: v in ("learned", "random"), "learned")
+    keep_ratio: float = _allowed(
+        "a share of the tokens above 0 and at most 1; location i keeps keep_ratio**(i+1)", lambda v: 0 < v <= 1, 0.7
+    )
+    locations: tuple[int, ...] = _allowed(
+        "a tuple of rising block numbers, e.g. (1, 2, 3)",
+        lambda v: len(v) > 0 and list(v) == sorted(set(v)) and all(type(b) is int and b >= 0 for b in v), (1,))
+    ratio_weight: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 2.0)
+    distill_weight: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 0.5)
+
+    def ratios(self):
+        """Share of the tokens kept at each location: rho, rho², rho³ … (DynamicViT, section 3.3)."""
+        return [self.keep_ratio ** (i + 1) for i in range(len(self.locations))]
+
+    def counts(self, tokens):
+        """Tokens left after each location at inference: floor(tokens · ratio), at least 1."""
+        return [max(1, math.floor(tokens * r + 1e-9)) for r in self.ratios()]  # 1e-9: 10 · 0.3 is 3, whatever float says
+
+
+CONTROLS = ("ticket", "reinit", "random")
+
+
+@dataclass(frozen=True)
+class Ticket(_Part):
+    """A sparse network of iterative magnitude pruning (Frankle & Carbin 2019), or one of its two controls."""
+
+    round: int = _positive(1)
+    fraction: float = _allowed(
+        "the share of the surviving weights removed per round, above 0 and below 1", lambda v: 0 < v < 1, 0.25
+    )
+    rewind_epoch: int = _allowed("an epoch of the dense run, 0 for its initialisation", lambda v: v >= 0, 1)
+    control: str = _allowed(
+        "ticket (mask and rewound weights), reinit (mask, new initialisation) or random "
+        "(the mask shuffled within each layer, rewound weights)", lambda v: v in CONTROLS, "ticket")
+
+    @property
+    def sparsity(self):
+        """Share of the prunable weights removed after this round (before rounding to whole weights)."""
+        return 1 - (1 - self.fraction) ** self.round
+
+
+@dataclass(frozen=True)
+class Train(_Part):
+    """How the weights are found."""
+
+    epochs: int = _positive(6)
+    batch_size: int = _positive(64)
+    lr: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 3e-3)
+    min_lr: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 1e-5)
+    warmup_epochs: float = _allowed("a number of at least 0", lambda v: v >= 0, 1.0)
+    weight_decay: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 0.06)
+    label_smoothing: float = _allowed("a share of at least 0 and below 1", lambda v: 0 <= v < 1, 0.1)
+
+
+PARTS = {"data": Data, "model": Model, "selector": Selector, "ticket": Ticket, "train": Train}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that makes a trained network what it is. Two equal configs name the same run."""
+
+    data: Data = Data()
+    model: Model = Model()
+    selector: Selector | None = None
+    ticket: Ticket | None = None
+    train: Train = Train()
+    seed: int = 0
+
+    def __post_init__(self):
+        _check(type(self.seed) is int and 0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2³²−1")
+        for name, part in PARTS.items():
+            value, optional = getattr(self, name), name in ("selector", "ticket")
+            ok = isinstance(value, part) or (optional and value is None)
+            _check(ok, name, value, f"a {part.__name__}{' or None' if optional else ''}")
+        last = max(self.selector.locations) if self.selector else 0
+        _check(last < self.model.depth, "selector.locations", getattr(self.selector, "locations", None),
+               f"blocks below model.depth, {self.model.depth}")
+        rewind = self.ticket.rewind_epoch if self.ticket else 0
+        _check(rewind < self.train.epochs, "ticket.rewind_epoch", rewind,
+               f"an epoch below train.epochs, {self.train.epochs}")
+        for name, value in DATASETS[self.data.name].items():
+            _check(getattr(self.model, name) == value, f"model.{name}", getattr(self.model, name),
+                   f"{value}, as in the data set {self.data.name}")
+
+    def as_dict(self):
+        return {"results_version": RESULTS_VERSION, **dataclasses.asdict(self)}
+
+    def hash(self):
+        """16 hex digits of the SHA-256 of the canonical JSON form."""
+        text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def with_(self, **overrides):
+        """A copy with whole parts (selector=None) or dotted fields (**{"train.epochs": 3}) replaced."""
+        changes = {}
+        for key, value in overrides.items():
+            part, _, name = key.partition(".")
+            allowed = [f.name for f in fields(RunConfig)]
+            _check(part in allowed, "a parameter", key, f"{', '.join(allowed)}, or one of their fields")
+            if name:
+                names = [f.name for f in fields(PARTS[part])] if part in PARTS else []
+                _check(name in names, "a parameter", key, ", ".join(f"{part}.{n}" for n in names) or f"{part} itself")
+                current = changes.get(part, getattr(self, part)) or PARTS[part]()
+                value = replace(current, **{name: value})
+            changes[part] = value
+        return replace(self, **changes)
+
+
+def from_dict(values):
+    """The inverse of RunConfig.as_dict."""
+    version = values.get("results_version")
+    _check(version == RESULTS_VERSION, "results_version", version, f"{RESULTS_VERSION}, the one of this code")
+    made = {n: part(**values[n]) if values[n] is not None else None for n, part in PARTS.items()}
+    return RunConfig(**made, seed=values["seed"])
+
+
+_PAPER_TRAIN = Train(epochs=300, batch_size=64, lr=5e-4, min_lr=1e-5, warmup_epochs=20, weight_decay=0.06)
+_PAPER_MODEL = Model(channels=3, depth=4, width=384, heads=12, time_steps=4)
+_PAPER_SELECTOR = Selector(keep_ratio=0.9, locations=(1, 2, 3))
+_PAPER_TICKET = Ticket(round=9, fraction=0.25, rewind_epoch=20)
+_DENSE_TRAIN = replace(_PAPER_TRAIN, batch_size=128)
+
+PRESETS = {
+    # seconds: for tests and for a first look
+    "smoke": RunConfig(
+        Data(train_size=256), Model(width=16, heads=2, time_steps=2, pool_stages=(0, 1)),
+        train=Train(epochs=2, batch_size=32, lr=2e-2, warmup_epochs=0.5)),
+    # the notebooks' default: the whole of the method on two cores in about a minute a chapter
+    "quick": RunConfig(
+        Data(train_size=3000, augment=False), Model(width=32, heads=4, time_steps=2, pool_stages=(0, 1)),
+        train=Train(epochs=3, batch_size=25, lr=2e-2, warmup_epochs=0.3)),
+    # the dense baselines of the Spikformer paper, CIFAR
+    "spikformer-4-256": RunConfig(
+        Data("cifar10"), replace(_PAPER_MODEL, width=256, heads=8), train=_DENSE_TRAIN),
+    "spikformer-2-384": RunConfig(Data("cifar10"), replace(_PAPER_MODEL, depth=2), train=_DENSE_TRAIN),
+    "spikformer-4-384": RunConfig(Data("cifar10"), _PAPER_MODEL, train=_DENSE_TRAIN),
+    # SparseSpikformer: selector and ticket on 4-384
+    "paper-cifar10": RunConfig(Data("cifar10"), _PAPER_MODEL, _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN),
+    "paper-cifar100": RunConfig(Data("cifar100"), replace(_PAPER_MODEL, classes=100), _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN),
+}
+
+
+def preset(name, **overrides):
+    """The RunConfig of a preset, with whole parts or dotted fields replaced.
+
+    >>> preset("quick", seed=1, **{"model.width": 48}).model.width
+    48
+
+    Raises ValueError, one sentence, for an unknown preset, an unknown field or an impossible value.
+    """
+    _check(name in PRESETS, "preset", name, ", ".join(PRESETS))
+    return PRESETS[name].with_(**overrides)
+
+
+def from_notebook(namespace, fields_of):
+    """The RunConfig of a notebook's parameters, to be called in the cell after them.
+
+    Args:
+        namespace: the notebook's globals().
+        fields_of: {parameter: the field it sets, e.g. "model.width", or None for one that is no field}; a parameter
+            that is None keeps the preset's value. `preset` names the preset.
+
+    Raises ValueError, one sentence, for a parameter that the notebook does not have (papermill would only warn).
+    """
+    if "_parameters_checked" not in namespace:  # later, the notebook has variables of its own
+        shell = {"In", "Out", "exit", "quit", "get_ipython", "open", "from_notebook"}
+        for name in namespace:
+            _check(name in fields_of or name in shell or name.startswith("_"), "a parameter", name,
+                   ", ".join(fields_of))
+        namespace["_parameters_checked"] = True
+    given = {f: namespace[p] for p, f in fields_of.items() if f and f != "preset" and namespace[p] is not None}
+    return preset(namespace["preset"], **given)

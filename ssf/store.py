@@ -1,0 +1,115 @@
+"""One record per trained network: write, read, aggregate."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ssf import cost, tickets
+from ssf.config import Refused, from_dict
+
+
+def root():
+    """The folder runs/ of the repository, or the one the variable SSF_RUNS names."""
+    return Path(os.environ.get("SSF_RUNS") or Path(__file__).parents[1] / "runs")
+
+
+def run_folder(config):
+    return root() / config.hash()
+
+
+def write(path, save):
+    """Call save(temporary path), then rename: a file is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path, value):
+    write(path, lambda p: p.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n"))
+
+
+def write_tensors(path, tensors):
+    write(path, lambda p: save_file({k: v.contiguous() for k, v in tensors.items()}, p))
+
+
+def read_json(path):
+    """ValueError, one sentence, where the file is not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, UnicodeDecodeError):
+        raise Refused(f"{path} is damaged; remove the folder {path.parent} and run again.") from None
+
+
+def read_tensors(path):
+    """Tensors of a safetensors file (nothing is unpickled). ValueError, one sentence, where it is damaged."""
+    try:
+        return load_file(path)
+    except Exception:  # safetensors has an exception class of its own for a broken header
+        raise Refused(f"{path} is damaged; remove the folder {path.parent} and run again.") from None
+
+
+def make_record(config, trained, masks, accuracy, loss):
+    """The flat row of a trained network: every field of its config, what was measured, and on what."""
+    model, selector = config.model, config.selector
+    account = cost.layers(model, selector)
+    weights = {row.weight: row.parameters for row in account if row.weight}
+    removed = sum((~m).sum().item() for m in masks.values())
+    return {
+        "id": config.hash(), **flatten(config.as_dict()),
+        "accuracy": accuracy, "loss": loss,
+        "validation_accuracy": trained.history[-1].get("validation_accuracy") if trained.history else None,
+        "sparsity": tickets.sparsity(masks) if masks else 0.0,
+        "parameters": sum(weights.values()), "parameters_left": sum(weights.values()) - removed,
+        "macs": cost.macs(model, selector), "macs_left": cost.macs(model, selector, masks),
+        "seconds": trained.seconds, "device": str(next(trained.network.parameters()).device),
+        "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version(),
+    }
+
+
+def flatten(values, prefix=""):
+    """{"model": {"width": 32}} -> {"model.width": 32}."""
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def frame(records):
+    """Records as a pandas frame, one row a network."""
+    import pandas as pd
+
+    return pd.DataFrame(records)
+
+
+def all_records():
+    """Every finished run under runs/, as a frame."""
+    return frame([read_json(path) for path in sorted(root().glob("*/record.json"))])
+
+
+def aggregate(rows, by, value="accuracy"):
+    """Mean, number and 95 % interval (Student t over the rows, e.g. seeds) of `value` for each group of `by`.
+
+    A single row has no interval: low and high are NaN.
+    """
+    from scipy.stats import t
+
+    grouped = rows.groupby(by, sort=True)[value]
+    out = grouped.agg(mean="mean", n="count", sd="std").reset_index()
+    half = t.ppf(0.975, (out.n - 1).clip(lower=1)) * out.sd / out.n**0.5
+    return out.assign(low=out["mean"] - half, high=out["mean"] + half)
+
+
+def config_of(folder):
+    """The RunConfig a run's folder was made for."""
+    return from_dict(read_json(folder / "config.json"))

@@ -1,0 +1,144 @@
+"""fit and evaluate: from a RunConfig and starting weights to trained weights and a learning curve."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+
+from ssf import data
+from ssf.config import Refused
+from ssf.selector import selector_loss
+from ssf.spikformer import Spikformer
+
+
+@dataclass
+class Trained:
+    """The outcome of `fit`: the network, one dict an epoch, weights asked for by epoch, seconds of training."""
+
+    network: Spikformer
+    history: list
+    snapshots: dict
+    seconds: float
+
+
+def device():
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def learning_rate(train, progress):
+    """Learning rate after `progress` epochs: linear warm-up from min_lr, then a cosine back to it at the last epoch."""
+    if progress < train.warmup_epochs:
+        return train.min_lr + (train.lr - train.min_lr) * progress / train.warmup_epochs
+    share = (progress - train.warmup_epochs) / max(train.epochs - train.warmup_epochs, 1e-9)
+    return train.min_lr + (train.lr - train.min_lr) * (1 + math.cos(math.pi * min(share, 1))) / 2
+
+
+def optimiser(network, train):
+    """AdamW; weight decay on weights only, not on biases and BatchNorm (as timm does for the published code)."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    rest = [p for p in network.parameters() if p.ndim <= 1]
+    return torch.optim.AdamW([{"params": decayed, "weight_decay": train.weight_decay},
+                              {"params": rest, "weight_decay": 0.0}], lr=train.lr)
+
+
+def make_network(config, seed=None):
+    """The untrained network of a config, initialised by its seed (or another one)."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed if seed is None else seed)
+        return Spikformer(config.model, config.selector)
+
+
+@torch.no_grad()
+def evaluate(network, images, labels, batch_size=250):
+    """(accuracy, mean cross-entropy) on standardised images. The random selector draws the same tokens every time."""
+    network.eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        logits = torch.cat([network(x) for x, _ in data.batches(images, labels, batch_size)])
+    return (logits.argmax(1) == labels).float().mean().item(), F.cross_entropy(logits, labels).item()
+
+
+def apply_masks(network, masks):
+    """Set the pruned weights to exactly zero, in place."""
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name in masks:
+                parameter.mul_(masks[name].to(parameter.device))
+
+
+def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, last_epoch=None, snapshot_epochs=()):
+    """Train `network` by `config.train`; test images are not looked at.
+
+    Args:
+        masks: {parameter name: bool tensor}; weights outside it are held at exactly zero.
+        teacher: a trained dense network, used in eval mode, for the selector's distillation loss.
+        first_epoch, last_epoch: resume the schedule at this epoch, stop it before that one (late rewinding).
+        snapshot_epochs: keep a copy of the weights as they are after so many epochs.
+
+    Raises ValueError where the loss stops being a number.
+    """
+    dataset = dataset or data.load(config.data.name)
+    where = device()
+    network = network.to(where)
+    masks = masks or {}
+    chosen, held_out = data.split(dataset.train_labels, config.data.train_size, config.data.validation_share,
+                                  config.seed)
+    images = dataset.standardise(dataset.train_images).to(where)
+    labels = dataset.train_labels.to(where)
+    opt = optimiser(network, config.train)
+    history, snapshots, start = [], {}, time.perf_counter()
+    last_epoch = config.train.epochs if last_epoch is None else last_epoch
+    with torch.random.fork_rng():
+        for epoch in tqdm(range(first_epoch, last_epoch), desc="epochs", leave=False, disable=None):
+            if epoch in snapshot_epochs:
+                snapshots[epoch] = copy_weights(network)
+            torch.manual_seed(config.seed * 1009 + epoch)  # of Gumbel noise and random tokens
+            generator = torch.Generator().manual_seed(config.seed * 1009 + epoch)
+            loss, accuracy = _epoch(config, network, opt, epoch, masks, teacher,
+                                    data.batches(images[chosen], labels[chosen], config.train.batch_size,
+                                                 generator, config.data.augment),
+                                    math.ceil(len(chosen) / config.train.batch_size))
+            row = {"epoch": epoch + 1, "train_loss": loss, "train_accuracy": accuracy}
+            if len(held_out):
+                row["validation_accuracy"], _ = evaluate(network, images[held_out], labels[held_out])
+            history.append(row)
+    if last_epoch in snapshot_epochs:
+        snapshots[last_epoch] = copy_weights(network)
+    return Trained(network.eval(), history, snapshots, time.perf_counter() - start)
+
+
+def _epoch(config, network, opt, epoch, masks, teacher, stream, steps):
+    """One epoch; returns (mean training loss, training accuracy). No step is taken on a single image (BatchNorm)."""
+    network.train()
+    apply_masks(network, masks)
+    total = correct = seen = 0
+    for step, (x, y) in enumerate(stream):
+        if len(y) == 1 and seen:
+            continue
+        for group in opt.param_groups:
+            group["lr"] = learning_rate(config.train, epoch + step / steps)
+        logits, kept = network.forward_tokens(x)
+        if config.selector:
+            with torch.no_grad():
+                target = teacher.eval()(x)
+            loss = selector_loss(logits, y, kept, target, config.selector, config.train.label_smoothing)
+        else:
+            loss = F.cross_entropy(logits, y, label_smoothing=config.train.label_smoothing)
+        if not torch.isfinite(loss):
+            raise Refused(f"the loss is {loss.item()} in epoch {epoch + 1}, step {step + 1}, at a learning rate of "
+                             f"{opt.param_groups[0]['lr']:.2g}; try a smaller train.lr.")
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        apply_masks(network, masks)
+        total, correct, seen = (total + loss.item() * len(y),
+                                correct + (logits.argmax(1) == y).sum().item(), seen + len(y))
+    return total / seen, correct / seen
+
+
+def copy_weights(network):
+    """{name: tensor} of all parameters and buffers, on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
