@@ -60,8 +60,9 @@ def main():
         for name, array in arrays.items():
             file = io.BytesIO()
             np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), file.getvalue(),
-                             zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), file.getvalue(), zipfile.ZIP_DEFLATED
+            )
     temporary = args.out.with_suffix(".tmp")
     temporary.write_bytes(buffer.getvalue())
     os.replace(temporary, args.out)

@@ -14,7 +14,7 @@ EXAMPLES = """examples:
 
 
 def option(text):
-    """"model.width=48" -> ("model.width", 48); what is no Python literal is a string."""
+    """ "model.width=48" -> ("model.width", 48); what is no Python literal is a string."""
     key, sign, value = text.partition("=")
     if not sign:
         raise Refused(f"-o is {text!r}; allowed: field=value, e.g. model.width=48.")
@@ -30,8 +30,10 @@ def list_presets(_):
     print(f"{'preset':<20}{'id':<18}{'parameters':>12}{'GMACs':>9}   data")
     for name, config in PRESETS.items():
         count = cost.parameters(config.model, config.selector)
-        print(f"{name:<20}{config.hash():<18}{count:>12,}{cost.macs(config.model, config.selector) / 1e9:>9.3f}"
-              f"   {config.data.name}")
+        print(
+            f"{name:<20}{config.hash():<18}{count:>12,}{cost.macs(config.model, config.selector) / 1e9:>9.3f}"
+            f"   {config.data.name}"
+        )
 
 
 def train(args):
@@ -39,17 +41,24 @@ def train(args):
     from ssf import runs, store
 
     record = runs.run(config).record
-    print(f"accuracy {record['accuracy']:.4f} · {record['parameters_left']:,} of {record['parameters']:,} parameters"
-          f" · {record['macs'] / 1e9:.4f} GMACs · {store.run_folder(config)}")
+    print(
+        f"accuracy {record['accuracy']:.4f} · {record['parameters_left']:,} of {record['parameters']:,} parameters"
+        f" · {record['macs'] / 1e9:.4f} GMACs · {store.run_folder(config)}"
+    )
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m ssf", description=__doc__, epilog=EXAMPLES,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m ssf", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
     commands.add_parser("presets", help="every preset with its parameters and MACs").set_defaults(do=list_presets)
-    sub = commands.add_parser("train", help="train one network, or find it under runs/", epilog=EXAMPLES,
-                              formatter_class=argparse.RawDescriptionHelpFormatter)
+    sub = commands.add_parser(
+        "train",
+        help="train one network, or find it under runs/",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     sub.add_argument("--preset", default="quick", help="its starting point (default: quick)")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("-o", "--override", action="append", default=[], metavar="FIELD=VALUE")

@@ -85,8 +85,9 @@ class Model(_Part):
     side: int = _positive(32)
     classes: int = _positive(10)
     depth: int = _positive(2)
-    width: int = _allowed("a positive multiple of 8 (the stem starts with width/8 channels)",
-                          lambda v: v >= 8 and v % 8 == 0, 32)
+    width: int = _allowed(
+        "a positive multiple of 8 (the stem starts with width/8 channels)", lambda v: v >= 8 and v % 8 == 0, 32
+    )
     heads: int = _allowed("a positive whole number that divides the width", lambda v: v >= 1, 4)
     mlp_ratio: int = _positive(4)
     time_steps: int = _positive(4)
@@ -97,13 +98,19 @@ class Model(_Part):
     surrogate_alpha: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 4.0)
     pool_stages: tuple[int, ...] = _allowed(
         "a tuple of different stages, each 0, 1, 2 or 3, e.g. (2, 3)",
-        lambda v: len(set(v)) == len(v) and all(type(s) is int and 0 <= s <= 3 for s in v), (2, 3))
+        lambda v: len(set(v)) == len(v) and all(type(s) is int and 0 <= s <= 3 for s in v),
+        (2, 3),
+    )
 
     def __post_init__(self):
         super().__post_init__()
         _check(self.width % self.heads == 0, "model.heads", self.heads, f"a divisor of the width, {self.width}")
-        _check(self.side % 2 ** len(self.pool_stages) == 0, "model.pool_stages", self.pool_stages,
-               f"poolings that halve a side of {self.side} exactly")
+        _check(
+            self.side % 2 ** len(self.pool_stages) == 0,
+            "model.pool_stages",
+            self.pool_stages,
+            f"poolings that halve a side of {self.side} exactly",
+        )
 
     @property
     def tokens(self):
@@ -121,7 +128,9 @@ class Selector(_Part):
     )
     locations: tuple[int, ...] = _allowed(
         "a tuple of rising block numbers, e.g. (1, 2, 3)",
-        lambda v: len(v) > 0 and list(v) == sorted(set(v)) and all(type(b) is int and b >= 0 for b in v), (1,))
+        lambda v: len(v) > 0 and list(v) == sorted(set(v)) and all(type(b) is int and b >= 0 for b in v),
+        (1,),
+    )
     ratio_weight: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 2.0)
     distill_weight: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 0.5)
 
@@ -131,7 +140,9 @@ class Selector(_Part):
 
     def counts(self, tokens):
         """Tokens left after each location at inference: floor(tokens · ratio), at least 1."""
-        return [max(1, math.floor(tokens * r + 1e-9)) for r in self.ratios()]  # 1e-9: 10 · 0.3 is 3, whatever float says
+        return [
+            max(1, math.floor(tokens * r + 1e-9)) for r in self.ratios()
+        ]  # 1e-9: 10 · 0.3 is 3, whatever float says
 
 
 CONTROLS = ("ticket", "reinit", "random")
@@ -148,12 +159,20 @@ class Ticket(_Part):
     rewind_epoch: int = _allowed("an epoch of the dense run, 0 for its initialisation", lambda v: v >= 0, 1)
     control: str = _allowed(
         "ticket (mask and rewound weights), reinit (mask, new initialisation) or random "
-        "(the mask shuffled within each layer, rewound weights)", lambda v: v in CONTROLS, "ticket")
+        "(the mask shuffled within each layer, rewound weights)",
+        lambda v: v in CONTROLS,
+        "ticket",
+    )
 
-    @property
-    def sparsity(self):
-        """Share of the prunable weights removed after this round (before rounding to whole weights)."""
-        return 1 - (1 - self.fraction) ** self.round
+    def reaching(self, sparsity):
+        """The same ticket with the fraction that removes this share of the weights in `round` rounds."""
+        _check(
+            isinstance(sparsity, int | float) and 0 < sparsity < 1,
+            "ticket.sparsity",
+            sparsity,
+            "the share of the prunable weights removed after the last round, above 0 and below 1",
+        )
+        return replace(self, fraction=1 - (1 - sparsity) ** (1 / self.round))
 
 
 @dataclass(frozen=True)
@@ -190,14 +209,26 @@ class RunConfig:
             ok = isinstance(value, part) or (optional and value is None)
             _check(ok, name, value, f"a {part.__name__}{' or None' if optional else ''}")
         last = max(self.selector.locations) if self.selector else 0
-        _check(last < self.model.depth, "selector.locations", getattr(self.selector, "locations", None),
-               f"blocks below model.depth, {self.model.depth}")
+        _check(
+            last < self.model.depth,
+            "selector.locations",
+            getattr(self.selector, "locations", None),
+            f"blocks below model.depth, {self.model.depth}",
+        )
         rewind = self.ticket.rewind_epoch if self.ticket else 0
-        _check(rewind < self.train.epochs, "ticket.rewind_epoch", rewind,
-               f"an epoch below train.epochs, {self.train.epochs}")
+        _check(
+            rewind < self.train.epochs,
+            "ticket.rewind_epoch",
+            rewind,
+            f"an epoch below train.epochs, {self.train.epochs}",
+        )
         for name, value in DATASETS[self.data.name].items():
-            _check(getattr(self.model, name) == value, f"model.{name}", getattr(self.model, name),
-                   f"{value}, as in the data set {self.data.name}")
+            _check(
+                getattr(self.model, name) == value,
+                f"model.{name}",
+                getattr(self.model, name),
+                f"{value}, as in the data set {self.data.name}",
+            )
 
     def as_dict(self):
         return {"results_version": RESULTS_VERSION, **dataclasses.asdict(self)}
@@ -211,10 +242,10 @@ class RunConfig:
         """A copy with whole parts (selector=None) or dotted fields (**{"train.epochs": 3}) replaced."""
         changes = {}
         for key, value in overrides.items():
-            part, _, name = key.partition(".")
+            part, dot, name = key.partition(".")
             allowed = [f.name for f in fields(RunConfig)]
             _check(part in allowed, "a parameter", key, f"{', '.join(allowed)}, or one of their fields")
-            if name:
+            if dot:
                 names = [f.name for f in fields(PARTS[part])] if part in PARTS else []
                 _check(name in names, "a parameter", key, ", ".join(f"{part}.{n}" for n in names) or f"{part} itself")
                 current = changes.get(part, getattr(self, part)) or PARTS[part]()
@@ -240,20 +271,25 @@ _DENSE_TRAIN = replace(_PAPER_TRAIN, batch_size=128)
 PRESETS = {
     # seconds: for tests and for a first look
     "smoke": RunConfig(
-        Data(train_size=256), Model(width=16, heads=2, time_steps=2, pool_stages=(0, 1)),
-        train=Train(epochs=2, batch_size=32, lr=2e-2, warmup_epochs=0.5)),
+        Data(train_size=256),
+        Model(width=16, heads=2, time_steps=2, pool_stages=(0, 1)),
+        train=Train(epochs=2, batch_size=32, lr=2e-2, warmup_epochs=0.5),
+    ),
     # the notebooks' default: the whole of the method on two cores in about a minute a chapter
     "quick": RunConfig(
-        Data(train_size=3000, augment=False), Model(width=32, heads=4, time_steps=2, pool_stages=(0, 1)),
-        train=Train(epochs=3, batch_size=25, lr=2e-2, warmup_epochs=0.3)),
+        Data(train_size=2500, augment=False),
+        Model(width=32, heads=4, time_steps=2, pool_stages=(0, 1)),
+        train=Train(epochs=3, batch_size=25, lr=2e-2, warmup_epochs=0.3),
+    ),
     # the dense baselines of the Spikformer paper, CIFAR
-    "spikformer-4-256": RunConfig(
-        Data("cifar10"), replace(_PAPER_MODEL, width=256, heads=8), train=_DENSE_TRAIN),
+    "spikformer-4-256": RunConfig(Data("cifar10"), replace(_PAPER_MODEL, width=256, heads=8), train=_DENSE_TRAIN),
     "spikformer-2-384": RunConfig(Data("cifar10"), replace(_PAPER_MODEL, depth=2), train=_DENSE_TRAIN),
     "spikformer-4-384": RunConfig(Data("cifar10"), _PAPER_MODEL, train=_DENSE_TRAIN),
     # SparseSpikformer: selector and ticket on 4-384
     "paper-cifar10": RunConfig(Data("cifar10"), _PAPER_MODEL, _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN),
-    "paper-cifar100": RunConfig(Data("cifar100"), replace(_PAPER_MODEL, classes=100), _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN),
+    "paper-cifar100": RunConfig(
+        Data("cifar100"), replace(_PAPER_MODEL, classes=100), _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN
+    ),
 }
 
 
@@ -274,16 +310,19 @@ def from_notebook(namespace, fields_of):
 
     Args:
         namespace: the notebook's globals().
-        fields_of: {parameter: the field it sets, e.g. "model.width", or None for one that is no field}; a parameter
-            that is None keeps the preset's value. `preset` names the preset.
+        fields_of: {parameter: the field it sets, e.g. "model.width"}; a parameter that is None keeps the preset's
+            value. "preset" names the preset, and "ticket.sparsity" sets the fraction that leads there.
 
     Raises ValueError, one sentence, for a parameter that the notebook does not have (papermill would only warn).
     """
     if "_parameters_checked" not in namespace:  # later, the notebook has variables of its own
         shell = {"In", "Out", "exit", "quit", "get_ipython", "open", "from_notebook"}
         for name in namespace:
-            _check(name in fields_of or name in shell or name.startswith("_"), "a parameter", name,
-                   ", ".join(fields_of))
+            _check(
+                name in fields_of or name in shell or name.startswith("_"), "a parameter", name, ", ".join(fields_of)
+            )
         namespace["_parameters_checked"] = True
-    given = {f: namespace[p] for p, f in fields_of.items() if f and f != "preset" and namespace[p] is not None}
-    return preset(namespace["preset"], **given)
+    given = {f: namespace[p] for p, f in fields_of.items() if namespace[p] is not None}
+    name, sparsity = given.pop("preset"), given.pop("ticket.sparsity", None)
+    config = preset(name, **given)
+    return config if sparsity is None else replace(config, ticket=config.ticket.reaching(sparsity))

@@ -52,10 +52,21 @@ def layers(model, selector=None, as_computed=False):
                     rows.append(Layer(name, "selector", f"{name}.weight", c_in * c_out + c_out, n * c_in * c_out))
             n = counts[place]
         name = f"blocks.{b}"
-        for part, role, c_in, c_out in [("attention.qkv", "qkv", c, 3 * c), ("attention.proj", "proj", c, c),
-                                        ("fc1", "fc1", c, hidden), ("fc2", "fc2", hidden, c)]:
-            rows.append(Layer(f"{name}.{part}", role, f"{name}.{part}.linear.weight",
-                              c_in * c_out + 3 * c_out, steps * n * c_in * c_out))
+        for part, role, c_in, c_out in [
+            ("attention.qkv", "qkv", c, 3 * c),
+            ("attention.proj", "proj", c, c),
+            ("fc1", "fc1", c, hidden),
+            ("fc2", "fc2", hidden, c),
+        ]:
+            rows.append(
+                Layer(
+                    f"{name}.{part}",
+                    role,
+                    f"{name}.{part}.linear.weight",
+                    c_in * c_out + 3 * c_out,
+                    steps * n * c_in * c_out,
+                )
+            )
         smaller = min(n, d) if as_computed else n
         rows.append(Layer(f"{name}.attention", "attention", None, 0, steps * 2 * n * smaller * c))
     rows.append(Layer("head", "head", "head.weight", (c + 1) * model.classes, c * model.classes))
@@ -79,8 +90,7 @@ def spikes(network, images):
     seen, hooks = {}, []
     for name, module in network.named_modules():
         if isinstance(module, LIF):
-            hooks.append(module.register_forward_hook(
-                lambda _, __, out, name=name: seen.__setitem__(name, out)))
+            hooks.append(module.register_forward_hook(lambda _, __, out, name=name: seen.__setitem__(name, out)))
     training = network.training
     try:
         network.eval()(images)

@@ -11,8 +11,18 @@ import torch
 
 from ssf.config import Refused
 
-FASHION_CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat",
-                   "sandal", "shirt", "sneaker", "bag", "ankle boot")
+FASHION_CLASSES = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 SHIFT = 2  # pixels
 
 
@@ -56,11 +66,15 @@ def load(name):
     """The data set of that name. Raises ValueError, one sentence, for an unknown name or a missing or damaged file."""
     if name != "fashion-mini":
         raise Refused(f"data.name is {name!r}; allowed: fashion-mini, the set that this version can load.")
-    raw = read_checked(folder() / "fashion-mini.npz",
-                       "restore it with `git checkout -- data`, or make it again with data/make_fashion_mini.py")
+    raw = read_checked(
+        folder() / "fashion-mini.npz",
+        "restore it with `git checkout -- data`, or make it again with data/make_fashion_mini.py",
+    )
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-        images, labels = ([torch.from_numpy(arrays[f"{split}_{kind}"]) for split in ("train", "test")]
-                          for kind in ("images", "labels"))
+        images, labels = (
+            [torch.from_numpy(arrays[f"{split}_{kind}"]) for split in ("train", "test")]
+            for kind in ("images", "labels")
+        )
     images = [torch.nn.functional.pad(i.unsqueeze(1), (2, 2, 2, 2)) for i in images]  # 28×28 -> 32×32
     return Dataset(name, FASHION_CLASSES, images[0], labels[0].long(), images[1], labels[1].long())
 

@@ -19,8 +19,15 @@ class LIF(LIFNode):
     """
 
     def __init__(self, tau=2.0, v_threshold=1.0, alpha=4.0):
-        super().__init__(tau=tau, decay_input=True, v_threshold=v_threshold, v_reset=0.0,
-                         surrogate_function=surrogate.Sigmoid(alpha), detach_reset=True, step_mode="m")
+        super().__init__(
+            tau=tau,
+            decay_input=True,
+            v_threshold=v_threshold,
+            v_reset=0.0,
+            surrogate_function=surrogate.Sigmoid(alpha),
+            detach_reset=True,
+            step_mode="m",
+        )
 
     def multi_step_forward(self, x_seq):
         self.reset()

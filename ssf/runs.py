@@ -37,9 +37,10 @@ def run(config):
     else:
         masks, trained = {}, train.fit(config, train.make_network(config), dataset)
     where = train.device()
-    accuracy, loss = train.evaluate(trained.network, dataset.standardise(dataset.test_images).to(where),
-                                    dataset.test_labels.to(where))
-    record = store.make_record(config, trained, masks, accuracy, loss)
+    accuracy, loss = train.evaluate(
+        trained.network, dataset.standardise(dataset.test_images).to(where), dataset.test_labels.to(where)
+    )
+    record = store.make_record(config, trained, masks, accuracy, loss, len(dataset.test_labels))
     folder = store.run_folder(config)
     store.write_json(folder / "config.json", config.as_dict())
     store.write_json(folder / "history.json", trained.history)
@@ -49,21 +50,19 @@ def run(config):
     return Run(config, trained.network, masks, trained.history, record)
 
 
-def search(config, rounds):
-    """The dense run, then the ticket of each round 1 … rounds (config.ticket says how it is searched)."""
-    yield run(replace(config, ticket=None))
-    for r in range(1, rounds + 1):
-        yield run(replace(config, ticket=replace(config.ticket, round=r)))
-
-
 def _found(config):
     folder = store.run_folder(config)
     if not (folder / "record.json").exists():
         return None
     network = Spikformer(config.model, config.selector)
     network.load_state_dict(store.read_tensors(folder / "weights.safetensors"))
-    return Run(config, network.to(train.device()).eval(), store.read_tensors(folder / "masks.safetensors"),
-               store.read_json(folder / "history.json"), store.read_json(folder / "record.json"))
+    return Run(
+        config,
+        network.to(train.device()).eval(),
+        store.read_tensors(folder / "masks.safetensors"),
+        store.read_json(folder / "history.json"),
+        store.read_json(folder / "record.json"),
+    )
 
 
 def _fit_selector(config, dataset):

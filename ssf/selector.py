@@ -25,7 +25,9 @@ class TokenSelector(nn.Module):
         learned = config.kind == "learned"
         self.predictors = nn.ModuleList(
             nn.Sequential(nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 2), nn.LogSoftmax(-1))
-            for _ in self.locations if learned)
+            for _ in self.locations
+            if learned
+        )
 
     def scores(self, place, rates):
         """Keep score [B,N] of each token: its log-probability of being kept, or a random number."""

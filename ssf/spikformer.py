@@ -50,8 +50,9 @@ class SPS(nn.Module):
     def __init__(self, model):
         super().__init__()
         widths = [model.channels, *(model.width // d for d in (8, 4, 2, 1))]
-        self.stages = nn.Sequential(*(ConvUnit(widths[i], widths[i + 1], model, i in model.pool_stages)
-                                      for i in range(4)))
+        self.stages = nn.Sequential(
+            *(ConvUnit(widths[i], widths[i + 1], model, i in model.pool_stages) for i in range(4))
+        )
         self.position = ConvUnit(model.width, model.width, model)
 
     def forward(self, images):

@@ -56,21 +56,32 @@ def read_tensors(path):
         raise Refused(f"{path} is damaged; remove the folder {path.parent} and run again.") from None
 
 
-def make_record(config, trained, masks, accuracy, loss):
-    """The flat row of a trained network: every field of its config, what was measured, and on what."""
+def make_record(config, trained, masks, accuracy, loss, test_images):
+    """The flat row of a trained network: every field of its config, what was measured, and on what.
+
+    `accuracy` (a share) and `loss` are those of the last epoch on the test split; `seconds` are those of training.
+    """
     model, selector = config.model, config.selector
     account = cost.layers(model, selector)
     weights = {row.weight: row.parameters for row in account if row.weight}
     removed = sum((~m).sum().item() for m in masks.values())
     return {
-        "id": config.hash(), **flatten(config.as_dict()),
-        "accuracy": accuracy, "loss": loss,
+        "id": config.hash(),
+        **flatten(config.as_dict()),
+        "accuracy": accuracy,
+        "loss": loss,
+        "test_images": test_images,
         "validation_accuracy": trained.history[-1].get("validation_accuracy") if trained.history else None,
         "sparsity": tickets.sparsity(masks) if masks else 0.0,
-        "parameters": sum(weights.values()), "parameters_left": sum(weights.values()) - removed,
-        "macs": cost.macs(model, selector), "macs_left": cost.macs(model, selector, masks),
-        "seconds": trained.seconds, "device": str(next(trained.network.parameters()).device),
-        "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version(),
+        "parameters": sum(weights.values()),
+        "parameters_left": sum(weights.values()) - removed,
+        "macs": cost.macs(model, selector),
+        "macs_left": cost.macs(model, selector, masks),
+        "seconds": trained.seconds,
+        "device": str(next(trained.network.parameters()).device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
     }
 
 

@@ -41,8 +41,10 @@ def prune(network, masks, fraction):
     survivors = kept.nonzero().squeeze(1)
     count = round(fraction * len(survivors))
     if count >= len(survivors):
-        raise Refused(f"ticket.fraction is {fraction!r}; allowed: one that leaves some of the {len(survivors)} "
-                         "weights of the round before.")
+        raise Refused(
+            f"ticket.fraction is {fraction!r}; allowed: one that leaves some of the {len(survivors)} "
+            "weights of the round before."
+        )
     kept[survivors[magnitude[survivors].argsort(stable=True)[:count]]] = False
     parts = kept.split([w.numel() for w in weights.values()])
     return {name: part.view_as(w) for (name, w), part in zip(weights.items(), parts, strict=True)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ssf import data
 from ssf.config import Refused
@@ -40,8 +40,9 @@ def optimiser(network, train):
     """AdamW; weight decay on weights only, not on biases and BatchNorm (as timm does for the published code)."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     rest = [p for p in network.parameters() if p.ndim <= 1]
-    return torch.optim.AdamW([{"params": decayed, "weight_decay": train.weight_decay},
-                              {"params": rest, "weight_decay": 0.0}], lr=train.lr)
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": train.weight_decay}, {"params": rest, "weight_decay": 0.0}], lr=train.lr
+    )
 
 
 def make_network(config, seed=None):
@@ -84,8 +85,9 @@ def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, 
     where = device()
     network = network.to(where)
     masks = masks or {}
-    chosen, held_out = data.split(dataset.train_labels, config.data.train_size, config.data.validation_share,
-                                  config.seed)
+    chosen, held_out = data.split(
+        dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed
+    )
     images = dataset.standardise(dataset.train_images).to(where)
     labels = dataset.train_labels.to(where)
     opt = optimiser(network, config.train)
@@ -97,10 +99,16 @@ def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, 
                 snapshots[epoch] = copy_weights(network)
             torch.manual_seed(config.seed * 1009 + epoch)  # of Gumbel noise and random tokens
             generator = torch.Generator().manual_seed(config.seed * 1009 + epoch)
-            loss, accuracy = _epoch(config, network, opt, epoch, masks, teacher,
-                                    data.batches(images[chosen], labels[chosen], config.train.batch_size,
-                                                 generator, config.data.augment),
-                                    math.ceil(len(chosen) / config.train.batch_size))
+            loss, accuracy = _epoch(
+                config,
+                network,
+                opt,
+                epoch,
+                masks,
+                teacher,
+                data.batches(images[chosen], labels[chosen], config.train.batch_size, generator, config.data.augment),
+                math.ceil(len(chosen) / config.train.batch_size),
+            )
             row = {"epoch": epoch + 1, "train_loss": loss, "train_accuracy": accuracy}
             if len(held_out):
                 row["validation_accuracy"], _ = evaluate(network, images[held_out], labels[held_out])
@@ -128,14 +136,19 @@ def _epoch(config, network, opt, epoch, masks, teacher, stream, steps):
         else:
             loss = F.cross_entropy(logits, y, label_smoothing=config.train.label_smoothing)
         if not torch.isfinite(loss):
-            raise Refused(f"the loss is {loss.item()} in epoch {epoch + 1}, step {step + 1}, at a learning rate of "
-                             f"{opt.param_groups[0]['lr']:.2g}; try a smaller train.lr.")
+            raise Refused(
+                f"the loss is {loss.item()} in epoch {epoch + 1}, step {step + 1}, at a learning rate of "
+                f"{opt.param_groups[0]['lr']:.2g}; try a smaller train.lr."
+            )
         opt.zero_grad()
         loss.backward()
         opt.step()
         apply_masks(network, masks)
-        total, correct, seen = (total + loss.item() * len(y),
-                                correct + (logits.argmax(1) == y).sum().item(), seen + len(y))
+        total, correct, seen = (
+            total + loss.item() * len(y),
+            correct + (logits.argmax(1) == y).sum().item(),
+            seen + len(y),
+        )
     return total / seen, correct / seen
 
 

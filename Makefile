@@ -1,0 +1,36 @@
+# make book   build the book: book/_build/html/index.html     (PARAMS="-p seed 1 -p width 96" for another one)
+# make test   lint, tests, notebooks, and the book's pages
+# Each target prepares .venv by itself, once.
+
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: book test lint lock clean
+
+book: .venv/ready
+	$(BIN)/python book/build.py $(PARAMS)
+
+test: lint
+	@# notebooks and tests train anew, in a folder of their own: a stored run must not hide a change of the code
+	@runs=$$(mktemp -d) && trap 'rm -rf "$$runs"' EXIT && export SSF_RUNS="$$runs" && \
+	  $(BIN)/python -m pytest tests && \
+	  $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 notebooks
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lock: .venv/ready
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
+
+clean:
+	rm -rf .venv runs book/_build book/_static/mathjax book/*.ipynb book/_findings.md book/_parameters.md
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ssf needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@

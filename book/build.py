@@ -1,0 +1,132 @@
+"""Build the book: execute the chapters with papermill, compile the pages with Jupyter Book.
+
+    python book/build.py -p seed 1 -p width 96
+
+Each chapter takes the parameters that it declares; one that no chapter declares is refused. With --book DIR the pages
+are those of another folder (a copy of this one).
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import files
+from pathlib import Path
+
+import papermill
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def chapters():
+    return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def known_parameters(notebook):
+    """{name: papermill's dict of name, default, help} of a notebook's parameters cell."""
+    return papermill.inspect_notebook(notebook)
+
+
+def share_out(given):
+    """{notebook: the given parameters that it declares}. ValueError, one sentence, for one that none declares."""
+    known = {notebook: known_parameters(notebook) for notebook in chapters()}
+    names = {name for parameters in known.values() for name in parameters}
+    for name in given:
+        if name not in names:
+            raise ValueError(f"a parameter is {name!r}; allowed: {', '.join(sorted(names))}.")
+    return {n: {k: v for k, v in given.items() if k in parameters} for n, parameters in known.items()}
+
+
+def execute(notebook, out, parameters):
+    """Run a chapter from the repository's root; a failing cell ends the build with the chapter's name."""
+    print(f"{notebook.name} …", flush=True)
+    try:
+        result = papermill.execute_notebook(notebook, out, parameters, cwd=ROOT, progress_bar=False, log_output=False)
+    except papermill.exceptions.PapermillExecutionError as error:
+        out.unlink(missing_ok=True)
+        raise ValueError(f"{notebook.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}") from None
+    print(f"{notebook.name}: {result.metadata.papermill['duration']:.0f} s", flush=True)
+    without_papermill_marks(out)
+
+
+def without_papermill_marks(path):
+    """Drop papermill's time stamps and show injected parameters as what they are."""
+    notebook = json.loads(path.read_text())
+    notebook["metadata"].pop("papermill", None)
+    for cell in notebook["cells"]:
+        cell["metadata"].pop("papermill", None)
+    path.write_text(json.dumps(notebook, indent=1))
+
+
+def findings(book):
+    """The sentences that the chapters tagged `finding`, as the landing page's list."""
+    lines = []
+    for notebook in chapters():
+        cells = json.loads((book / notebook.name).read_text())["cells"]
+        for cell in cells:
+            if "finding" in cell["metadata"].get("tags", []):
+                sentence = "".join(cell["outputs"][0]["data"]["text/markdown"])
+                lines.append(f"- {sentence} [→ chapter]({notebook.name})")
+    (book / "_findings.md").write_text("\n".join(lines) + "\n")
+
+
+def parameter_tables(book):
+    """A table for each chapter of its parameters, their defaults and their comments."""
+    lines = []
+    for notebook in chapters():
+        title = re.search(r"^# (.+)$", "".join(json.loads(notebook.read_text())["cells"][0]["source"]), re.M)[1]
+        lines += [f"### [{title}]({notebook.name})", "", "| parameter | default | meaning |", "|---|---|---|"]
+        for p in known_parameters(notebook).values():
+            lines.append(f"| `{p['name']}` | `{p['default']}` | {p['help']} |")
+        lines.append("")
+    (book / "_parameters.md").write_text("\n".join(lines))
+
+
+def bundle_mathjax(book):
+    """Copy MathJax (Apache-2.0) out of its package, so that equations need no network."""
+    target = book / "_static" / "mathjax"
+    target.mkdir(parents=True, exist_ok=True)
+    source = next(f for f in files("django-static-mathjax") if f.match("es5/tex-svg.js"))
+    shutil.copy(source.locate(), target)
+
+
+def compile_pages(book):
+    """Jupyter Book, every warning an error."""
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter_book.cli.main",
+        "build",
+        str(book),
+        "--warningiserror",
+        "--keep-going",
+        "--quiet",
+    ]
+    if subprocess.run(command, cwd=ROOT).returncode:
+        raise ValueError(f"jupyter-book could not build {book}; its messages are above.")
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("--book", type=Path, default=ROOT / "book")
+    args = parser.parse_args(argv)
+    given = {name: yaml.safe_load(value) for name, value in args.parameter}
+    book = args.book.resolve()
+    for notebook, parameters in share_out(given).items():
+        execute(notebook, book / notebook.name, parameters)
+    findings(book)
+    parameter_tables(book)
+    bundle_mathjax(book)
+    compile_pages(book)
+    print(f"the book: {book / '_build' / 'html' / 'index.html'}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"book/build.py: {error}")

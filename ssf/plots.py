@@ -1,0 +1,237 @@
+"""Every figure of the book, one function each, one style. Each returns the matplotlib Figure."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+# Okabe & Ito's colours, safe for the colour-blind: one meaning each, the same in every chapter
+INK, GREY = "#222222", "#8a8a8a"
+COLOURS = {
+    "dense": INK,
+    "ticket": "#0072b2",
+    "reinit": "#d55e00",
+    "random": "#e69f00",
+    "learned": "#009e73",
+    "both": "#cc79a7",
+}
+LABELS = {
+    "dense": "dense",
+    "ticket": "winning ticket",
+    "reinit": "same mask, new initialisation",
+    "random": "random ticket",
+    "learned": "learned selector",
+}
+MARKERS = {"dense": "s", "ticket": "o", "reinit": "^", "random": "v", "learned": "o", "both": "D"}
+
+
+def figure(rows=1, columns=1, height=3.2, **kwargs):
+    """A Figure and its axes in the book's style: white ground, thin lines, 12 cm to 18 cm wide."""
+    import seaborn as sns
+
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        font_scale=0.85,
+        rc={
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "figure.dpi": 110,
+            "savefig.bbox": "tight",
+            "axes.titlesize": "medium",
+            "legend.frameon": False,
+        },
+    )
+    width = 4.8 if columns == 1 else 7.6
+    return plt.subplots(rows, columns, figsize=(width, height * rows), layout="constrained", **kwargs)
+
+
+def done(fig):
+    """Take the figure out of pyplot, so that a notebook shows it once."""
+    plt.close(fig)
+    return fig
+
+
+def membrane(current, potential, spikes, v_threshold):
+    """One neuron: input current, membrane potential before the reset, and spikes; three sequences [T]."""
+    fig, axes = figure(3, 1, height=1.2, sharex=True, gridspec_kw={"height_ratios": [1, 2, 0.6]})
+    t = np.arange(1, len(current) + 1)
+    axes[0].bar(t, current, color=GREY, width=0.8)
+    axes[0].set_ylabel("current X")
+    axes[1].plot(t, potential, "o-", color=COLOURS["ticket"], ms=4)
+    axes[1].axhline(v_threshold, color=INK, ls="--", lw=1)
+    axes[1].text(1, v_threshold, "threshold", va="bottom", fontsize="small")
+    axes[1].set_ylabel("potential H")
+    axes[2].vlines(t[np.asarray(spikes) > 0], 0, 1, color=COLOURS["reinit"], lw=3)
+    axes[2].set(ylabel="spikes", yticks=[], ylim=(0, 1), xlabel="time step t", xticks=t[::2])
+    return done(fig)
+
+
+def surrogate(alpha):
+    """The step that fires, and the derivative of the sigmoid that stands in for its own."""
+    fig, ax = figure()
+    x = np.linspace(-1.5, 1.5, 601)
+    s = 1 / (1 + np.exp(-alpha * x))
+    ax.plot(x, x >= 0, color=INK, label="spike: the step (forward)")
+    ax.plot(x, alpha * s * (1 - s), color=COLOURS["ticket"], label="its stand-in derivative (backward)")
+    ax.set(xlabel="H − threshold", ylabel="value", ylim=(-0.05, 1.4))
+    ax.legend(loc="upper left")
+    return done(fig)
+
+
+def raster(spikes, neurons=60, images=6, seed=0):
+    """Spike rasters of some layers: {layer: [T, B, ...]}; a row a neuron, a column a time step.
+
+    Rows are drawn at random from the neurons that fire at least once; the title says how many of all do.
+    """
+    fig, axes = figure(1, len(spikes), height=3.2, squeeze=False)
+    rng = np.random.default_rng(seed)
+    for ax, (name, s) in zip(axes[0], spikes.items(), strict=True):
+        s = s[:, :images].flatten(2).cpu()
+        steps, active = s.shape[0], s.sum((0, 1)).nonzero().squeeze(1).numpy()
+        chosen = rng.choice(active, min(neurons, len(active)), replace=False)
+        block = s[:, :, chosen].permute(1, 0, 2).flatten(0, 1)  # image after image, time within
+        t, n = block.nonzero(as_tuple=True)
+        ax.scatter(t, n, s=6, marker="s", color=INK, linewidths=0)
+        for i in range(1, images):
+            ax.axvline(i * steps - 0.5, color=GREY, lw=0.6)
+        ax.set(
+            title=f"{name}\n{100 * len(active) / s.shape[2]:.0f} % ever fire",
+            xlim=(-0.5, len(block) - 0.5),
+            ylim=(-1, neurons),
+            yticks=[],
+            xticks=(np.arange(images) + 0.5) * steps - 0.5,
+            xticklabels=range(1, images + 1),
+        )
+    axes[0][0].set_ylabel(f"up to {neurons} neurons that fire")
+    fig.supxlabel("image, its time steps side by side", fontsize="medium")
+    return done(fig)
+
+
+def rates(firing_rates):
+    """Firing rate of every layer, {layer: spikes per neuron and time step}, in order of depth."""
+    fig, ax = figure(height=0.22 * len(firing_rates) + 0.8)
+    names = list(firing_rates)
+    colours = [COLOURS["learned"] if n.startswith("stem") else COLOURS["ticket"] for n in names]
+    ax.barh(names, list(firing_rates.values()), color=colours, height=0.7)
+    ax.invert_yaxis()
+    ax.set_xlabel("firing rate (spikes per neuron and time step)")
+    return done(fig)
+
+
+def learning_curve(history, chance):
+    """Accuracy on the training and the validation split after each epoch; `chance` is drawn as a line."""
+    fig, ax = figure()
+    epochs = [row["epoch"] for row in history]
+    for key, label, colour in (
+        ("train_accuracy", "training (while learning)", GREY),
+        ("validation_accuracy", "validation", COLOURS["ticket"]),
+    ):
+        if key in history[0]:
+            ax.plot(epochs, [100 * row[key] for row in history], "o-", color=colour, label=label)
+    ax.axhline(100 * chance, color=INK, ls=":", lw=1, label="chance")
+    ax.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(0, 100), xticks=epochs)
+    ax.legend(loc="lower right")
+    return done(fig)
+
+
+def tickets(records):
+    """Test accuracy against sparsity: ticket, both controls, and the dense network as a line. Each record a dot.
+
+    The bars are the 95 % interval of drawing that many test images (normal approximation); they know nothing of seeds.
+    """
+    fig, ax = figure(height=3.6)
+    dense = records[records["control"] == "dense"]
+    ax.axhline(100 * dense.accuracy.mean(), color=COLOURS["dense"], lw=1, ls="--", label=LABELS["dense"])
+    for kind in ("ticket", "reinit", "random"):
+        rows = records[records["control"] == kind].sort_values("sparsity")
+        ax.plot(100 * rows.sparsity, 100 * rows.accuracy, color=COLOURS[kind], lw=1)
+        half = 1.96 * (rows.accuracy * (1 - rows.accuracy) / rows.test_images) ** 0.5
+        ax.errorbar(
+            100 * rows.sparsity,
+            100 * rows.accuracy,
+            100 * half,
+            color=COLOURS[kind],
+            fmt=MARKERS[kind],
+            elinewidth=0.8,
+            label=LABELS[kind],
+            zorder=3,
+        )
+    ax.set(xlabel="sparsity (% of the prunable weights removed)", ylabel="test accuracy (%)")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return done(fig)
+
+
+def density(densities):
+    """Share of the weights kept in each layer, {layer: 0 to 1}."""
+    fig, ax = figure(height=0.24 * len(densities) + 0.8)
+    ax.barh(list(densities), [100 * d for d in densities.values()], color=COLOURS["ticket"], height=0.7)
+    ax.invert_yaxis()
+    ax.set_xlabel("weights kept (%)")
+    return done(fig)
+
+
+def tokens(images, kept, titles=None):
+    """Images [n,H,W] above the same images with their dropped tokens dimmed; `kept` [n,N] of 0 and 1."""
+    n, side = len(images), round(kept.shape[1] ** 0.5)
+    fig, axes = figure(2, n, height=1.1, squeeze=False)
+    patch = images.shape[-1] // side
+    for i in range(n):
+        shade = torch.as_tensor(kept[i]).cpu().view(side, side).repeat_interleave(patch, 0).repeat_interleave(patch, 1)
+        axes[0][i].imshow(images[i], cmap="gray_r")
+        picture = plt.get_cmap("gray_r")(images[i] / max(1, images[i].max()))[..., :3]
+        ground = np.array([0.84, 0.37, 0.0])
+        axes[1][i].imshow(np.where(shade.bool()[..., None], picture, 0.25 * picture + 0.75 * ground))
+        axes[0][i].set_title(titles[i] if titles else "", fontsize="small")
+        for ax in axes[:, i]:
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+    axes[0][0].set_ylabel("image")
+    axes[1][0].set_ylabel("kept")
+    return done(fig)
+
+
+def keep_ratios(rows, trained_at, dense, control=None):
+    """Test accuracy against the keep ratio at inference; rows: kind, keep_ratio, accuracy. Lines for dense networks."""
+    fig, ax = figure(height=3.6)
+    for kind in ("learned", "random"):
+        part = rows[rows.kind == kind].sort_values("keep_ratio")
+        ax.plot(
+            part.keep_ratio,
+            100 * part.accuracy,
+            marker=MARKERS[kind],
+            color=COLOURS[kind],
+            label=LABELS["learned"] if kind == "learned" else "random selector",
+        )
+    ax.axhline(100 * dense, color=INK, ls="--", lw=1, label="dense, no selector")
+    if control is not None:
+        ax.axhline(100 * control, color=GREY, ls="-.", lw=1, label="dense, trained on as long")
+    ax.axvline(trained_at, color=GREY, ls=":", lw=1)
+    ax.text(trained_at, 0.02, " trained at", transform=ax.get_xaxis_transform(), color=GREY, fontsize="small")
+    ax.set(xlabel="keep ratio ρ (share of the tokens left)", ylabel="test accuracy (%)")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return done(fig)
+
+
+def cost_accuracy(rows):
+    """Test accuracy against GFLOPs an image; rows: label, kind, gflops, gflops_left, accuracy.
+
+    Filled: what any machine computes. Hollow, joined to it: what is left for a machine that skips pruned weights.
+    """
+    fig, ax = figure(height=3.8)
+    for row in rows.itertuples():
+        colour = COLOURS[row.kind]
+        if row.gflops_left < row.gflops:
+            ax.plot([row.gflops_left, row.gflops], [100 * row.accuracy] * 2, color=colour, lw=0.8, ls=":")
+            ax.scatter(
+                row.gflops_left,
+                100 * row.accuracy,
+                facecolors="white",
+                edgecolors=colour,
+                marker=MARKERS[row.kind],
+                zorder=3,
+            )
+        ax.scatter(row.gflops, 100 * row.accuracy, color=colour, marker=MARKERS[row.kind], zorder=4, label=row.label)
+    ax.set(xlabel="GFLOPs an image (hollow: surviving weights only)", ylabel="test accuracy (%)", xlim=(0, None))
+    ax.locator_params(axis="x", nbins=5)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return done(fig)

@@ -1,0 +1,128 @@
+"""The book, built once from the smoke preset in a copy of book/, and its pages."""
+
+import importlib.util
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+spec = importlib.util.spec_from_file_location("build", ROOT / "book" / "build.py")
+build = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build)
+CHAPTERS = [c.stem for c in build.chapters()]
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory):
+    """The built pages' folder. Runs of all chapters are shared, in a folder of this build's."""
+    book = tmp_path_factory.mktemp("built") / "book"
+    shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "*.ipynb", "_findings.md"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("book-runs")))
+        build.main(["-p", "preset", "smoke", "--book", str(book)])
+    return book / "_build" / "html"
+
+
+class Page(HTMLParser):
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.links, self.loads, self.images, self.ids, self.text = path, [], [], [], set(), ""
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if "id" in attrs:
+            self.ids.add(attrs["id"])
+        if tag == "a" and attrs.get("href"):
+            self.links.append(attrs["href"])
+        if tag == "img":
+            self.images.append(attrs)
+        if tag in ("script", "img", "iframe", "source") and attrs.get("src"):
+            self.loads.append(attrs["src"])
+        if tag == "link" and attrs.get("rel") in ("stylesheet", "preload", "icon", "shortcut icon"):
+            self.loads.append(attrs["href"])
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="session")
+def pages(html):
+    return {p.relative_to(html).as_posix(): Page(p) for p in html.glob("*.html")}
+
+
+def figures(chapter):
+    cells = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text())["cells"]
+    return [c["metadata"]["mystnb"] for c in cells if "mystnb" in c["metadata"]]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_figure_is_there_with_caption_and_alternative_text(pages, html, chapter):
+    page = pages[f"{chapter}.html"]
+    assert figures(chapter)
+    for expected in figures(chapter):
+        assert expected["figure"]["name"] in page.ids
+        image = next(i for i in page.images if i.get("alt") == expected["image"]["alt"])
+        assert (html / image["src"]).stat().st_size > 3000
+
+
+def test_no_traceback_and_no_warning_on_any_page(pages):
+    for page in pages.values():
+        assert "Traceback" not in page.text and "Warning:" not in page.text, page.path
+
+
+def test_findings_on_the_landing_page_are_the_chapters_sentences(pages):
+    findings = pages["index.html"].text.split("What this study finds so far")[1]
+    assert findings.count("→ chapter") == len(CHAPTERS)
+    for chapter in CHAPTERS:
+        assert f"{chapter}.html" in pages["index.html"].links
+
+
+def test_no_internal_link_is_broken(pages, html):
+    for page in pages.values():
+        for link in page.links:
+            target = urlsplit(link)
+            if target.scheme or target.netloc:
+                continue
+            path = (page.path.parent / unquote(target.path)).resolve() if target.path else page.path
+            assert path.exists(), (page.path.name, link)
+            name = path.relative_to(html).as_posix()
+            if target.fragment and name in pages:
+                assert unquote(target.fragment) in pages[name].ids, (page.path.name, link)
+
+
+def test_nothing_is_loaded_from_another_host(pages, html):
+    for page in pages.values():
+        for load in page.loads:
+            assert not urlsplit(load).netloc, (page.path.name, load)
+            assert (html / urlsplit(load).path).exists(), (page.path.name, load)
+    assert any("mathjax" in load for load in pages["01_baseline_spikformer.html"].loads)
+
+
+def test_the_parameters_page_lists_every_parameter(pages):
+    for chapter in build.chapters():
+        for name in build.known_parameters(chapter):
+            assert re.search(rf"\b{name}\b", pages["rerun.html"].text), name
+
+
+def test_parameters_go_to_the_chapters_that_have_them():
+    shared = {n.stem: p for n, p in build.share_out({"seed": 1, "rounds": 3}).items()}
+    assert shared["01_baseline_spikformer"] == {"seed": 1}
+    assert shared["02_winning_tickets"] == {"seed": 1, "rounds": 3}
+
+
+def test_a_parameter_that_no_chapter_has_is_refused():
+    with pytest.raises(ValueError, match="a parameter is 'widht'; allowed: .*width"):
+        build.share_out({"widht": 96})
+
+
+def test_a_failing_cell_names_its_notebook(tmp_path):
+    notebook = ROOT / "notebooks" / "03_token_selector.ipynb"
+    with pytest.raises(ValueError, match="03_token_selector.ipynb failed in cell .*keep_ratio is 3"):
+        build.execute(notebook, tmp_path / notebook.name, {"keep_ratio": 3})
+    assert not (tmp_path / notebook.name).exists()

@@ -1,0 +1,126 @@
+import json
+
+import pytest
+
+from ssf.config import PRESETS, Ticket, from_dict, from_notebook, preset
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("data.name", "imagenet"),
+        ("data.train_size", -1),
+        ("data.validation_share", 1.0),
+        ("data.augment", "yes"),
+        ("model.heads", 3),
+        ("model.width", 20),
+        ("model.width", True),
+        ("model.time_steps", 0),
+        ("model.depth", 1.5),
+        ("model.tau", 1.0),
+        ("model.v_threshold", float("nan")),
+        ("model.pool_stages", (0, 4)),
+        ("model.channels", 3),
+        ("model.pool_stages", (1, 1)),
+        ("selector.keep_ratio", 0),
+        ("selector.keep_ratio", 3),
+        ("selector.keep_ratio", "half"),
+        ("selector.kind", "best"),
+        ("selector.locations", (2,)),
+        ("selector.locations", ()),
+        ("ticket.round", 0),
+        ("ticket.fraction", 1.2),
+        ("ticket.control", "lucky"),
+        ("ticket.rewind_epoch", 99),
+        ("train.lr", float("inf")),
+        ("train.epochs", 0),
+        ("train.batch_size", None),
+        ("seed", -1),
+        ("seed", "one"),
+        ("model", None),
+    ],
+)
+def test_an_impossible_value_is_refused_in_one_sentence(field, value):
+    with pytest.raises(ValueError) as refusal:
+        preset("quick", **{field: value})
+    message = str(refusal.value)
+    assert message.startswith(f"{field} is ") and "; allowed: " in message and "\n" not in message
+    if not isinstance(value, tuple):
+        assert repr(value) in message
+
+
+@pytest.mark.parametrize("key", ["wdith", "model.wdith", "model.", "seed.x", "x.y"])
+def test_an_unknown_field_is_named(key):
+    with pytest.raises(ValueError, match=f"a parameter is '{key}'; allowed: "):
+        preset("quick", **{key: 1})
+
+
+def test_an_unknown_preset_names_the_known():
+    with pytest.raises(ValueError, match="preset is 'quik'; allowed: smoke, quick"):
+        preset("quik")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_config_survives_json_and_keeps_its_hash(name):
+    config = preset(name, seed=3)
+    again = from_dict(json.loads(json.dumps(config.as_dict())))
+    assert again == config and again.hash() == config.hash()
+
+
+def test_every_change_changes_the_hash():
+    base = preset("quick")
+    others = [
+        preset("quick", **{key: value})
+        for key, value in [
+            ("seed", 1),
+            ("model.width", 48),
+            ("selector.keep_ratio", 0.5),
+            ("selector.keep_ratio", 0.6),
+            ("ticket.round", 2),
+            ("train.lr", 1e-3),
+            ("data.augment", True),
+        ]
+    ]
+    assert len({base.hash(), *(o.hash() for o in others)}) == len(others) + 1
+
+
+def test_a_config_of_another_version_is_refused():
+    with pytest.raises(ValueError, match="results_version is 999"):
+        from_dict({**preset("quick").as_dict(), "results_version": 999})
+
+
+def test_parts_can_be_taken_away_and_dotted_fields_make_them():
+    assert preset("paper-cifar10", selector=None).selector is None
+    assert preset("quick", **{"selector.keep_ratio": 0.4}).selector.keep_ratio == 0.4
+
+
+def test_keep_ratios_are_powers_and_tokens_are_floored():
+    selector = preset("paper-cifar10").selector
+    assert selector.ratios() == pytest.approx([0.9, 0.81, 0.729])
+    assert selector.counts(64) == [57, 51, 46]
+    assert preset("quick", **{"selector.keep_ratio": 0.3}).selector.counts(10) == [3]
+
+
+def test_a_ticket_reaches_the_sparsity_asked_for():
+    ticket = Ticket(round=3).reaching(0.9)
+    assert (1 - ticket.fraction) ** 3 == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="ticket.sparsity is 1.2; allowed"):
+        ticket.reaching(1.2)
+
+
+def notebook(**changes):
+    return {"preset": "quick", "width": None, "sparsity": 0.9, "rounds": 2, **changes}
+
+
+FIELDS = {"preset": "preset", "width": "model.width", "sparsity": "ticket.sparsity", "rounds": "ticket.round"}
+
+
+def test_notebook_parameters_become_a_config():
+    config = from_notebook(notebook(width=48), FIELDS)
+    assert config.model.width == 48 and config.ticket.fraction == pytest.approx(1 - 0.1**0.5)
+    assert from_notebook(notebook(), FIELDS).model == preset("quick").model
+
+
+def test_a_notebook_refuses_a_parameter_it_does_not_have():
+    with pytest.raises(ValueError, match="a parameter is 'widht'; allowed: preset, width"):
+        from_notebook(notebook(widht=48), FIELDS)

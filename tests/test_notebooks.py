@@ -1,0 +1,55 @@
+"""The chapters' parameters: each explained, each wrong one refused. (nbval runs their cells: see the Makefile.)"""
+
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Passed unknown parameter")
+
+
+def test_there_are_four_chapters():
+    assert [c.stem for c in CHAPTERS] == [
+        "01_baseline_spikformer",
+        "02_winning_tickets",
+        "03_token_selector",
+        "04_gflops_accuracy",
+    ]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: c.stem)
+def test_every_parameter_is_explained(chapter):
+    parameters = papermill.inspect_notebook(chapter)
+    assert {"preset", "seed"} <= parameters.keys()
+    assert all(len(p["help"]) > 10 for p in parameters.values())
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: c.stem)
+def test_only_compared_outputs_are_stored(chapter):
+    compared = 0
+    for cell in nbformat.read(chapter, 4).cells:
+        checked = "nbval-check-output" in cell.metadata.get("tags", [])
+        assert cell.cell_type != "code" or bool(cell.outputs) == checked, cell.source
+        compared += checked
+    assert compared
+
+
+@pytest.mark.parametrize(
+    "chapter, given, sentence",
+    [
+        ("03_token_selector", {"keep_ratio": 3}, "selector.keep_ratio is 3; allowed: a share of the tokens"),
+        ("02_winning_tickets", {"sparsity": 1.2}, "ticket.sparsity is 1.2; allowed: the share"),
+        ("01_baseline_spikformer", {"heads": 5}, "model.heads is 5; allowed: a divisor of the width, 32."),
+        ("01_baseline_spikformer", {"widht": 48}, "a parameter is 'widht'; allowed: preset, seed"),
+        ("04_gflops_accuracy", {"preset": "quik"}, "preset is 'quik'; allowed: smoke, quick"),
+    ],
+)
+def test_a_wrong_parameter_ends_in_a_sentence(tmp_path, chapter, given, sentence):
+    out = tmp_path / "out.ipynb"
+    with pytest.raises(papermill.PapermillExecutionError, match="ValueError") as failure:
+        papermill.execute_notebook(ROOT / "notebooks" / f"{chapter}.ipynb", out, given, progress_bar=False, cwd=ROOT)
+    assert failure.value.evalue.startswith(sentence)
+    assert "Traceback" not in str(failure.value) and "site-packages" not in str(failure.value)

@@ -1,0 +1,83 @@
+"""Each figure shows the numbers it was given."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ssf import plots
+
+
+def test_learning_curve_draws_every_epoch():
+    history = [{"epoch": e, "train_accuracy": e / 10, "validation_accuracy": e / 20} for e in (1, 2, 3)]
+    train, validation, _ = plots.learning_curve(history, 0.1).axes[0].lines
+    assert train.get_ydata() == pytest.approx([10, 20, 30]) and validation.get_ydata() == pytest.approx([5, 10, 15])
+
+
+def test_raster_draws_one_mark_a_spike():
+    spikes = torch.zeros(2, 3, 5)
+    spikes[0, 0, 1] = spikes[1, 0, 1] = spikes[1, 2, 4] = 1
+    ax = plots.raster({"layer": spikes}, images=3).axes[0]
+    columns = sorted(ax.collections[0].get_offsets()[:, 0].tolist())
+    assert columns == [0, 1, 5] and "40 % ever fire" in ax.get_title()
+
+
+def test_a_silent_layer_has_an_empty_raster():
+    assert len(plots.raster({"layer": torch.zeros(2, 3, 5)}).axes[0].collections[0].get_offsets()) == 0
+
+
+def test_rates_and_densities_draw_a_bar_a_layer():
+    assert [b.get_width() for b in plots.rates({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [0.1, 0.2]
+    assert [b.get_width() for b in plots.density({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [10, 20]
+
+
+def test_tickets_draws_each_control_at_its_place():
+    records = pd.DataFrame(
+        {
+            "control": ["dense", "ticket", "reinit", "random"],
+            "sparsity": [0, 0.9, 0.9, 0.9],
+            "accuracy": [0.8, 0.7, 0.6, 0.5],
+            "test_images": 100,
+        }
+    )
+    fig = plots.tickets(records)
+    points = [line.get_xydata()[0].tolist() for line in fig.axes[0].lines if line.get_marker() in ("o", "^", "v")]
+    assert points == [pytest.approx([90, y]) for y in (70, 60, 50)]
+    assert len(fig.legends[0].get_texts()) == 4
+
+
+def test_tokens_dims_the_dropped_and_only_them():
+    images, kept = np.full((1, 4, 4), 100), np.array([[1, 0, 0, 1]])
+    shown = plots.tokens(images, kept).axes[1].images[0].get_array()
+    plain = plots.tokens(images, np.ones((1, 4))).axes[1].images[0].get_array()
+    changed = (shown != plain).any(-1)
+    assert changed.tolist() == [[False, False, True, True]] * 2 + [[True, True, False, False]] * 2
+
+
+def test_cost_accuracy_has_a_hollow_marker_where_weights_were_pruned():
+    rows = pd.DataFrame(
+        {
+            "label": ["dense", "ticket"],
+            "kind": ["dense", "ticket"],
+            "gflops": [2.0, 2.0],
+            "gflops_left": [2.0, 0.5],
+            "accuracy": [0.8, 0.7],
+        }
+    )
+    points = [c.get_offsets()[0].tolist() for c in plots.cost_accuracy(rows).axes[0].collections]
+    assert points == [pytest.approx(p) for p in ([2, 80], [0.5, 70], [2, 70])]
+
+
+def test_keep_ratios_and_the_neurons_pictures():
+    rows = pd.DataFrame(
+        {"kind": ["learned", "random"] * 2, "keep_ratio": [0.5, 0.5, 1, 1], "accuracy": [0.6, 0.5, 0.8, 0.7]}
+    )
+    learned, random = plots.keep_ratios(rows, 0.5, 0.8, 0.82).axes[0].lines[:2]
+    assert learned.get_ydata() == pytest.approx([60, 80]) and random.get_ydata() == pytest.approx([50, 70])
+    fig = plots.membrane([1, 2, 3], [0.5, 1.2, 0.3], [0, 1, 0], 1.0)
+    assert fig.axes[1].lines[0].get_ydata() == pytest.approx([0.5, 1.2, 0.3])
+    assert len(fig.axes[2].collections[0].get_segments()) == 1
+    curve = plots.surrogate(4.0).axes[0].lines[1]
+    assert curve.get_ydata().max() == pytest.approx(1.0)  # alpha / 4, where H meets the threshold
+    area = np.sum(curve.get_ydata()) * np.diff(curve.get_xdata())[0]
+    assert area == pytest.approx(1, abs=0.02)

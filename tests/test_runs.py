@@ -1,0 +1,112 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ssf import runs, store, tickets, train
+from ssf.config import from_dict
+from ssf.runs import run
+
+
+def same(a, b):
+    return all(torch.equal(a[n].cpu(), b[n].cpu()) for n in a) and a.keys() == b.keys()
+
+
+def test_a_finished_run_is_read_not_trained(smoke, monkeypatch):
+    first = run(smoke)
+    monkeypatch.setattr(train, "fit", None)
+    again = run(smoke)
+    assert again.record == first.record and again.history == first.history
+    assert same(first.network.state_dict(), again.network.state_dict()) and not again.network.training
+    assert store.config_of(store.run_folder(smoke)) == smoke
+
+
+def test_a_record_says_what_was_run_and_what_came_out(smoke):
+    record = run(smoke).record
+    assert record["id"] == smoke.hash() and record["model.width"] == smoke.model.width and record["ticket"] is None
+    assert 0 <= record["accuracy"] <= 1 and record["loss"] > 0 and record["seconds"] > 0
+    assert record["parameters_left"] == record["parameters"] and record["sparsity"] == 0
+    frame = store.all_records()
+    assert list(frame.id) == [smoke.hash()] and frame.accuracy[0] == record["accuracy"]
+
+
+def test_a_ticket_is_the_dense_runs_large_weights_rewound(smoke, monkeypatch):
+    cfg = smoke.with_(**{"ticket.round": 1, "ticket.fraction": 0.6, "ticket.rewind_epoch": 1})
+    dense = run(smoke)
+    started = {}
+    fit = train.fit
+    monkeypatch.setattr(
+        train,
+        "fit",
+        lambda c, network, *a, **k: (
+            started.update({c.ticket is not None: (train.copy_weights(network), k)}),
+            fit(c, network, *a, **k),
+        )[1],
+    )
+    ticket = run(cfg)
+    expected = tickets.prune(dense.network, tickets.full_masks(dense.network), 0.6)
+    assert same(ticket.masks, expected)
+    weights, keywords = started[True]
+    after_one = fit(smoke, train.make_network(smoke), last_epoch=1, snapshot_epochs=(1,)).snapshots[1]
+    assert same(weights, after_one) and keywords["first_epoch"] == 1
+    assert ticket.record["sparsity"] == pytest.approx(0.6, abs=1e-3)
+    assert ticket.record["parameters"] - ticket.record["parameters_left"] == sum(
+        int((~m).sum()) for m in ticket.masks.values()
+    )
+    for name, weight in tickets.prunable(ticket.network).items():
+        assert not weight[~ticket.masks[name]].any()
+
+
+def test_rounds_and_controls_share_the_search(smoke):
+    base = smoke.with_(**{"ticket.fraction": 0.5})
+    one, two = run(base), run(base.with_(**{"ticket.round": 2}))
+    assert two.record["sparsity"] == pytest.approx(0.75, abs=1e-3)
+    assert all(bool((two.masks[n] <= one.masks[n]).all()) for n in one.masks)
+    reinit = run(base.with_(**{"ticket.round": 2, "ticket.control": "reinit"}))
+    random = run(base.with_(**{"ticket.round": 2, "ticket.control": "random"}))
+    assert same(reinit.masks, two.masks) and not same(random.masks, two.masks)
+    assert tickets.density_by_layer(random.masks) == tickets.density_by_layer(two.masks)
+    assert len(reinit.history) == smoke.train.epochs == len(two.history) + 1  # equal training in all
+
+
+def test_the_control_starts_from_other_weights_than_the_dense_run(smoke):
+    a, b = train.make_network(smoke), train.make_network(smoke, smoke.seed + runs.REINIT)
+    assert not same(a.state_dict(), b.state_dict())
+
+
+def test_selector_starts_from_the_dense_weights_and_keeps_a_tickets_mask(smoke, monkeypatch):
+    both = smoke.with_(**{"selector.keep_ratio": 0.5, "ticket.fraction": 0.7})
+    seen = {}
+    fit = train.fit
+    monkeypatch.setattr(
+        train,
+        "fit",
+        lambda c, network, *a, **k: (
+            seen.update({c.selector is not None: (train.copy_weights(network), k.get("teacher"))}),
+            fit(c, network, *a, **k),
+        )[1],
+    )
+    student = run(both)
+    ticket, dense = run(replace(both, selector=None)), run(smoke)
+    start, teacher = seen[True]
+    assert same(train.copy_weights(ticket.network), {n: w for n, w in start.items() if "predictors" not in n})
+    assert same(teacher.state_dict(), dense.network.state_dict()) and not teacher.training
+    assert same(student.masks, ticket.masks)
+    assert student.record["macs"] < dense.record["macs"] and student.record["macs_left"] < student.record["macs"]
+    for name, weight in tickets.prunable(student.network).items():
+        assert name not in student.masks or not weight[~student.masks[name]].any()
+
+
+@pytest.mark.parametrize("name", ["record.json", "weights.safetensors", "history.json"])
+def test_a_damaged_run_is_named_with_what_mends_it(smoke, name):
+    run(smoke)
+    path = store.run_folder(smoke) / name
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match=f"{name} is damaged; remove the folder"):
+        run(smoke)
+
+
+def test_a_config_in_a_folder_can_be_run_again(smoke):
+    run(smoke)
+    values = store.read_json(store.run_folder(smoke) / "config.json")
+    assert from_dict(values) == smoke

@@ -1,0 +1,125 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ssf.config import Selector, preset
+from ssf.spikformer import SSA, ConvUnit, LinearUnit, Spikformer
+
+
+def settle(network, images):
+    """A training pass that leaves these images' own statistics in BatchNorm, so that eval mode fires too."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.train()(images)
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    "name, selector, count",
+    [
+        ("spikformer-4-384", False, 9_324_730),
+        ("spikformer-4-256", False, 4_155_178),
+        ("spikformer-2-384", False, 5_765_050),
+        ("paper-cifar10", True, 9_547_648),
+    ],
+)
+def test_parameters_of_the_published_models(name, selector, count):
+    config = preset(name)
+    network = Spikformer(config.model, config.selector if selector else None)
+    assert sum(p.numel() for p in network.parameters()) == count
+
+
+def test_shapes_and_token_count(smoke):
+    network, images = Spikformer(smoke.model), torch.randn(3, 1, 32, 32)
+    assert network(images).shape == (3, 10)
+    tokens = network.stem(images)
+    assert tokens.shape == (smoke.model.time_steps, 3, 64, smoke.model.width) and smoke.model.tokens == 64
+    assert set(tokens.unique().tolist()) <= {0.0, 1.0, 2.0}
+
+
+def test_initialisation():
+    network = Spikformer(preset("spikformer-2-384").model)
+    weight = network.blocks[0].fc1.linear.weight
+    assert weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert weight.abs().max() < 2 and not network.head.bias.any()
+
+
+def naive_attention(q, k, v, scale, keep):
+    """The product of one time step, image and head, token by token: q, k, v [N,d], keep [N]."""
+    out = torch.zeros_like(v)
+    for i in range(len(q)):
+        for j in range(len(q)):
+            if i == j or keep[j]:
+                out[i] += (q[i] @ k[j]) * v[j] * scale
+    return out
+
+
+@pytest.mark.parametrize("heads", [1, 4])  # head width 32 and 8 on either side of N = 16: both orders of the product
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_is_the_masked_sum_over_tokens(heads, masked):
+    model = replace(preset("quick").model, heads=heads)
+    ssa, x = SSA(model), torch.randint(0, 3, (2, 3, 16, 32)).float()
+    keep = (torch.rand(3, 16) < 0.5).float() if masked else None
+    seen = {}
+    ssa.attention_lif.register_forward_pre_hook(lambda _, args: seen.update(current=args[0]))
+    ssa.qkv.register_forward_hook(lambda _, __, out: seen.update(qkv=out))
+    ssa(x, keep)
+    d = 32 // heads
+    q, k, v = seen["qkv"].chunk(3, dim=-1)
+    for t in range(2):
+        for b in range(3):
+            for h in range(heads):
+                part = slice(h * d, (h + 1) * d)
+                expected = naive_attention(
+                    q[t, b, :, part],
+                    k[t, b, :, part],
+                    v[t, b, :, part],
+                    model.attention_scale,
+                    keep[b] if masked else torch.ones(16),
+                )
+                torch.testing.assert_close(seen["current"][t, b, :, part], expected, rtol=0, atol=0)
+
+
+def test_batchnorm_sees_every_token_of_every_time_step():
+    unit, x = LinearUnit(8, 16, preset("quick").model), torch.randn(2, 3, 5, 8)
+    unit(x)
+    linear = unit.linear(x).reshape(-1, 16)
+    torch.testing.assert_close(unit.bn.running_mean, 0.1 * linear.mean(0))
+
+
+def test_a_still_image_convolved_once_equals_the_image_repeated():
+    model = preset("quick").model
+    unit, images = ConvUnit(1, 8, model), torch.randn(4, 1, 8, 8)
+    once, repeated = unit(images), unit(images.expand(model.time_steps, -1, -1, -1, -1))
+    assert once.mean() > 0
+    assert (once != repeated).float().mean() < 1e-3  # but for a potential within rounding of the threshold
+
+
+@pytest.mark.parametrize("kept_share", [0.3, 0.7])
+def test_masking_dropped_tokens_equals_removing_them(kept_share):
+    """The training path, given the inference path's choice, computes the same logits (in eval mode)."""
+    model = replace(preset("quick").model, depth=3)
+    network = Spikformer(model, Selector(keep_ratio=kept_share, locations=(1, 2)))
+    images = torch.randn(8, 1, 32, 32)
+    settle(network, images)
+    with torch.no_grad():
+        logits, kept = network.forward_tokens(images)
+        network.selector.decide = lambda place, rates, previous: kept[place]
+        network.training = True  # of the network alone: BatchNorm stays in eval mode
+        masked, decisions = network.forward_tokens(images)
+    assert [int(k.sum(1)[0]) for k in kept] == network.selector.counts
+    assert all(torch.equal(a, b) for a, b in zip(kept, decisions, strict=True))
+    assert logits.std() > 0
+    torch.testing.assert_close(masked, logits, atol=1e-5, rtol=1e-5)
+
+
+def test_keeping_every_token_changes_nothing(smoke):
+    with_selector = Spikformer(smoke.model, Selector(keep_ratio=1.0)).eval()
+    dense = Spikformer(smoke.model).eval()
+    dense.load_state_dict({k: v for k, v in with_selector.state_dict().items() if not k.startswith("selector")})
+    images = torch.randn(4, 1, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(with_selector(images), dense(images))
