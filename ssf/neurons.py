@@ -1,7 +1,101 @@
-"""The one spiking neuron used everywhere: SpikingJelly's leaky integrate-and-fire node, reset before every input."""
+"""The one spiking neuron used everywhere: SpikingJelly's leaky integrate-and-fire node, reset before every input.
 
+On a CPU its T time steps run in one pass over memory by a small C kernel (lif.c), compiled on first use. Without a C
+compiler SpikingJelly's own torch code runs, with the same spikes. C was chosen by measurement: on two cores the torch
+code moved a training step of this book's networks at a third of the speed, most of it in this neuron.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
 from spikingjelly.activation_based import surrogate
 from spikingjelly.activation_based.neuron import LIFNode
+
+SOURCE = Path(__file__).with_name("lif.c")
+FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
+
+
+@functools.cache
+def kernel():
+    """lif.c as a ctypes library, or None where it can't be compiled. SSF_KERNEL=0 says not to try.
+
+    The library is kept in the user's cache folder, under a name made of the source, the flags and the processor.
+    """
+    compiler = os.environ.get("CC") or shutil.which("cc")
+    if os.environ.get("SSF_KERNEL") == "0" or not compiler:
+        return None
+    cpu = Path("/proc/cpuinfo")
+    flags = (
+        next((line for line in cpu.read_text().splitlines() if line.startswith("flags")), "") if cpu.exists() else ""
+    )
+    name = hashlib.sha256(repr((SOURCE.read_bytes(), FLAGS, platform.machine(), flags)).encode()).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssf"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        path = cache / f"lif-{name}.so"
+        if not path.exists():
+            with tempfile.TemporaryDirectory(dir=cache) as folder:
+                made = Path(folder) / "lif.so"
+                for openmp in (["-fopenmp"], []):  # Apple's compiler has no OpenMP
+                    command = [compiler, *FLAGS, *openmp, str(SOURCE), "-o", str(made)]
+                    if subprocess.run(command, capture_output=True).returncode == 0:
+                        os.replace(made, path)
+                        break
+        library = ctypes.CDLL(str(path))
+    except OSError:
+        return None
+    pointer, whole, number = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
+    library.lif_forward.argtypes = [pointer, whole, pointer, whole, whole, number, number, ctypes.c_int]
+    library.lif_forward.restype = None
+    library.lif_backward.argtypes = [pointer, whole, pointer, whole, pointer, whole, whole, *[number] * 3, ctypes.c_int]
+    return library
+
+
+def dense_steps(x):
+    """x [T, ...] with each time step dense in memory; steps may be the same one (a stride of 0). Copies if need be."""
+    return x if x[0].is_contiguous() else x.contiguous()
+
+
+class _LIF(torch.autograd.Function):
+    """Spikes of the kernel, and the surrogate's gradient."""
+
+    @staticmethod
+    def forward(ctx, x, tau, v_threshold, alpha):
+        x = dense_steps(x)
+        spikes = torch.empty(x.shape)
+        kernel().lif_forward(
+            x.data_ptr(),
+            x.stride(0),
+            spikes.data_ptr(),
+            len(x),
+            x[0].numel(),
+            tau,
+            v_threshold,
+            torch.get_num_threads(),
+        )
+        ctx.save_for_backward(x)
+        ctx.constants = tau, v_threshold, alpha
+        return spikes
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,), grad = ctx.saved_tensors, dense_steps(grad)
+        out, sizes = torch.empty(x.shape), (len(x), x[0].numel())
+        failed = kernel().lif_backward(
+            x.data_ptr(), x.stride(0), grad.data_ptr(), grad.stride(0), out.data_ptr(), *sizes,
+            *ctx.constants, torch.get_num_threads(),
+        )  # fmt: skip
+        if failed:
+            raise MemoryError("the LIF's backward pass found no memory for one block of potentials")
+        return out, None, None, None
 
 
 class LIF(LIFNode):
@@ -20,16 +114,14 @@ class LIF(LIFNode):
 
     def __init__(self, tau=2.0, v_threshold=1.0, alpha=4.0):
         super().__init__(
-            tau=tau,
-            decay_input=True,
-            v_threshold=v_threshold,
-            v_reset=0.0,
-            surrogate_function=surrogate.Sigmoid(alpha),
-            detach_reset=True,
-            step_mode="m",
-        )
+            tau=tau, decay_input=True, v_threshold=v_threshold, v_reset=0.0,
+            surrogate_function=surrogate.Sigmoid(alpha), detach_reset=True, step_mode="m",
+        )  # fmt: skip
+        self.alpha = alpha
 
     def multi_step_forward(self, x_seq):
+        if x_seq.device.type == "cpu" and x_seq.dtype == torch.float32 and x_seq.numel() and kernel():
+            return _LIF.apply(x_seq, self.tau, self.v_threshold, self.alpha)
         self.reset()
         spikes = super().multi_step_forward(x_seq)
         self.reset()  # drops the last potential, and with it the graph it hangs on

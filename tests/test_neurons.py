@@ -1,6 +1,8 @@
+import pytest
 import torch
 
-from ssf.neurons import LIF
+from ssf import neurons
+from ssf.neurons import LIF, kernel
 
 
 def by_equation(x, tau, v_threshold):
@@ -54,3 +56,37 @@ def test_nothing_leaks_from_one_call_into_the_next():
     lif, x = LIF(), torch.full((3, 4), 0.9)
     first = lif(x)
     assert torch.equal(first, lif(x)) and torch.equal(lif(-x), torch.zeros(3, 4))
+
+
+@pytest.mark.skipif(kernel() is None, reason="no C compiler here: SpikingJelly's own code runs, and is tested above")
+@pytest.mark.parametrize(
+    "time, shape, tau", [(1, (3,), 2.0), (4, (5, 700), 2.0), (16, (513,), 3.0), (3, (2, 4, 8), 1.5)]
+)
+@pytest.mark.parametrize("repeated", [False, True])
+def test_the_kernel_is_spikingjellys_neuron(monkeypatch, time, shape, tau, repeated):
+    """Same spikes; gradients to rounding. Also for one current repeated in every step, without a copy of it."""
+    x = 3 * torch.randn(1 if repeated else time, *shape)
+    weights = torch.randn(time, *shape)
+    outcome = []
+    for use in (kernel, lambda: None):
+        monkeypatch.setattr(neurons, "kernel", use)
+        leaf = x.clone().requires_grad_()
+        spikes = LIF(tau, 1.0, 4.0)(leaf.expand(time, *shape))
+        (spikes * weights).sum().backward()
+        outcome.append((spikes.detach(), leaf.grad))
+    (spikes, grad), (expected_spikes, expected_grad) = outcome
+    assert torch.equal(spikes, expected_spikes)
+    torch.testing.assert_close(grad, expected_grad, atol=1e-6, rtol=1e-5)
+
+
+def test_a_current_that_is_not_dense_in_memory():
+    x = (3 * torch.randn(4, 6, 5)).transpose(1, 2)
+    assert torch.equal(LIF()(x), by_equation(x, 2.0, 1.0))
+
+
+def test_without_a_compiler_spikingjellys_code_runs(monkeypatch):
+    neurons.kernel.cache_clear()
+    monkeypatch.setenv("SSF_KERNEL", "0")
+    x = 3 * torch.randn(4, 50)
+    assert kernel() is None and torch.equal(LIF()(x), by_equation(x, 2.0, 1.0))
+    neurons.kernel.cache_clear()
