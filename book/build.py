@@ -95,16 +95,8 @@ def bundle_mathjax(book):
 
 def compile_pages(book):
     """Jupyter Book, every warning an error."""
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter_book.cli.main",
-        "build",
-        str(book),
-        "--warningiserror",
-        "--keep-going",
-        "--quiet",
-    ]
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [program, "build", book, "--warningiserror", "--keep-going", "--quiet"]
     if subprocess.run(command, cwd=ROOT).returncode:
         raise ValueError(f"jupyter-book could not build {book}; its messages are above.")
 
