@@ -16,7 +16,7 @@ from importlib.metadata import files
 from pathlib import Path
 
 import papermill
-import yaml
+from papermill.cli import _resolve_type  # so that a value means what it means to papermill
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -106,7 +106,7 @@ def main(argv=None):
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     parser.add_argument("--book", type=Path, default=ROOT / "book")
     args = parser.parse_args(argv)
-    given = {name: yaml.safe_load(value) for name, value in args.parameter}
+    given = {name: _resolve_type(value) for name, value in args.parameter}
     book = args.book.resolve()
     for notebook, parameters in share_out(given).items():
         execute(notebook, book / notebook.name, parameters)

@@ -37,7 +37,7 @@ def list_presets(_):
 
 
 def train(args):
-    config = preset(args.preset, seed=args.seed, **dict(map(option, args.override)))
+    config = preset(args.preset, **{"seed": args.seed, **dict(map(option, args.override))})
     from ssf import runs, store
 
     record = runs.run(config).record
@@ -66,7 +66,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         args.do(args)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"ssf: {error}", file=sys.stderr)
         return 2
     return 0

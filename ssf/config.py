@@ -6,6 +6,7 @@ import json
 import math
 import typing
 from dataclasses import dataclass, field, fields, replace
+from inspect import ismodule
 
 RESULTS_VERSION = 1  # raise it when a change to the code changes what a run measures; it is part of every hash
 
@@ -50,7 +51,7 @@ class _Part:
             if typing.get_origin(kind) is tuple and isinstance(value, list):
                 value = tuple(value)
                 object.__setattr__(self, f.name, value)
-            if kind is float and type(value) is int:
+            if kind is float and type(value) is int and abs(value) < 2**53:
                 value = float(value)
                 object.__setattr__(self, f.name, value)
             expected = typing.get_origin(kind) or kind
@@ -58,7 +59,7 @@ class _Part:
             _check(type(value) is expected, f"{part}.{f.name}", given, allowed)
             try:
                 ok = f.metadata["test"](value)
-            except TypeError:
+            except (TypeError, OverflowError):
                 ok = False
             _check(ok, f"{part}.{f.name}", given, allowed)
 
@@ -239,27 +240,22 @@ class RunConfig:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def with_(self, **overrides):
-        """A copy with whole parts (selector=None) or dotted fields (**{"train.epochs": 3}) replaced."""
-        changes = {}
+        """A copy with whole parts (selector=None) or dotted fields (**{"train.epochs": 3}) replaced, all at once."""
+        changes, inside = {}, {}
+        allowed = [f.name for f in fields(RunConfig)]
         for key, value in overrides.items():
             part, dot, name = key.partition(".")
-            allowed = [f.name for f in fields(RunConfig)]
             _check(part in allowed, "a parameter", key, f"{', '.join(allowed)}, or one of their fields")
             if dot:
                 names = [f.name for f in fields(PARTS[part])] if part in PARTS else []
-                _check(name in names, "a parameter", key, ", ".join(f"{part}.{n}" for n in names) or f"{part} itself")
-                current = changes.get(part, getattr(self, part)) or PARTS[part]()
-                value = replace(current, **{name: value})
-            changes[part] = value
+                known = ", ".join(f"{part}.{n}" for n in names) or f"{part} itself"
+                _check(name in names, "a parameter", key, known)
+                inside.setdefault(part, {})[name] = value
+            else:
+                changes[part] = value
+        for part, values in inside.items():
+            changes[part] = replace(changes.get(part, getattr(self, part)) or PARTS[part](), **values)
         return replace(self, **changes)
-
-
-def from_dict(values):
-    """The inverse of RunConfig.as_dict."""
-    version = values.get("results_version")
-    _check(version == RESULTS_VERSION, "results_version", version, f"{RESULTS_VERSION}, the one of this code")
-    made = {n: part(**values[n]) if values[n] is not None else None for n, part in PARTS.items()}
-    return RunConfig(**made, seed=values["seed"])
 
 
 _PAPER_TRAIN = Train(epochs=300, batch_size=64, lr=5e-4, min_lr=1e-5, warmup_epochs=20, weight_decay=0.06)
@@ -293,7 +289,7 @@ PRESETS = {
 }
 
 
-def preset(name, **overrides):
+def preset(name, /, **overrides):
     """The RunConfig of a preset, with whole parts or dotted fields replaced.
 
     >>> preset("quick", seed=1, **{"model.width": 48}).model.width
@@ -301,7 +297,7 @@ def preset(name, **overrides):
 
     Raises ValueError, one sentence, for an unknown preset, an unknown field or an impossible value.
     """
-    _check(name in PRESETS, "preset", name, ", ".join(PRESETS))
+    _check(isinstance(name, str) and name in PRESETS, "preset", name, ", ".join(PRESETS))
     return PRESETS[name].with_(**overrides)
 
 
@@ -315,14 +311,17 @@ def from_notebook(namespace, fields_of):
 
     Raises ValueError, one sentence, for a parameter that the notebook does not have (papermill would only warn).
     """
+    shell = {"In", "Out", "exit", "quit", "get_ipython", "open"}
     if "_parameters_checked" not in namespace:  # later, the notebook has variables of its own
-        shell = {"In", "Out", "exit", "quit", "get_ipython", "open", "from_notebook"}
-        for name in namespace:
-            _check(
-                name in fields_of or name in shell or name.startswith("_"), "a parameter", name, ", ".join(fields_of)
-            )
+        for name, value in namespace.items():
+            if not (name in fields_of or name in shell or name.startswith("_") or callable(value) or ismodule(value)):
+                _check(False, "a parameter", name, f"{', '.join(fields_of)} (after mending it, restart the kernel)")
         namespace["_parameters_checked"] = True
     given = {f: namespace[p] for p, f in fields_of.items() if namespace[p] is not None}
-    name, sparsity = given.pop("preset"), given.pop("ticket.sparsity", None)
+    name, sparsity = given.pop("preset", None), given.pop("ticket.sparsity", None)
     config = preset(name, **given)
+    if any(f.startswith("selector.") for f in fields_of.values()) and config.selector is None:
+        config = replace(config, selector=Selector())
+    if "ticket.sparsity" in fields_of.values():
+        config = replace(config, ticket=config.ticket or Ticket())
     return config if sparsity is None else replace(config, ticket=config.ticket.reaching(sparsity))

@@ -1,7 +1,7 @@
 """What a network costs: parameters, multiply-accumulates (MACs), and the firing rates behind spike counts.
 
 One MAC is one multiplication and one addition: FLOPs = 2 · MACs. Counted are convolutions, linear layers and the two
-attention products; BatchNorm, LIF, pooling and additions are not (as usual in the field, and as in the paper).
+attention products; BatchNorm, LIF, pooling and additions are not, as usual in the field.
 """
 
 from dataclasses import dataclass

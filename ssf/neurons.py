@@ -1,8 +1,8 @@
 """The one spiking neuron used everywhere: SpikingJelly's leaky integrate-and-fire node, reset before every input.
 
 On a CPU its T time steps run in one pass over memory by a small C kernel (lif.c), compiled on first use. Without a C
-compiler SpikingJelly's own torch code runs, with the same spikes. C was chosen by measurement: on two cores the torch
-code moved a training step of this book's networks at a third of the speed, most of it in this neuron.
+compiler SpikingJelly's own torch code runs, with the same spikes. C was chosen by measurement: the torch code reads
+and writes every potential several times, and that was most of a training step of this book's networks.
 """
 
 import ctypes
@@ -10,6 +10,8 @@ import functools
 import hashlib
 import os
 import platform
+import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -20,43 +22,71 @@ from spikingjelly.activation_based import surrogate
 from spikingjelly.activation_based.neuron import LIFNode
 
 SOURCE = Path(__file__).with_name("lif.c")
-FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
+FLAGS = ("-O3", "-ffp-contract=off", "-fPIC")
 
 
 @functools.cache
 def kernel():
-    """lif.c as a ctypes library, or None where it can't be compiled. SSF_KERNEL=0 says not to try.
-
-    The library is kept in the user's cache folder, under a name made of the source, the flags and the processor.
-    """
-    compiler = os.environ.get("CC") or shutil.which("cc")
+    """lif.c as a ctypes library, or None where it can't be compiled. SSF_KERNEL=0 says not to try."""
+    compiler = shlex.split(os.environ.get("CC") or shutil.which("cc") or "")
     if os.environ.get("SSF_KERNEL") == "0" or not compiler:
         return None
-    cpu = Path("/proc/cpuinfo")
-    flags = (
-        next((line for line in cpu.read_text().splitlines() if line.startswith("flags")), "") if cpu.exists() else ""
-    )
-    name = hashlib.sha256(repr((SOURCE.read_bytes(), FLAGS, platform.machine(), flags)).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssf"
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        path = cache / f"lif-{name}.so"
-        if not path.exists():
-            with tempfile.TemporaryDirectory(dir=cache) as folder:
-                made = Path(folder) / "lif.so"
-                for openmp in (["-fopenmp"], []):  # Apple's compiler has no OpenMP
-                    command = [compiler, *FLAGS, *openmp, str(SOURCE), "-o", str(made)]
-                    if subprocess.run(command, capture_output=True).returncode == 0:
-                        os.replace(made, path)
-                        break
-        library = ctypes.CDLL(str(path))
-    except OSError:
+        library = ctypes.CDLL(str(compiled(compiler)))
+    except (OSError, RuntimeError):
         return None
     pointer, whole, number = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
     library.lif_forward.argtypes = [pointer, whole, pointer, whole, whole, number, number, ctypes.c_int]
     library.lif_forward.restype = None
     library.lif_backward.argtypes = [pointer, whole, pointer, whole, pointer, whole, whole, *[number] * 3, ctypes.c_int]
     return library
+
+
+def compiled(compiler):
+    """The path of lif.c compiled, kept under a name made of source, flags and processor. OSError where that fails."""
+    cpu = Path("/proc/cpuinfo")
+    features = re.search(r"flags.*", cpu.read_text()) if cpu.exists() else None
+    key = repr((SOURCE.read_bytes(), FLAGS, compiler, platform.machine(), features and features[0]))
+    name = f"lif-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
+    for cache in (
+        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache"),
+        Path(tempfile.gettempdir(), f"ssf-{os.getuid()}"),
+    ):
+        path = cache.expanduser() / "ssf" / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not path.exists():
+                compile_to(path, compiler)
+            return path
+        except PermissionError:
+            continue
+    raise OSError("no folder to keep the compiled kernel in")
+
+
+def compile_to(path, compiler):
+    """Compile lif.c to that path.
+
+    With OpenMP where there is one, but without linking its runtime: torch has loaded one, and a second pool of threads
+    would wait, busily, on the cores that torch's needs. Apple's compiler has no OpenMP; some refuse -march=native.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        made, unlinked = Path(folder) / "lif.so", Path(folder) / "lif.o"
+        for extra in (["-march=native", "-fopenmp"], ["-march=native"], []):
+            steps = (
+                [*compiler, *FLAGS, *extra, "-c", str(SOURCE), "-o", str(unlinked)],
+                [*compiler, "-shared", str(unlinked), "-o", str(made)],
+            )
+            if all(subprocess.run(step, capture_output=True).returncode == 0 for step in steps) and loads(made):
+                os.replace(made, path)
+                return
+    raise OSError(f"{compiler[0]} can't compile {SOURCE}")
+
+
+def loads(path):
+    try:
+        return bool(ctypes.CDLL(str(path)))
+    except OSError:
+        return False
 
 
 def dense_steps(x):

@@ -90,7 +90,10 @@ def _fit_ticket(config, dataset):
 
 
 def rewind_weights(config, dataset):
-    """The dense run's weights after `rewind_epoch` epochs; those epochs are run again, with the same numbers, once."""
+    """The dense run's weights after `rewind_epoch` epochs.
+
+    Those epochs are run again, once: on a CPU with the same number of threads they give the same weights.
+    """
     dense = replace(config, ticket=None, selector=None)
     epoch = config.ticket.rewind_epoch
     path = store.run_folder(dense) / f"weights-epoch-{epoch}.safetensors"

@@ -53,15 +53,14 @@ class TokenSelector(nn.Module):
 
 
 def ratio_loss(decisions, ratios):
-    """Mean over locations and images of (share of tokens kept - ratio)²: DynamicViT, eq. 12 (there summed)."""
+    """Mean over locations and images of (share of tokens kept - ratio)² (Rao et al., 2021)."""
     return torch.stack([((d.mean(1) - r) ** 2).mean() for d, r in zip(decisions, ratios, strict=True)]).mean()
 
 
 def distillation_loss(student, teacher):
     """KL(teacher || student) of the class distributions of two logits [B,classes], averaged over the batch.
 
-    The published code calls torch's kl_div with the student first, which is this direction (DynamicViT, eq. 11,
-    writes the other one).
+    The published code calls torch's kl_div with the student first, which is this direction.
     """
     return F.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), reduction="batchmean", log_target=True)
 

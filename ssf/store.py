@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from ssf import cost, tickets
-from ssf.config import Refused, from_dict
+from ssf import cost
+from ssf.config import Refused
 
 
 def root():
@@ -65,6 +65,7 @@ def make_record(config, trained, masks, accuracy, loss, test_images):
     account = cost.layers(model, selector)
     weights = {row.weight: row.parameters for row in account if row.weight}
     removed = sum((~m).sum().item() for m in masks.values())
+    prunable = sum(m.numel() for m in masks.values())
     return {
         "id": config.hash(),
         **flatten(config.as_dict()),
@@ -72,7 +73,7 @@ def make_record(config, trained, masks, accuracy, loss, test_images):
         "loss": loss,
         "test_images": test_images,
         "validation_accuracy": trained.history[-1].get("validation_accuracy") if trained.history else None,
-        "sparsity": tickets.sparsity(masks) if masks else 0.0,
+        "sparsity": removed / prunable if masks else 0.0,
         "parameters": sum(weights.values()),
         "parameters_left": sum(weights.values()) - removed,
         "macs": cost.macs(model, selector),
@@ -101,26 +102,3 @@ def frame(records):
     import pandas as pd
 
     return pd.DataFrame(records)
-
-
-def all_records():
-    """Every finished run under runs/, as a frame."""
-    return frame([read_json(path) for path in sorted(root().glob("*/record.json"))])
-
-
-def aggregate(rows, by, value="accuracy"):
-    """Mean, number and 95 % interval (Student t over the rows, e.g. seeds) of `value` for each group of `by`.
-
-    A single row has no interval: low and high are NaN.
-    """
-    from scipy.stats import t
-
-    grouped = rows.groupby(by, sort=True)[value]
-    out = grouped.agg(mean="mean", n="count", sd="std").reset_index()
-    half = t.ppf(0.975, (out.n - 1).clip(lower=1)) * out.sd / out.n**0.5
-    return out.assign(low=out["mean"] - half, high=out["mean"] + half)
-
-
-def config_of(folder):
-    """The RunConfig a run's folder was made for."""
-    return from_dict(read_json(folder / "config.json"))

@@ -28,6 +28,11 @@ def device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def own_random_state():
+    """A context in which seeds can be set without the rest of the program noticing."""
+    return torch.random.fork_rng(devices=[torch.cuda.current_device()] if torch.cuda.is_available() else [])
+
+
 def learning_rate(train, progress):
     """Learning rate after `progress` epochs: linear warm-up from min_lr, then a cosine back to it at the last epoch."""
     if progress < train.warmup_epochs:
@@ -47,7 +52,7 @@ def optimiser(network, train):
 
 def make_network(config, seed=None):
     """The untrained network of a config, initialised by its seed (or another one)."""
-    with torch.random.fork_rng():
+    with own_random_state():
         torch.manual_seed(config.seed if seed is None else seed)
         return Spikformer(config.model, config.selector)
 
@@ -56,7 +61,7 @@ def make_network(config, seed=None):
 def evaluate(network, images, labels, batch_size=250):
     """(accuracy, mean cross-entropy) on standardised images. The random selector draws the same tokens every time."""
     network.eval()
-    with torch.random.fork_rng():
+    with own_random_state():
         torch.manual_seed(0)
         logits = torch.cat([network(x) for x, _ in data.batches(images, labels, batch_size)])
     return (logits.argmax(1) == labels).float().mean().item(), F.cross_entropy(logits, labels).item()
@@ -67,7 +72,7 @@ def apply_masks(network, masks):
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name in masks:
-                parameter.mul_(masks[name].to(parameter.device))
+                parameter.mul_(masks[name])
 
 
 def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, last_epoch=None, snapshot_epochs=()):
@@ -84,7 +89,7 @@ def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, 
     dataset = dataset or data.load(config.data.name)
     where = device()
     network = network.to(where)
-    masks = masks or {}
+    masks = {name: mask.to(where) for name, mask in (masks or {}).items()}
     chosen, held_out = data.split(
         dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed
     )
@@ -93,7 +98,7 @@ def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, 
     opt = optimiser(network, config.train)
     history, snapshots, start = [], {}, time.perf_counter()
     last_epoch = config.train.epochs if last_epoch is None else last_epoch
-    with torch.random.fork_rng():
+    with own_random_state():
         for epoch in tqdm(range(first_epoch, last_epoch), desc="epochs", leave=False, disable=None):
             if epoch in snapshot_epochs:
                 snapshots[epoch] = copy_weights(network)

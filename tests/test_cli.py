@@ -36,6 +36,13 @@ def test_wrong_use_ends_in_one_sentence_and_exit_code_2(capsys, arguments, sente
     assert err.startswith(f"ssf: {sentence}") and err.count("\n") == 1
 
 
+def test_a_seed_among_the_overrides_wins(capsys):
+    assert main(["train", "-o", "seed=-5"]) == 2
+    assert "seed is -5" in capsys.readouterr().err
+    assert main(["train", "-o", "name=3"]) == 2
+    assert "a parameter is 'name'" in capsys.readouterr().err
+
+
 def test_unknown_commands_are_wrong_use():
     with pytest.raises(SystemExit) as stop:
         main(["trian"])

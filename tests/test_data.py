@@ -50,7 +50,7 @@ def test_a_damaged_file_is_named_with_what_mends_it(tmp_path, monkeypatch):
     raw = bytearray((tmp_path / "fashion-mini.npz").read_bytes())
     raw[1000] ^= 1
     (tmp_path / "fashion-mini.npz").write_bytes(raw)
-    with pytest.raises(ValueError, match=r"fashion-mini.npz is damaged: .*git checkout -- data"):
+    with pytest.raises(ValueError, match=rf"fashion-mini.npz is damaged: .*git checkout -- {tmp_path}"):
         data.load("fashion-mini")
 
 
@@ -59,7 +59,7 @@ def test_a_missing_file_is_named_with_what_mends_it(tmp_path, monkeypatch, name)
     copy(tmp_path)
     (tmp_path / name).unlink()
     monkeypatch.setenv("SSF_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match=f"{name} is missing; .*git checkout -- data"):
+    with pytest.raises(ValueError, match=f"{name} is missing; .*git checkout -- {tmp_path}"):
         data.load("fashion-mini")
 
 
@@ -138,3 +138,11 @@ def test_the_script_that_made_the_set_draws_it_from_idx_files(tmp_path, monkeypa
     images.write_bytes(images.read_bytes()[:5000])
     broken = make(tmp_path, out)
     assert broken.returncode == 1 and str(images) in broken.stderr and "Traceback" not in broken.stderr
+
+
+def test_a_garbled_checksum_file_counts_as_damage(tmp_path, monkeypatch):
+    copy(tmp_path)
+    (tmp_path / "SHA256SUMS").write_bytes(b"\xff\n\nnonsense")
+    monkeypatch.setenv("SSF_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match="fashion-mini.npz is damaged"):
+        data.load("fashion-mini")

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from naive import Naive
 
 from ssf.config import Selector, preset
 from ssf.spikformer import SSA, ConvUnit, LinearUnit, Spikformer
@@ -123,3 +124,19 @@ def test_keeping_every_token_changes_nothing(smoke):
     images = torch.randn(4, 1, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(with_selector(images), dense(images))
+
+
+@pytest.mark.parametrize("selector", [None, Selector(keep_ratio=0.5, locations=(1, 2))])
+@pytest.mark.parametrize("stages", [(0, 1), (2, 3), (0, 1, 2)])
+def test_the_network_is_the_one_written_out_from_the_equations(selector, stages):
+    model = replace(preset("quick").model, depth=3, time_steps=3, pool_stages=stages)
+    network, images = Spikformer(model, selector).double(), torch.randn(6, 1, 32, 32).double()
+    settle(network, images)
+    for parameter in network.parameters():  # so that no scale, shift or bias is 1 or 0
+        if parameter.ndim == 1:
+            parameter.data += 0.2 * torch.randn_like(parameter)
+    with torch.no_grad():
+        logits = network(images)
+        expected = Naive(network.state_dict(), model, selector).logits(images)
+    assert logits.std() > 0.005, "a network that does not fire would pass any test"
+    torch.testing.assert_close(logits, expected)

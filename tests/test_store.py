@@ -1,20 +1,7 @@
-import math
-
-import pandas as pd
 import pytest
 import torch
 
 from ssf import store
-
-
-def test_aggregate_is_students_interval_over_the_rows():
-    rows = pd.DataFrame({"sparsity": [0.5] * 3 + [0.9], "accuracy": [0.80, 0.82, 0.87, 0.7]})
-    out = store.aggregate(rows, "sparsity").set_index("sparsity")
-    mean, sd = 0.83, math.sqrt((0.03**2 + 0.01**2 + 0.04**2) / 2)
-    half = 4.302653 * sd / math.sqrt(3)  # t of 2 degrees of freedom, 97.5 %
-    assert out.loc[0.5, "mean"] == pytest.approx(mean) and out.loc[0.5, "n"] == 3
-    assert out.loc[0.5, "low"] == pytest.approx(mean - half) and out.loc[0.5, "high"] == pytest.approx(mean + half)
-    assert out.loc[0.9, "mean"] == 0.7 and math.isnan(out.loc[0.9, "low"])  # one row has no interval
 
 
 def test_tensors_survive_a_round_trip(tmp_path):
