@@ -273,9 +273,9 @@ PRESETS = {
     ),
     # the notebooks' default: the whole of the method on two cores in about a minute a chapter
     "quick": RunConfig(
-        Data(train_size=4000, augment=False),
+        Data(train_size=2800, augment=False),
         Model(width=32, heads=4, time_steps=2, pool_stages=(0, 1)),
-        train=Train(epochs=3, batch_size=25, lr=2e-2, warmup_epochs=0.3),
+        train=Train(epochs=4, batch_size=25, lr=2e-2, warmup_epochs=0.3),
     ),
     # the dense baselines of the Spikformer paper, CIFAR
     "spikformer-4-256": RunConfig(Data("cifar10"), replace(_PAPER_MODEL, width=256, heads=8), train=_DENSE_TRAIN),
