@@ -7,6 +7,7 @@ are those of another folder (a copy of this one).
 """
 
 import argparse
+import base64
 import json
 import re
 import shutil
@@ -73,6 +74,14 @@ def findings(book):
     (book / "_findings.md").write_text("\n".join(lines) + "\n")
 
 
+def readme_picture(book):
+    """The README's picture: the tickets' figure of this build."""
+    for cell in json.loads((book / "02_winning_tickets.ipynb").read_text())["cells"]:
+        if cell["metadata"].get("mystnb", {}).get("figure", {}).get("name") == "fig-tickets":
+            picture = base64.b64decode(cell["outputs"][0]["data"]["image/png"])
+            (book / "_static" / "readme.png").write_bytes(picture)
+
+
 def parameter_tables(book):
     """A table for each chapter of its parameters, their defaults and their comments."""
     lines = []
@@ -105,12 +114,15 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     parser.add_argument("--book", type=Path, default=ROOT / "book")
+    parser.add_argument("--readme", action="store_true", help="renew the README's picture, too")
     args = parser.parse_args(argv)
     given = {name: _resolve_type(value) for name, value in args.parameter}
     book = args.book.resolve()
     for notebook, parameters in share_out(given).items():
         execute(notebook, book / notebook.name, parameters)
     findings(book)
+    if args.readme:
+        readme_picture(book)
     parameter_tables(book)
     bundle_mathjax(book)
     compile_pages(book)

@@ -8,6 +8,7 @@ import torch
 INK, GREY = "#222222", "#8a8a8a"
 COLOURS = {
     "dense": INK,
+    "longer": GREY,
     "ticket": "#0072b2",
     "reinit": "#d55e00",
     "random": "#e69f00",
@@ -16,12 +17,12 @@ COLOURS = {
 }
 LABELS = {
     "dense": "dense",
-    "ticket": "winning ticket",
+    "ticket": "ticket",
     "reinit": "same mask, new initialisation",
     "random": "random ticket",
     "learned": "learned selector",
 }
-MARKERS = {"dense": "s", "ticket": "o", "reinit": "^", "random": "v", "learned": "o", "both": "D"}
+MARKERS = {"dense": "s", "longer": "s", "ticket": "o", "reinit": "^", "random": "v", "learned": "o", "both": "D"}
 
 
 def figure(rows=1, columns=1, height=3.2, **kwargs):
