@@ -1,6 +1,5 @@
 """Every figure of the book, one function each, one style. Each returns the matplotlib Figure."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
@@ -27,6 +26,7 @@ MARKERS = {"dense": "s", "longer": "s", "ticket": "o", "reinit": "^", "random": 
 
 def figure(rows=1, columns=1, height=3.2, **kwargs):
     """A Figure and its axes in the book's style: white ground, thin lines, 12 cm to 18 cm wide."""
+    import matplotlib.pyplot as plt  # here: importing the library stays quick
     import seaborn as sns
 
     sns.set_theme(
@@ -48,6 +48,8 @@ def figure(rows=1, columns=1, height=3.2, **kwargs):
 
 def done(fig):
     """Take the figure out of pyplot, so that a notebook shows it once."""
+    import matplotlib.pyplot as plt
+
     plt.close(fig)
     return fig
 
@@ -173,13 +175,15 @@ def density(densities):
 
 def tokens(images, kept, titles=None):
     """Images [n,H,W] above the same images with their dropped tokens dimmed; `kept` [n,N] of 0 and 1."""
+    from matplotlib import colormaps
+
     n, side = len(images), round(kept.shape[1] ** 0.5)
     fig, axes = figure(2, n, height=1.1, squeeze=False)
     patch = images.shape[-1] // side
     for i in range(n):
         shade = torch.as_tensor(kept[i]).cpu().view(side, side).repeat_interleave(patch, 0).repeat_interleave(patch, 1)
         axes[0][i].imshow(images[i], cmap="gray_r")
-        picture = plt.get_cmap("gray_r")(images[i] / max(1, images[i].max()))[..., :3]
+        picture = colormaps["gray_r"](images[i] / max(1, images[i].max()))[..., :3]
         ground = np.array([0.84, 0.37, 0.0])
         axes[1][i].imshow(np.where(shade.bool()[..., None], picture, 0.25 * picture + 0.75 * ground))
         axes[0][i].set_title(titles[i] if titles else "", fontsize="small")
