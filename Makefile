@@ -20,9 +20,12 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# torch and torchvision: versions known to work together (the package itself also runs with torch 2.11)
 lock: .venv/ready
+	printf 'torch==2.13.0\ntorchvision==0.28.0\n' > .venv/constraints
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
+	  --constraint .venv/constraints --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
+	  -o requirements.lock
 
 clean:
 	rm -rf .venv runs book/_build book/_static/mathjax book/*.ipynb book/_findings.md book/_parameters.md
