@@ -26,6 +26,10 @@ def chapters():
     return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
+def cells(notebook):
+    return json.loads(notebook.read_text())["cells"]
+
+
 def known_parameters(notebook):
     """{name: papermill's dict of name, default, help} of a notebook's parameters cell."""
     return papermill.inspect_notebook(notebook)
@@ -54,7 +58,7 @@ def execute(notebook, out, parameters):
 
 
 def without_papermill_marks(path):
-    """Drop papermill's time stamps and show injected parameters as what they are."""
+    """Drop papermill's time stamps: the pages offer this notebook for download."""
     notebook = json.loads(path.read_text())
     notebook["metadata"].pop("papermill", None)
     for cell in notebook["cells"]:
@@ -66,8 +70,7 @@ def findings(book):
     """The sentences that the chapters tagged `finding`, as the landing page's list."""
     lines = []
     for notebook in chapters():
-        cells = json.loads((book / notebook.name).read_text())["cells"]
-        for cell in cells:
+        for cell in cells(book / notebook.name):
             if "finding" in cell["metadata"].get("tags", []):
                 sentence = "".join(cell["outputs"][0]["data"]["text/markdown"])
                 lines.append(f"- {sentence} [→ chapter]({notebook.name})")
@@ -76,7 +79,7 @@ def findings(book):
 
 def readme_picture(book):
     """The README's picture: the tickets' figure of this build."""
-    for cell in json.loads((book / "02_winning_tickets.ipynb").read_text())["cells"]:
+    for cell in cells(book / "02_winning_tickets.ipynb"):
         if cell["metadata"].get("mystnb", {}).get("figure", {}).get("name") == "fig-tickets":
             picture = base64.b64decode(cell["outputs"][0]["data"]["image/png"])
             (book / "_static" / "readme.png").write_bytes(picture)
@@ -86,7 +89,7 @@ def parameter_tables(book):
     """A table for each chapter of its parameters, their defaults and their comments."""
     lines = []
     for notebook in chapters():
-        title = re.search(r"^# (.+)$", "".join(json.loads(notebook.read_text())["cells"][0]["source"]), re.M)[1]
+        title = re.search(r"^# (.+)$", "".join(cells(notebook)[0]["source"]), re.M)[1]
         lines += [f"### [{title}]({notebook.name})", "", "| parameter | default | meaning |", "|---|---|---|"]
         for p in known_parameters(notebook).values():
             lines.append(f"| `{p['name']}` | `{p['default']}` | {p['help']} |")

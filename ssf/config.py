@@ -141,9 +141,8 @@ class Selector(_Part):
 
     def counts(self, tokens):
         """Tokens left after each location at inference: floor(tokens · ratio), at least 1."""
-        return [
-            max(1, math.floor(tokens * r + 1e-9)) for r in self.ratios()
-        ]  # 1e-9: 10 · 0.3 is 3, whatever float says
+        rounding = 1e-9  # so that 10 · 0.3 is 3, whatever float says
+        return [max(1, math.floor(tokens * r + rounding)) for r in self.ratios()]
 
 
 CONTROLS = ("ticket", "reinit", "random")

@@ -1,5 +1,6 @@
 """A data set by name -> tensors; augmentation on whole batches."""
 
+import functools
 import hashlib
 import io
 import os
@@ -28,7 +29,7 @@ SHIFT = 2  # pixels
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images uint8 [n,c,H,W] and labels int64 [n] of both splits; `mean` and `std` of the training pixels in [0, 1]."""
+    """Images uint8 [n,c,H,W] and labels int64 [n] of both splits."""
 
     name: str
     classes: tuple
@@ -37,10 +38,15 @@ class Dataset:
     test_images: torch.Tensor
     test_labels: torch.Tensor
 
+    @functools.cached_property
+    def statistics(self):
+        """Mean and standard deviation of the training pixels, each [c,1,1], in grey levels from 0 to 255."""
+        pixels = self.train_images.transpose(0, 1).flatten(1).float()
+        return pixels.mean(1)[:, None, None], pixels.std(1)[:, None, None]
+
     def standardise(self, images):
         """uint8 images -> float32, zero mean and unit variance over the training pixels of each channel."""
-        pixels = self.train_images.transpose(0, 1).flatten(1).float()
-        mean, std = pixels.mean(1)[:, None, None], pixels.std(1)[:, None, None]
+        mean, std = self.statistics
         return (images.float() - mean) / std
 
 

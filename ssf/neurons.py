@@ -33,7 +33,7 @@ def kernel():
         return None
     try:
         library = ctypes.CDLL(str(compiled(compiler)))
-    except (OSError, RuntimeError):
+    except OSError:
         return None
     pointer, whole, number = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
     library.lif_forward.argtypes = [pointer, whole, pointer, whole, whole, number, number, ctypes.c_int]
@@ -47,19 +47,22 @@ def compiled(compiler):
     cpu = Path("/proc/cpuinfo")
     features = re.search(r"flags.*", cpu.read_text()) if cpu.exists() else None
     key = repr((SOURCE.read_bytes(), FLAGS, compiler, platform.machine(), features and features[0]))
-    name = f"lif-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
-    for cache in (
-        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache"),
-        Path(tempfile.gettempdir(), f"ssf-{os.getuid()}"),
-    ):
-        path = cache.expanduser() / "ssf" / name
+    path = own_folder() / f"lif-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
+    if not path.exists():
+        compile_to(path, compiler)
+    return path
+
+
+def own_folder():
+    """A folder for the compiled kernel that is this user's to write: in the cache, else among the temporary files."""
+    for base in (os.environ.get("XDG_CACHE_HOME") or "~/.cache", f"{tempfile.gettempdir()}/ssf-{os.getuid()}"):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not path.exists():
-                compile_to(path, compiler)
-            return path
-        except PermissionError:
+            folder = Path(base).expanduser() / "ssf"
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except (OSError, RuntimeError):  # read-only, or a user without a home
             continue
+        if os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid():
+            return folder
     raise OSError("no folder to keep the compiled kernel in")
 
 

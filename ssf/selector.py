@@ -49,7 +49,7 @@ class TokenSelector(nn.Module):
 
     def choose(self, place, rates):
         """Inference: places [B,K] of the K = floor(N · ratio) tokens with the highest score."""
-        return top(self.scores(place, rates), min(self.counts[place], rates.shape[1]))
+        return top(self.scores(place, rates), self.counts[place])
 
 
 def ratio_loss(decisions, ratios):

@@ -1,4 +1,4 @@
-"""One record per trained network: write, read, aggregate."""
+"""One record per trained network: write, read, frame."""
 
 import json
 import os
@@ -62,8 +62,7 @@ def make_record(config, trained, masks, accuracy, loss, test_images):
     `accuracy` (a share) and `loss` are those of the last epoch on the test split; `seconds` are those of training.
     """
     model, selector = config.model, config.selector
-    account = cost.layers(model, selector)
-    weights = {row.weight: row.parameters for row in account if row.weight}
+    parameters = cost.parameters(model, selector)
     removed = sum((~m).sum().item() for m in masks.values())
     prunable = sum(m.numel() for m in masks.values())
     return {
@@ -74,8 +73,8 @@ def make_record(config, trained, masks, accuracy, loss, test_images):
         "test_images": test_images,
         "validation_accuracy": trained.history[-1].get("validation_accuracy") if trained.history else None,
         "sparsity": removed / prunable if masks else 0.0,
-        "parameters": sum(weights.values()),
-        "parameters_left": sum(weights.values()) - removed,
+        "parameters": parameters,
+        "parameters_left": parameters - removed,
         "macs": cost.macs(model, selector),
         "macs_left": cost.macs(model, selector, masks),
         "seconds": trained.seconds,

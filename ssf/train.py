@@ -70,9 +70,8 @@ def evaluate(network, images, labels, batch_size=250):
 def apply_masks(network, masks):
     """Set the pruned weights to exactly zero, in place."""
     with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if name in masks:
-                parameter.mul_(masks[name])
+        for name, mask in masks.items():
+            network.get_parameter(name).mul_(mask)
 
 
 def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, last_epoch=None, snapshot_epochs=()):
@@ -90,11 +89,12 @@ def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, 
     where = device()
     network = network.to(where)
     masks = {name: mask.to(where) for name, mask in (masks or {}).items()}
-    chosen, held_out = data.split(
-        dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed
+    if teacher:
+        teacher.eval()
+    (images, labels), held_out = (
+        (dataset.standardise(dataset.train_images[part]).to(where), dataset.train_labels[part].to(where))
+        for part in data.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)
     )
-    images = dataset.standardise(dataset.train_images).to(where)
-    labels = dataset.train_labels.to(where)
     opt = optimiser(network, config.train)
     history, snapshots, start = [], {}, time.perf_counter()
     last_epoch = config.train.epochs if last_epoch is None else last_epoch
@@ -102,8 +102,9 @@ def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, 
         for epoch in tqdm(range(first_epoch, last_epoch), desc="epochs", leave=False, disable=None):
             if epoch in snapshot_epochs:
                 snapshots[epoch] = copy_weights(network)
-            torch.manual_seed(config.seed * 1009 + epoch)  # of Gumbel noise and random tokens
-            generator = torch.Generator().manual_seed(config.seed * 1009 + epoch)
+            seed = config.seed * 1009 + epoch
+            torch.manual_seed(seed)  # of Gumbel noise and random tokens
+            generator = torch.Generator().manual_seed(seed)
             loss, accuracy = _epoch(
                 config,
                 network,
@@ -111,12 +112,12 @@ def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, 
                 epoch,
                 masks,
                 teacher,
-                data.batches(images[chosen], labels[chosen], config.train.batch_size, generator, config.data.augment),
-                math.ceil(len(chosen) / config.train.batch_size),
+                data.batches(images, labels, config.train.batch_size, generator, config.data.augment),
+                math.ceil(len(labels) / config.train.batch_size),
             )
             row = {"epoch": epoch + 1, "train_loss": loss, "train_accuracy": accuracy}
-            if len(held_out):
-                row["validation_accuracy"], _ = evaluate(network, images[held_out], labels[held_out])
+            if len(held_out[1]):
+                row["validation_accuracy"], _ = evaluate(network, *held_out)
             history.append(row)
     if last_epoch in snapshot_epochs:
         snapshots[last_epoch] = copy_weights(network)
@@ -136,7 +137,7 @@ def _epoch(config, network, opt, epoch, masks, teacher, stream, steps):
         logits, kept = network.forward_tokens(x)
         if config.selector:
             with torch.no_grad():
-                target = teacher.eval()(x)
+                target = teacher(x)
             loss = selector_loss(logits, y, kept, target, config.selector, config.train.label_smoothing)
         else:
             loss = F.cross_entropy(logits, y, label_smoothing=config.train.label_smoothing)

@@ -1,7 +1,6 @@
 """The book, built once from the smoke preset in a copy of book/, and its pages."""
 
 import importlib.util
-import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -57,7 +56,7 @@ def pages(html):
 
 
 def figures(chapter):
-    cells = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text())["cells"]
+    cells = build.cells(ROOT / "notebooks" / f"{chapter}.ipynb")
     return [c["metadata"]["mystnb"] for c in cells if "mystnb" in c["metadata"]]
 
 
@@ -80,7 +79,7 @@ def test_findings_on_the_landing_page_are_the_chapters_sentences(pages, html):
     """Each in the words of this build's own chapter, and with its numbers."""
     shown = " ".join(pages["index.html"].text.split()).replace("’", "'")
     for chapter in CHAPTERS:
-        cells = json.loads((html.parents[1] / f"{chapter}.ipynb").read_text())["cells"]
+        cells = build.cells(html.parents[1] / f"{chapter}.ipynb")
         finding = next(c for c in cells if "finding" in c["metadata"].get("tags", []))
         sentence = "".join(finding["outputs"][0]["data"]["text/markdown"]).replace("**", "")
         assert re.search(r"\d", sentence) and sentence in shown

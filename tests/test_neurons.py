@@ -95,3 +95,10 @@ def test_without_a_compiler_spikingjellys_code_runs(monkeypatch):
     x = 3 * torch.randn(4, 50)
     assert kernel() is None and torch.equal(LIF()(x), by_equation(x, 2.0, 1.0))
     neurons.kernel.cache_clear()
+
+
+def test_the_kernel_is_kept_elsewhere_where_the_cache_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(neurons.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert neurons.own_folder().is_relative_to(tmp_path) and neurons.own_folder().is_dir()

@@ -12,6 +12,19 @@ def same(a, b):
     return all(torch.equal(a[n].cpu(), b[n].cpu()) for n in a) and a.keys() == b.keys()
 
 
+@pytest.fixture
+def starts(monkeypatch):
+    """{config: (weights a training began with, its other arguments)}, filled in while runs are trained."""
+    seen, fit = {}, train.fit
+
+    def noted(config, network, *args, **keywords):
+        seen[config] = train.copy_weights(network), keywords
+        return fit(config, network, *args, **keywords)
+
+    monkeypatch.setattr(train, "fit", noted)
+    return seen
+
+
 def test_a_finished_run_is_read_not_trained(smoke, monkeypatch):
     first = run(smoke)
     monkeypatch.setattr(train, "fit", None)
@@ -30,24 +43,14 @@ def test_a_record_says_what_was_run_and_what_came_out(smoke):
     assert list(frame.id) == [smoke.hash()] and frame.accuracy[0] == record["accuracy"]
 
 
-def test_a_ticket_is_the_dense_runs_large_weights_rewound(smoke, monkeypatch):
+def test_a_ticket_is_the_dense_runs_large_weights_rewound(smoke, starts):
     cfg = smoke.with_(**{"ticket.round": 1, "ticket.fraction": 0.6, "ticket.rewind_epoch": 1})
     dense = run(smoke)
-    started = {}
-    fit = train.fit
-    monkeypatch.setattr(
-        train,
-        "fit",
-        lambda c, network, *a, **k: (
-            started.update({c.ticket is not None: (train.copy_weights(network), k)}),
-            fit(c, network, *a, **k),
-        )[1],
-    )
     ticket = run(cfg)
     expected = tickets.prune(dense.network, tickets.full_masks(dense.network), 0.6)
     assert same(ticket.masks, expected)
-    weights, keywords = started[True]
-    after_one = fit(smoke, train.make_network(smoke), last_epoch=1, snapshot_epochs=(1,)).snapshots[1]
+    weights, keywords = starts[cfg]
+    after_one = train.fit(smoke, train.make_network(smoke), last_epoch=1, snapshot_epochs=(1,)).snapshots[1]
     assert same(weights, after_one) and keywords["first_epoch"] == 1
     assert ticket.record["sparsity"] == pytest.approx(0.6, abs=1e-3)
     assert ticket.record["parameters"] - ticket.record["parameters_left"] == sum(
@@ -74,21 +77,12 @@ def test_the_control_starts_from_other_weights_than_the_dense_run(smoke):
     assert not same(a.state_dict(), b.state_dict())
 
 
-def test_selector_starts_from_the_dense_weights_and_keeps_a_tickets_mask(smoke, monkeypatch):
+def test_selector_starts_from_the_dense_weights_and_keeps_a_tickets_mask(smoke, starts):
     both = smoke.with_(**{"selector.keep_ratio": 0.5, "ticket.fraction": 0.7})
-    seen = {}
-    fit = train.fit
-    monkeypatch.setattr(
-        train,
-        "fit",
-        lambda c, network, *a, **k: (
-            seen.update({c.selector is not None: (train.copy_weights(network), k.get("teacher"))}),
-            fit(c, network, *a, **k),
-        )[1],
-    )
     student = run(both)
     ticket, dense = run(replace(both, selector=None)), run(smoke)
-    start, teacher = seen[True]
+    start, keywords = starts[both]
+    teacher = keywords["teacher"]
     assert same(train.copy_weights(ticket.network), {n: w for n, w in start.items() if "predictors" not in n})
     assert same(teacher.state_dict(), dense.network.state_dict()) and not teacher.training
     assert same(student.masks, ticket.masks)
