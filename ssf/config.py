@@ -15,6 +15,8 @@ DATASETS = {
     "fashion-mini": {"channels": 1, "side": 32, "classes": 10},  # 28×28, zero-padded to 32×32
     "cifar10": {"channels": 3, "side": 32, "classes": 10},
     "cifar100": {"channels": 3, "side": 32, "classes": 100},
+    "cifar10-dvs": {"channels": 2, "side": 128, "classes": 10},
+    "dvs128-gesture": {"channels": 2, "side": 128, "classes": 11},
 }
 
 
@@ -80,7 +82,13 @@ class Data(_Part):
 
 @dataclass(frozen=True)
 class Model(_Part):
-    """Spikformer (Zhou et al., ICLR 2023): its size, its neuron and its stem."""
+    """Spikformer (Zhou et al., ICLR 2023): its input, its size, its neuron and its stem."""
+
+    encoding: str = _allowed(
+        "direct (an image, the same in every time step) or frames (one event frame a time step)",
+        lambda v: v in ("direct", "frames"),
+        "direct",
+    )
 
     channels: int = _positive(1)
     side: int = _positive(32)
@@ -96,6 +104,7 @@ class Model(_Part):
     v_threshold: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 1.0)
     attention_v_threshold: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 0.5)
     attention_scale: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 0.125)
+    qkv_bias: bool = _allowed("True or False: whether the layers of q, k and v have biases", lambda v: True, True)
     surrogate_alpha: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 4.0)
     pool_stages: tuple[int, ...] = _allowed(
         "a tuple of different stages, each 0, 1, 2 or 3, e.g. (2, 3)",
@@ -119,11 +128,17 @@ class Model(_Part):
         return (self.side // 2 ** len(self.pool_stages)) ** 2
 
 
+SELECTORS = ("learned", "random", "firing_rate", "attention", "information", "information_per_place", "oracle")
+
+
 @dataclass(frozen=True)
 class Selector(_Part):
-    """The token selector: where it stands, what it keeps, how it is trained."""
+    """The token selector: where it stands, what it keeps, how it is trained.
 
-    kind: str = _allowed("learned or random", lambda v: v in ("learned", "random"), "learned")
+    The last four fields are habits of the published code, here as switches, off by default.
+    """
+
+    kind: str = _allowed(f"one of {', '.join(SELECTORS)}", lambda v: v in SELECTORS, "learned")
     keep_ratio: float = _allowed(
         "a share of the tokens above 0 and at most 1; location i keeps keep_ratio**(i+1)", lambda v: 0 < v <= 1, 0.7
     )
@@ -132,37 +147,88 @@ class Selector(_Part):
         lambda v: len(v) > 0 and list(v) == sorted(set(v)) and all(type(b) is int and b >= 0 for b in v),
         (1,),
     )
+    dropped: str = _allowed(
+        "removed (dropped tokens are gone for good) or bypass (they skip the block and come back after it)",
+        lambda v: v in ("removed", "bypass"),
+        "removed",
+    )
     ratio_weight: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 2.0)
     distill_weight: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 0.5)
+    teacher_in_training_mode: bool = _allowed(
+        "True or False: the teacher normalises by its batch and its potentials are never reset", lambda v: True, False
+    )
+    head_averages_dropped: bool = _allowed(
+        "True or False: while training, the head's mean takes dropped tokens in, as at inference it can't",
+        lambda v: True,
+        False,
+    )
+    inference_keep_ratio: float = _allowed(
+        "0 (the keep_ratio) or another share, at most 1, kept at inference only", lambda v: 0 <= v <= 1, 0.0
+    )
 
-    def ratios(self):
+    def __post_init__(self):
+        super().__post_init__()
+        _check(
+            self.kind != "attention" or self.locations[0] > 0,
+            "selector.locations",
+            self.locations,
+            "blocks above 0 with kind attention, which looks at the block before",
+        )
+
+    @property
+    def removes(self):
+        return self.dropped == "removed"
+
+    def ratios(self, inference=False):
         """Share of the tokens kept at each location: rho, rho², rho³ … (DynamicViT, section 3.3)."""
-        return [self.keep_ratio ** (i + 1) for i in range(len(self.locations))]
+        rho = inference and self.inference_keep_ratio or self.keep_ratio
+        return [rho ** (i + 1) for i in range(len(self.locations))]
 
-    def counts(self, tokens):
-        """Tokens left after each location at inference: floor(tokens · ratio), at least 1."""
+    def counts(self, tokens, inference=True):
+        """Tokens left after each location: floor(tokens · ratio), at least 1."""
         rounding = 1e-9  # so that 10 · 0.3 is 3, whatever float says
-        return [max(1, math.floor(tokens * r + rounding)) for r in self.ratios()]
+        return [max(1, math.floor(tokens * r + rounding)) for r in self.ratios(inference)]
 
 
-CONTROLS = ("ticket", "reinit", "random")
+CONTROLS = ("ticket", "reinit", "random", "magnitude_at_init")
 
 
 @dataclass(frozen=True)
 class Ticket(_Part):
-    """A sparse network of iterative magnitude pruning (Frankle & Carbin 2019), or one of its two controls."""
+    """A sparse network of iterative magnitude pruning (Frankle & Carbin 2019), or one of its controls.
+
+    One-shot pruning is a ticket of one round.
+    """
 
     round: int = _positive(1)
     fraction: float = _allowed(
         "the share of the surviving weights removed per round, above 0 and below 1", lambda v: 0 < v < 1, 0.25
     )
+    scope: str = _allowed(
+        "global (all layers compete) or layer (the same fraction in each)", lambda v: v in ("global", "layer"), "global"
+    )
     rewind_epoch: int = _allowed("an epoch of the dense run, 0 for its initialisation", lambda v: v >= 0, 1)
+    rewind: str = _allowed(
+        "weights (all parameters; BatchNorm's running statistics and the optimiser start afresh) "
+        "or state (these two go back as well)",
+        lambda v: v in ("weights", "state"),
+        "weights",
+    )
+    freeze: str = _allowed(
+        "mask (pruned weights are held at zero) or near_zero (as published: whatever is below 1e-6 gets no gradient)",
+        lambda v: v in ("mask", "near_zero"),
+        "mask",
+    )
     control: str = _allowed(
-        "ticket (mask and rewound weights), reinit (mask, new initialisation) or random "
-        "(the mask shuffled within each layer, rewound weights)",
+        "ticket (mask and rewound weights), reinit (mask, new initialisation), random (the mask shuffled within each "
+        "layer, rewound weights) or magnitude_at_init (as sparse, by the magnitudes of the untrained weights)",
         lambda v: v in CONTROLS,
         "ticket",
     )
+
+    def sparsity(self):
+        """Share of the prunable weights removed after the last round, but for rounding."""
+        return 1 - (1 - self.fraction) ** self.round
 
     def reaching(self, sparsity):
         """The same ticket with the fraction that removes this share of the weights in `round` rounds."""
@@ -186,6 +252,7 @@ class Train(_Part):
     warmup_epochs: float = _allowed("a number of at least 0", lambda v: v >= 0, 1.0)
     weight_decay: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 0.06)
     label_smoothing: float = _allowed("a share of at least 0 and below 1", lambda v: 0 <= v < 1, 0.1)
+    mixed_precision: bool = _allowed("True or False: products in bfloat16, neurons in float32", lambda v: True, False)
 
 
 PARTS = {"data": Data, "model": Model, "selector": Selector, "ticket": Ticket, "train": Train}
@@ -257,11 +324,19 @@ class RunConfig:
         return replace(self, **changes)
 
 
-_PAPER_TRAIN = Train(epochs=300, batch_size=64, lr=5e-4, min_lr=1e-5, warmup_epochs=20, weight_decay=0.06)
+_PAPER_TRAIN = Train(
+    epochs=300, batch_size=64, lr=5e-4, min_lr=1e-5, warmup_epochs=20, weight_decay=0.06, mixed_precision=True
+)
 _PAPER_MODEL = Model(channels=3, depth=4, width=384, heads=12, time_steps=4)
 _PAPER_SELECTOR = Selector(keep_ratio=0.9, locations=(1, 2, 3))
 _PAPER_TICKET = Ticket(round=9, fraction=0.25, rewind_epoch=20)
 _DENSE_TRAIN = replace(_PAPER_TRAIN, batch_size=128)
+_EVENT_MODEL = Model(
+    "frames", channels=2, side=128, depth=4, width=256, heads=16, time_steps=16,
+    attention_scale=0.25, qkv_bias=False, pool_stages=(0, 1, 2, 3),
+)  # fmt: skip
+_EVENT_SELECTOR = replace(_PAPER_SELECTOR, keep_ratio=0.7)  # what the published loss asks for; see chapter 05
+_EVENT_TRAIN = replace(_PAPER_TRAIN, lr=1e-3, batch_size=16, warmup_epochs=10)
 
 PRESETS = {
     # seconds: for tests and for a first look
@@ -285,6 +360,20 @@ PRESETS = {
     "paper-cifar100": RunConfig(
         Data("cifar100"), replace(_PAPER_MODEL, classes=100), _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN
     ),
+    # the same for event cameras: the dense baseline of the Spikformer paper, and SparseSpikformer
+    "spikformer-dvs-2-256": RunConfig(Data("cifar10-dvs"), replace(_EVENT_MODEL, depth=2), train=_EVENT_TRAIN),
+    "paper-cifar10dvs": RunConfig(Data("cifar10-dvs"), _EVENT_MODEL, _EVENT_SELECTOR, _PAPER_TICKET, _EVENT_TRAIN),
+    "paper-dvs128": RunConfig(
+        Data("dvs128-gesture"), replace(_EVENT_MODEL, classes=11), _EVENT_SELECTOR, _PAPER_TICKET, _EVENT_TRAIN
+    ),
+}
+
+# published top-1 accuracy in %, of the dense networks (Zhou et al., ICLR 2023)
+PUBLISHED_ACCURACY = {
+    "spikformer-4-256": {"cifar10": 93.94, "cifar100": 75.96},
+    "spikformer-2-384": {"cifar10": 94.80, "cifar100": 76.95},
+    "spikformer-4-384": {"cifar10": 95.19, "cifar100": 77.86},
+    "spikformer-dvs-2-256": {"cifar10-dvs": 80.9, "dvs128-gesture": 98.3},
 }
 
 

@@ -1,14 +1,19 @@
-"""What a network costs: parameters, multiply-accumulates (MACs), and the firing rates behind spike counts.
+"""What a network costs: parameters, multiply-accumulates (MACs), synaptic operations (SOPs), energy.
 
 One MAC is one multiplication and one addition: FLOPs = 2 · MACs. Counted are convolutions, linear layers and the two
-attention products; BatchNorm, LIF, pooling and additions are not, as usual in the field.
+attention products; BatchNorm, LIF, pooling, additions and scores without weights are not, as usual in the field. One
+SOP is one addition of a weight because of a spike: SOPs = (share of inputs that are not 0) · MACs.
 """
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from ssf.neurons import LIF
+
+MAC_PICOJOULE, AC_PICOJOULE = 4.6, 0.9  # 32-bit floating point at 45 nm (Horowitz, ISSCC 2014)
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ def layers(model, selector=None, as_computed=False):
 
     Args:
         model, selector: parts of a RunConfig. With a selector the cost is that of inference: tokens floored to
-            floor(N · ratio) at each location, the selector's own MACs (once an image, not once a time step) charged.
+            floor(N · ratio) at each location, the selector's own MACs (once an image, not once a time step) charged;
+            where dropped tokens bypass a block, later blocks without a selector see all again.
         as_computed: False counts as the published work does, the stem's first convolution in every time step and
             attention as (q kᵀ) v. True counts what this library computes: that convolution once, and the cheaper
             of (q kᵀ) v and q (kᵀ v).
@@ -37,7 +43,7 @@ def layers(model, selector=None, as_computed=False):
     widths = [model.channels, c // 8, c // 4, c // 2, c, c]
     for i, name in enumerate([*(f"stem.stages.{i}" for i in range(4)), "stem.position"]):
         weights = widths[i] * widths[i + 1] * 9
-        times = 1 if as_computed and i == 0 else steps
+        times = 1 if as_computed and i == 0 and model.encoding == "direct" else steps
         rows.append(Layer(name, "SPS", f"{name}.conv.weight", weights + 2 * widths[i + 1], times * weights * side**2))
         side //= 2 if i in model.pool_stages else 1
 
@@ -49,24 +55,20 @@ def layers(model, selector=None, as_computed=False):
             if selector.kind == "learned":
                 for j, (c_in, c_out) in enumerate([(c, c // 2), (c // 2, 2)]):
                     name = f"selector.predictors.{place}.{2 * j}"
-                    rows.append(Layer(name, "selector", f"{name}.weight", c_in * c_out + c_out, n * c_in * c_out))
+                    seen = n if selector.removes else model.tokens
+                    rows.append(Layer(name, "selector", f"{name}.weight", c_in * c_out + c_out, seen * c_in * c_out))
             n = counts[place]
+        elif selector and not selector.removes:  # those that skipped a block are back
+            n = model.tokens
         name = f"blocks.{b}"
-        for part, role, c_in, c_out in [
-            ("attention.qkv", "qkv", c, 3 * c),
-            ("attention.proj", "proj", c, c),
-            ("fc1", "fc1", c, hidden),
-            ("fc2", "fc2", hidden, c),
+        for part, role, c_in, c_out, bias in [
+            ("attention.qkv", "qkv", c, 3 * c, model.qkv_bias),
+            ("attention.proj", "proj", c, c, True),
+            ("fc1", "fc1", c, hidden, True),
+            ("fc2", "fc2", hidden, c, True),
         ]:
-            rows.append(
-                Layer(
-                    f"{name}.{part}",
-                    role,
-                    f"{name}.{part}.linear.weight",
-                    c_in * c_out + 3 * c_out,
-                    steps * n * c_in * c_out,
-                )
-            )
+            weights, weight = c_in * c_out, f"{name}.{part}.linear.weight"
+            rows.append(Layer(f"{name}.{part}", role, weight, weights + (2 + bias) * c_out, steps * n * weights))
         smaller = min(n, d) if as_computed else n
         rows.append(Layer(f"{name}.attention", "attention", None, 0, steps * 2 * n * smaller * c))
     rows.append(Layer("head", "head", "head.weight", (c + 1) * model.classes, c * model.classes))
@@ -84,23 +86,110 @@ def macs(model, selector=None, masks=None, as_computed=False):
     return sum(row.macs * density.get(row.weight, 1.0) for row in layers(model, selector, as_computed))
 
 
+def keep_ratio_for(saving, model, selector, blocks_only=False):
+    """The largest keep ratio, in steps of 0.001, at which the selector saves this share of the MACs, net of its own.
+
+    blocks_only: of the blocks' MACs alone, still net of the selector's. None where no keep ratio saves so much.
+    """
+
+    def left(part):
+        roles = {"SPS", "head"} if blocks_only else set()
+        return sum(row.macs for row in layers(model, part) if row.role not in roles)
+
+    whole = left(None)
+    for rho in (r / 1000 for r in range(1000, 0, -1)):
+        if left(replace(selector, keep_ratio=rho, inference_keep_ratio=0.0)) <= (1 - saving) * whole:
+            return rho
+    return None
+
+
+@contextmanager
+def hooked(network, kind, hook):
+    """Call hook(name, module, inputs, output) at every module of a kind while a batch goes through, in eval mode."""
+    handles = [
+        module.register_forward_hook(lambda module, inputs, out, name=name: hook(name, module, inputs, out))
+        for name, module in network.named_modules()
+        if isinstance(module, kind)
+    ]
+    training = network.training
+    try:
+        yield network.eval()
+    finally:
+        network.train(training)
+        for handle in handles:
+            handle.remove()
+
+
 @torch.no_grad()
 def spikes(network, images):
     """Spikes of every LIF, in order of depth: {layer name: [T, B, ...] of 0 and 1}. `images` [B,c,H,W], float."""
-    seen, hooks = {}, []
-    for name, module in network.named_modules():
-        if isinstance(module, LIF):
-            hooks.append(module.register_forward_hook(lambda _, __, out, name=name: seen.__setitem__(name, out)))
-    training = network.training
-    try:
-        network.eval()(images)
-    finally:
-        network.train(training)
-        for hook in hooks:
-            hook.remove()
+    seen = {}
+    with hooked(network, LIF, lambda name, _, __, out: seen.__setitem__(name, out)):
+        network(images)
     return seen
 
 
 def firing_rates(network, images):
     """Mean number of spikes per neuron and time step of every LIF, {layer name: a number in [0, 1]}."""
     return {name: s.mean().item() for name, s in spikes(network, images).items()}
+
+
+# What reaches these layers is 0 or 1 by construction. The residual stream (qkv, fc1) counts spikes, up to 2 and one more
+# for every layer that adds to it; pixels, event counts and averaged rates (selector, head) are numbers.
+BINARY = ("SPS", "proj", "fc2", "attention")
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What one layer does with its inputs: its MACs, and the share of its inputs that is not 0."""
+
+    layer: Layer
+    nonzero: float
+
+    @property
+    def binary(self):
+        return self.layer.role in BINARY and self.layer.name != "stem.stages.0"
+
+    @property
+    def sops(self):
+        return self.layer.macs * self.nonzero
+
+    @property
+    def picojoules(self):
+        """An addition where a binary input is 1; a full MAC for every other kind of input, 0 or not."""
+        return AC_PICOJOULE * self.sops if self.binary else MAC_PICOJOULE * self.layer.macs
+
+
+@torch.no_grad()
+def operations(network, model, selector, images):
+    """[Operations] of every layer of `layers`, per image, from the inputs that `images` [B,...] cause.
+
+    The two attention products are additions driven by q and by v, half of their MACs each.
+    """
+    nonzero = {}
+
+    def look(name, module, given, out):
+        if name.endswith(".qkv.lif"):
+            q, _, v = out.chunk(3, dim=-1)
+            nonzero[name.removesuffix(".qkv.lif")] = torch.cat([q, v]).count_nonzero().item() / (2 * q.numel())
+        elif not isinstance(module, LIF):
+            share = given[0].count_nonzero().item() / given[0].numel()
+            nonzero[name.removesuffix(".linear").removesuffix(".conv")] = share
+
+    with hooked(network, (nn.Linear, nn.Conv2d, LIF), look):
+        network(images)
+    return [Operations(row, nonzero[row.name]) for row in layers(model, selector)]
+
+
+def energy(rows, residual_as_spikes=False):
+    """Energy of an image in microjoules, from `operations`.
+
+    residual_as_spikes counts as the field does: everything but the first convolution and what sees averaged rates
+    (selector, head) is additions, as if the residual stream were spikes.
+    """
+
+    def counted(row):
+        analogue = row.layer.role in ("selector", "head") or row.layer.name == "stem.stages.0"
+        return AC_PICOJOULE * row.sops if residual_as_spikes and not analogue else row.picojoules
+
+    return sum(map(counted, rows)) / 1e6

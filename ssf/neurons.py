@@ -142,8 +142,11 @@ class LIF(LIFNode):
 
     (Fang et al., Science Advances 2023, eqs. 1-3; the values are those of Spikformer, Zhou et al., ICLR 2023.)
     The step of `fire` has the gradient of sigmoid(alpha (H - v_threshold)); the reset passes none (detach_reset).
-    V starts at 0 in every call: nothing leaks from one batch into the next.
+    V starts at 0 in every call: nothing leaks from one batch into the next, unless `carries_over` is set, which is
+    there to show what the published code does to its teacher. Potentials are float32 also under autocast.
     """
+
+    carries_over = False
 
     def __init__(self, tau=2.0, v_threshold=1.0, alpha=4.0):
         super().__init__(
@@ -153,6 +156,12 @@ class LIF(LIFNode):
         self.alpha = alpha
 
     def multi_step_forward(self, x_seq):
+        if x_seq.dtype in (torch.bfloat16, torch.float16):
+            x_seq = x_seq.float()
+        if self.carries_over:
+            if getattr(self.v, "shape", None) != x_seq.shape[1:]:  # the first batch, or a smaller last one
+                self.reset()
+            return super().multi_step_forward(x_seq)
         if x_seq.device.type == "cpu" and x_seq.dtype == torch.float32 and x_seq.numel() and kernel():
             return _LIF.apply(x_seq, self.tau, self.v_threshold, self.alpha)
         self.reset()

@@ -75,28 +75,39 @@ def _fit_selector(config, dataset):
 
 
 def _fit_ticket(config, dataset):
-    """Prune the round before, rewind (or, for the control, initialise anew), train to the end of the schedule."""
+    """Prune the round before, rewind (or, for a control, initialise anew), train to the end of the schedule."""
     ticket = config.ticket
+    if ticket.control == "magnitude_at_init":
+        network = train.make_network(config)
+        masks = tickets.full_masks(network)
+        for _ in range(ticket.round):
+            masks = tickets.prune(network, masks, ticket.fraction, ticket.scope)
+        return masks, train.fit(config, network, dataset, masks=masks)
     before = replace(ticket, round=ticket.round - 1, control="ticket") if ticket.round > 1 else None
     parent = run(replace(config, ticket=before))
-    masks = tickets.prune(parent.network, parent.masks or tickets.full_masks(parent.network), ticket.fraction)
+    masks = parent.masks or tickets.full_masks(parent.network)
+    masks = tickets.prune(parent.network, masks, ticket.fraction, ticket.scope)
     if ticket.control == "reinit":
         return masks, train.fit(config, train.make_network(config, config.seed + REINIT), dataset, masks=masks)
     if ticket.control == "random":
         masks = tickets.shuffled(masks, config.seed)
-    network = train.make_network(config)
-    network.load_state_dict(rewind_weights(config, dataset))
-    return masks, train.fit(config, network, dataset, masks=masks, first_epoch=ticket.rewind_epoch)
+    then, network = rewind_point(config, dataset), train.make_network(config)
+    names = network.state_dict() if ticket.rewind == "state" else dict(network.named_parameters())
+    network.load_state_dict(network.state_dict() | {name: then[name] for name in names})
+    moments = then if ticket.rewind == "state" else None
+    return masks, train.fit(
+        config, network, dataset, masks=masks, first_epoch=ticket.rewind_epoch, optimiser_state=moments
+    )
 
 
-def rewind_weights(config, dataset):
-    """The dense run's weights after `rewind_epoch` epochs.
+def rewind_point(config, dataset):
+    """A snapshot of the dense run after `rewind_epoch` epochs (see train.snapshot).
 
     Those epochs are run again, once: on a CPU with the same number of threads they give the same weights.
     """
     dense = replace(config, ticket=None, selector=None)
     epoch = config.ticket.rewind_epoch
-    path = store.run_folder(dense) / f"weights-epoch-{epoch}.safetensors"
+    path = store.run_folder(dense) / f"epoch-{epoch}.safetensors"
     if not path.exists():
         replay = train.fit(dense, train.make_network(dense), dataset, last_epoch=epoch, snapshot_epochs=(epoch,))
         store.write_tensors(path, replay.snapshots[epoch])

@@ -1,55 +1,144 @@
-"""The token selector: which tokens stay (Rao et al., DynamicViT, 2021, driven by firing rates), and its losses."""
+"""Token selectors: which tokens stay, and the losses that train the learned one (Rao et al., DynamicViT, 2021)."""
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ssf.config import Refused
 
-def top(scores, k):
-    """Places [B,k], rising, of the k highest of the scores [B,N]."""
-    return scores.topk(k, dim=1).indices.sort(dim=1).values
+
+@dataclass
+class Tokens:
+    """What a selector looks at: the tokens before a block, and what is known of them.
+
+    x: [T,B,n,C]. grid: [B,n], their places in the stem's grid. alive: [B,n] of 0 and 1, or None where none was dropped.
+    received: [B,n], the attention they got in the block before. foreground: [B,N], of the whole grid.
+    """
+
+    x: torch.Tensor
+    grid: torch.Tensor | None = None
+    alive: torch.Tensor | None = None
+    received: torch.Tensor | None = None
+    foreground: torch.Tensor | None = None
+
+    def share(self, scores):
+        """Softmax over the tokens that are there."""
+        return (scores if self.alive is None else scores.masked_fill(self.alive == 0, -torch.inf)).softmax(1)
+
+
+def random(tokens, _):
+    """A uniform number for each token: the control."""
+    return torch.rand(tokens.x.shape[1:3], device=tokens.x.device)
+
+
+def firing_rate(tokens, _):
+    """Mean firing rate over time steps and channels."""
+    return tokens.x.mean((0, 3))
+
+
+def attention(tokens, _):
+    """Attention received as a key in the block before (`SSA.received`)."""
+    return tokens.received
+
+
+def oracle(tokens, _):
+    """Share of the token's pixels that are foreground, where the data set tells."""
+    if tokens.foreground is None:
+        raise Refused("selector.kind is 'oracle'; allowed: where the foreground of every image is given.")
+    return tokens.foreground.gather(1, tokens.grid)
+
+
+def temporal_change(tokens):
+    """Mean over t of |m[t+1] - m[t]|, m[t] the channel mean at step t (Wei et al., TP-Spikformer, 2026)."""
+    m = tokens.x.mean(3)
+    return m.diff(dim=0).abs().sum(0) / max(len(m) - 1, 1)
+
+
+def information(tokens, size):
+    """TP-Spikformer's score as its paper has it: softmax(temporal change) + softmax(-cosine to the neighbourhood).
+
+    The cosine is that of a token's rate vector and the mean of the 3×3 tokens around it.
+    """
+    rates = tokens.x.mean(0)
+    rates = rates if tokens.alive is None else rates * tokens.alive[..., None]
+    side, places = round(size**0.5), tokens.grid[..., None].expand_as(rates)
+    picture = rates.new_zeros(len(rates), size, rates.shape[2]).scatter(1, places, rates)
+    around = F.avg_pool2d(picture.transpose(1, 2).unflatten(2, (side, side)), 3, stride=1, padding=1)
+    unlike = -F.cosine_similarity(rates, around.flatten(2).transpose(1, 2).gather(1, places), dim=-1)
+    return tokens.share(temporal_change(tokens)) + tokens.share(unlike)
+
+
+def information_per_place(tokens, _):
+    """The same as TP-Spikformer's published code has it: its neighbourhood mean sums over channels too.
+
+    So it is one number at each place, the same for all channels, and the cosine with it is (sum of the rates) /
+    (their norm · sqrt(C)): the neighbours drop out.
+    """
+    rates = tokens.x.mean(0)
+    unlike = -F.cosine_similarity(rates, torch.ones_like(rates), dim=-1)
+    return tokens.share(temporal_change(tokens)) + tokens.share(unlike)
 
 
 class TokenSelector(nn.Module):
     """Keeps a share of the tokens before each block named in `config.locations`.
 
-    Input at a location: the firing rates [B,N,C], x averaged over time. The learned selector has one predictor a
-    location, Linear(C, C/2) -> GELU -> Linear(C/2, 2) -> LogSoftmax, channel 0 meaning "keep"; the random selector,
-    its control, draws a uniform score for each token.
+    The learned selector has one predictor a location, Linear(C, C/2) -> GELU -> Linear(C/2, 2) -> LogSoftmax on the
+    firing rates [B,N,C] (x averaged over time), channel 0 meaning "keep". The others are functions of this file, have
+    nothing to learn, and keep their exact share while training too.
     """
 
     def __init__(self, config, width, tokens):
         super().__init__()
-        self.kind, self.locations, self.tokens = config.kind, config.locations, tokens
+        self.kind, self.locations, self.tokens, self.removes = config.kind, config.locations, tokens, config.removes
         self.counts = config.counts(tokens)
-        learned = config.kind == "learned"
+        self.training_counts = config.counts(tokens, inference=False)
+        self.head_averages_dropped = config.head_averages_dropped
         self.predictors = nn.ModuleList(
             nn.Sequential(nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 2), nn.LogSoftmax(-1))
             for _ in self.locations
-            if learned
+            if config.kind == "learned"
         )
 
-    def scores(self, place, rates):
-        """Keep score [B,N] of each token: its log-probability of being kept, or a random number."""
-        if self.kind == "random":
-            return torch.rand(rates.shape[:2], device=rates.device)
-        return self.predictors[place](rates)[..., 0]
+    def log_probabilities(self, block, tokens):
+        """[B,n,2] of the learned selector before a block: keep, drop."""
+        return self.predictors[self.locations.index(block)](tokens.x.mean(0))
 
-    def decide(self, place, rates, previous=None):
-        """Training: decisions [B,N] of 0 and 1; a token dropped before (0 in `previous`) stays dropped.
+    def scores(self, block, tokens):
+        """Keep score [B,n] of each token before a block: the higher, the rather it stays."""
+        if self.kind == "learned":
+            return self.log_probabilities(block, tokens)[..., 0]
+        return SCORES[self.kind](tokens, self.tokens)
+
+    def decide(self, block, tokens):
+        """Training: decisions [B,n] of 0 and 1; a token dropped before (0 in `alive`) stays dropped.
 
         Learned: a hard Gumbel-softmax sample with the straight-through gradient (Jang et al., 2017).
         """
-        if previous is None:
-            previous = rates.new_ones(rates.shape[:2])
         if self.kind == "learned":
-            return F.gumbel_softmax(self.predictors[place](rates), hard=True)[..., 0] * previous
-        places = top(self.scores(place, rates) + previous, self.counts[place])
-        return torch.zeros_like(previous).scatter(1, places, 1)
+            sample = F.gumbel_softmax(self.log_probabilities(block, tokens), hard=True)[..., 0]
+            return sample if tokens.alive is None else sample * tokens.alive
+        scores = self.scores(block, tokens)
+        if tokens.alive is not None:
+            scores = scores.masked_fill(tokens.alive == 0, -torch.inf)
+        places = top(scores, self.training_counts[self.locations.index(block)])
+        return torch.zeros_like(scores).scatter(1, places, 1)
 
-    def choose(self, place, rates):
-        """Inference: places [B,K] of the K = floor(N · ratio) tokens with the highest score."""
-        return top(self.scores(place, rates), self.counts[place])
+    def choose(self, block, tokens):
+        """Inference: places [B,K], among the tokens given, of the K = floor(N · ratio) with the highest score."""
+        return top(self.scores(block, tokens), self.counts[self.locations.index(block)])
+
+
+SCORES = {
+    score.__name__: score
+    for score in (random, firing_rate, attention, information, information_per_place, oracle)
+}
+
+
+def top(scores, k):
+    """Places [B,k], rising, of the k highest of the scores [B,n]."""
+    return scores.topk(k, dim=1).indices.sort(dim=1).values
 
 
 def ratio_loss(decisions, ratios):
@@ -68,7 +157,7 @@ def distillation_loss(student, teacher):
 def selector_loss(logits, labels, decisions, teacher_logits, config, label_smoothing=0.0):
     """Cross-entropy + ratio_weight · ratio loss + distill_weight · distillation.
 
-    The random selector keeps its exact share by construction and has no ratio loss.
+    Selectors that are not learned keep their exact share by construction and have no ratio loss.
     """
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     if config.kind == "learned":

@@ -3,8 +3,9 @@
 import torch
 from torch import nn
 
+from ssf.config import Refused
 from ssf.neurons import LIF
-from ssf.selector import TokenSelector
+from ssf.selector import Tokens, TokenSelector
 
 
 def lif(model, v_threshold=None):
@@ -15,16 +16,16 @@ def lif(model, v_threshold=None):
 class LinearUnit(nn.Module):
     """LIF(BN(Linear(x))): [T,B,N,c_in] -> spikes [T,B,N,c_out]. BatchNorm sees [T·B·N, c_out]."""
 
-    def __init__(self, c_in, c_out, model):
+    def __init__(self, c_in, c_out, model, bias=True):
         super().__init__()
-        self.linear, self.bn, self.lif = nn.Linear(c_in, c_out), nn.BatchNorm1d(c_out), lif(model)
+        self.linear, self.bn, self.lif = nn.Linear(c_in, c_out, bias), nn.BatchNorm1d(c_out), lif(model)
 
     def forward(self, x):
         return self.lif(self.bn(self.linear(x).flatten(0, 2)).unflatten(0, x.shape[:3]))
 
 
 class ConvUnit(nn.Module):
-    """BN(Conv3×3(x)), then LIF over time: spikes [T,B,c_out,H,W] from [T,B,c_in,H,W].
+    """LIF(BN(Conv3×3(x))), then perhaps MaxPool: spikes [T,B,c_out,H,W] from [T,B,c_in,H,W].
 
     A still image [B,c_in,H,W] is convolved once and its current repeated T times: the same numbers, T times cheaper.
     """
@@ -45,7 +46,7 @@ class ConvUnit(nn.Module):
 
 
 class SPS(nn.Module):
-    """Spiking patch splitting: images [B,c,H,W] -> tokens [T,B,N,C]. `model.pool_stages` says where it pools."""
+    """Spiking patch splitting: images [B,c,H,W] or frames [T,B,c,H,W] -> tokens [T,B,N,C], pooled at `pool_stages`."""
 
     def __init__(self, model):
         super().__init__()
@@ -66,26 +67,37 @@ class SSA(nn.Module):
 
     `keep` [B,N] of 0 and 1 masks the keys of dropped tokens; a token always sees itself. Without a softmax there is
     nothing to renormalise, and (q kᵀ) v = q (kᵀ v): the cheaper of the two is computed. Spikes are 0 or 1, so both
-    are exact.
+    are exact (in float32, which is why autocast stops here).
+
+    Where `watched`, `received` [B,N] is left behind: the attention that each token gets as a key, summed over time
+    steps, heads and the queries that are kept.
     """
+
+    watched = False
 
     def __init__(self, model):
         super().__init__()
         self.heads, self.scale = model.heads, model.attention_scale
-        self.qkv = LinearUnit(model.width, 3 * model.width, model)
+        self.qkv = LinearUnit(model.width, 3 * model.width, model, model.qkv_bias)
         self.attention_lif = lif(model, model.attention_v_threshold)
         self.proj = LinearUnit(model.width, model.width, model)
 
     def forward(self, x, keep=None):
         q, k, v = (s.unflatten(-1, (self.heads, -1)).transpose(2, 3) for s in self.qkv(x).chunk(3, dim=-1))
-        seen = v if keep is None else v * keep[None, :, None, :, None]
+        with torch.autocast(x.device.type, enabled=False):
+            current = self.attend(q, k, v, None if keep is None else keep[None, :, None, :, None])
+        return self.proj(self.attention_lif((current * self.scale).transpose(2, 3).flatten(3)))
+
+    def attend(self, q, k, v, keep):
+        """(q kᵀ) v [T,B,heads,N,d], masked."""
+        if self.watched:
+            self.received = ((q if keep is None else q * keep).sum(-2, keepdim=True) * k).sum((0, 2, 4)).detach()
+        seen = v if keep is None else v * keep
         if q.shape[-2] <= q.shape[-1]:
             out = (q @ k.transpose(-1, -2)) @ seen
         else:
             out = q @ (k.transpose(-1, -2) @ seen)
-        if keep is not None:
-            out = out + (q * k).sum(-1, keepdim=True) * (v - seen)
-        return self.proj(self.attention_lif((out * self.scale).transpose(2, 3).flatten(3)))
+        return out if keep is None else out + (q * k).sum(-1, keepdim=True) * (v - seen)
 
 
 class Block(nn.Module):
@@ -103,14 +115,19 @@ class Block(nn.Module):
 
 
 class Spikformer(nn.Module):
-    """Images [B,c,H,W], float -> logits [B,classes]. With a selector, tokens are dropped before some blocks.
+    """Images [B,c,H,W] or event frames [B,T,c,H,W], float -> logits [B,classes].
 
-    While training, dropped tokens stay in the tensor and are masked (as keys, and in the head's mean), so that the
-    decision has a gradient; at inference they are gone.
+    With a selector, tokens are dropped before some blocks. While training they stay in the tensor and are masked (as
+    keys, and in the head's mean), so that the decision has a gradient; they still pass through the layers and are seen
+    by BatchNorm, as in the published code. At inference they are gone, or skip the block where `dropped` is "bypass".
+
+    Raises ValueError for images of another shape than the model's.
     """
 
     def __init__(self, model, selector=None):
         super().__init__()
+        image = (model.channels, model.side, model.side)
+        self.image_shape = image if model.encoding == "direct" else (model.time_steps, *image)
         self.stem = SPS(model)
         self.blocks = nn.ModuleList(Block(model) for _ in range(model.depth))
         self.selector = TokenSelector(selector, model.width, model.tokens) if selector else None
@@ -118,31 +135,49 @@ class Spikformer(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if selector and selector.kind == "attention":
+            for location in selector.locations:
+                self.blocks[location - 1].attention.watched = True
 
-    def forward(self, images):
-        return self.forward_tokens(images)[0]
+    def forward(self, images, foreground=None):
+        return self.forward_tokens(images, foreground)[0]
 
-    def forward_tokens(self, images):
-        """Logits [B,classes] and, for each selector location, the tokens kept there: [B,N] of 0 and 1."""
-        x = self.stem(images)
-        keep, kept = None, []
-        alive = torch.arange(x.shape[2], device=x.device).expand(x.shape[1], -1)
+    def forward_tokens(self, images, foreground=None):
+        """Logits [B,classes] and, for each selector location, the tokens kept there: [B,N] of 0 and 1.
+
+        `foreground` [B,N], the share of each token that is foreground, is what the oracle selector goes by.
+        """
+        if images.shape[1:] != self.image_shape:
+            raise Refused(f"images are {list(images.shape)}; allowed: [B, {', '.join(map(str, self.image_shape))}].")
+        x = self.stem(images.transpose(0, 1) if images.ndim == 5 else images)
+        keep, kept, received = None, [], None  # keep: of the tokens still in the tensor, those not dropped
+        grid = torch.arange(x.shape[2], device=x.device).expand(x.shape[1], -1)
         for i, block in enumerate(self.blocks):
-            if self.selector and i in self.selector.locations:
-                place = self.selector.locations.index(i)
-                rates = x.mean(0)
-                if self.training:
-                    keep = self.selector.decide(place, rates, keep)
-                    kept.append(keep)
+            if self.selector is None or i not in self.selector.locations:
+                x = block(x, keep)
+            elif self.training:
+                decision = self.selector.decide(i, Tokens(x, grid, keep, received, foreground))
+                kept.append(decision)
+                if self.selector.removes:
+                    x, keep = block(x, decision), decision
                 else:
-                    chosen = self.selector.choose(place, rates)
-                    x = x.gather(2, chosen[None, :, :, None].expand(x.shape[0], -1, -1, x.shape[3]))
-                    alive = alive.gather(1, chosen)
-                    kept.append(rates.new_zeros(x.shape[1], self.selector.tokens).scatter(1, alive, 1))
-            x = block(x, keep)
+                    x = x + decision[None, :, :, None] * (block(x, decision) - x)
+            else:
+                chosen = self.selector.choose(i, Tokens(x, grid, None, received, foreground))
+                places = chosen[None, :, :, None].expand(x.shape[0], -1, -1, x.shape[3])
+                kept.append(x.new_zeros(grid.shape[0], self.selector.tokens).scatter(1, grid.gather(1, chosen), 1))
+                if self.selector.removes:
+                    x, grid = block(x.gather(2, places)), grid.gather(1, chosen)
+                else:
+                    x = x.scatter(2, places, block(x.gather(2, places)).to(x.dtype))
+            if block.attention.watched:
+                received = block.attention.received
+                if received.shape != grid.shape:  # tokens that skipped the block received nothing
+                    received = received.new_zeros(grid.shape).scatter(1, chosen, received)
         x = x.mean(0)
-        if keep is None:
+        if keep is None or self.selector.head_averages_dropped:
             return self.head(x.mean(1)), kept
         keep = keep.unsqueeze(-1)
         return self.head((x * keep).sum(1) / keep.sum(1).clamp(min=1)), kept

@@ -1,4 +1,4 @@
-"""Winning tickets (Frankle & Carbin 2019): masks, global magnitude pruning, and the random control."""
+"""Winning tickets (Frankle & Carbin 2019): masks, magnitude pruning, and the random control."""
 
 import torch
 
@@ -25,8 +25,9 @@ def density_by_layer(masks):
     return {name: m.float().mean().item() for name, m in masks.items()}
 
 
-def prune(network, masks, fraction):
-    """Masks with `fraction` of the surviving weights removed: the smallest magnitudes over all layers together.
+def prune(network, masks, fraction, scope="global"):
+    """Masks with `fraction` of the surviving weights removed, the smallest magnitudes: of all layers together, or of
+    each layer where the scope is "layer".
 
     The number removed is exact, round(fraction · survivors), and ties are broken by position, so equal weights
     (zeros, say) are not all removed at once. The masks given are not changed.
@@ -36,18 +37,22 @@ def prune(network, masks, fraction):
     if not 0 < fraction < 1:
         raise Refused(f"ticket.fraction is {fraction!r}; allowed: above 0 and below 1.")
     weights = prunable(network)
-    kept = torch.cat([masks[name].flatten() for name in weights])
-    magnitude = torch.cat([w.abs().flatten() for w in weights.values()])
-    survivors = kept.nonzero().squeeze(1)
-    count = round(fraction * len(survivors))
-    if count >= len(survivors):
-        raise Refused(
-            f"ticket.fraction is {fraction!r}; allowed: one that leaves some of the {len(survivors)} "
-            "weights of the round before."
-        )
-    kept[survivors[magnitude[survivors].argsort(stable=True)[:count]]] = False
-    parts = kept.split([w.numel() for w in weights.values()])
-    return {name: part.view_as(w) for (name, w), part in zip(weights.items(), parts, strict=True)}
+    groups = [[name] for name in weights] if scope == "layer" else [list(weights)]
+    pruned = {}
+    for names in groups:
+        kept = torch.cat([masks[name].flatten() for name in names])
+        magnitude = torch.cat([weights[name].abs().flatten() for name in names])
+        survivors = kept.nonzero().squeeze(1)
+        count = round(fraction * len(survivors))
+        if count >= len(survivors):
+            raise Refused(
+                f"ticket.fraction is {fraction!r}; allowed: one that leaves some of the {len(survivors)} "
+                f"weights of the round before{f' in {names[0]}' if scope == 'layer' else ''}."
+            )
+        kept[survivors[magnitude[survivors].argsort(stable=True)[:count]]] = False
+        parts = kept.split([weights[name].numel() for name in names])
+        pruned |= {name: part.view_as(weights[name]) for name, part in zip(names, parts, strict=True)}
+    return pruned
 
 
 def shuffled(masks, seed):

@@ -10,13 +10,14 @@ from tqdm import tqdm
 
 from ssf import data
 from ssf.config import Refused
+from ssf.neurons import LIF
 from ssf.selector import selector_loss
 from ssf.spikformer import Spikformer
 
 
 @dataclass
 class Trained:
-    """The outcome of `fit`: the network, one dict an epoch, weights asked for by epoch, seconds of training."""
+    """The outcome of `fit`: the network, one dict an epoch, snapshots asked for by epoch, seconds of training."""
 
     network: Spikformer
     history: list
@@ -74,14 +75,43 @@ def apply_masks(network, masks):
             network.get_parameter(name).mul_(mask)
 
 
-def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, last_epoch=None, snapshot_epochs=()):
+def leave_in_training_mode(teacher):
+    """What the published code does to its teacher: batch statistics, and potentials that are never reset."""
+    teacher.train()
+    for module in teacher.modules():
+        if isinstance(module, LIF):
+            module.carries_over = True
+
+
+NEAR_ZERO = 1e-6  # the published code's idea of a pruned weight
+
+
+def freeze_near_zero(network):
+    """No gradient for weights below 1e-6, pruned or not: how the published code holds pruned weights at zero."""
+    for p in network.parameters():
+        if p.ndim > 1 and p.grad is not None:
+            p.grad[p.abs() < NEAR_ZERO] = 0
+
+
+def fit(
+    config,
+    network,
+    dataset=None,
+    masks=None,
+    teacher=None,
+    first_epoch=0,
+    last_epoch=None,
+    snapshot_epochs=(),
+    optimiser_state=None,
+):
     """Train `network` by `config.train`; test images are not looked at.
 
     Args:
         masks: {parameter name: bool tensor}; weights outside it are held at exactly zero.
-        teacher: a trained dense network, used in eval mode, for the selector's distillation loss.
+        teacher: a trained dense network, for the selector's distillation loss.
         first_epoch, last_epoch: resume the schedule at this epoch, stop it before that one (late rewinding).
-        snapshot_epochs: keep a copy of the weights as they are after so many epochs.
+        snapshot_epochs: keep a `snapshot` as it is after so many epochs.
+        optimiser_state: a snapshot whose moments the optimiser starts from.
 
     Raises ValueError where the loss stops being a number.
     """
@@ -90,18 +120,21 @@ def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, 
     network = network.to(where)
     masks = {name: mask.to(where) for name, mask in (masks or {}).items()}
     if teacher:
-        teacher.eval()
+        leave_in_training_mode(teacher) if config.selector.teacher_in_training_mode else teacher.eval()
     (images, labels), held_out = (
         (dataset.standardise(dataset.train_images[part]).to(where), dataset.train_labels[part].to(where))
         for part in data.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)
     )
     opt = optimiser(network, config.train)
+    if optimiser_state:
+        restore_moments(network, opt, optimiser_state)
+    apply_masks(network, masks)
     history, snapshots, start = [], {}, time.perf_counter()
     last_epoch = config.train.epochs if last_epoch is None else last_epoch
     with own_random_state():
         for epoch in tqdm(range(first_epoch, last_epoch), desc="epochs", leave=False, disable=None):
             if epoch in snapshot_epochs:
-                snapshots[epoch] = copy_weights(network)
+                snapshots[epoch] = snapshot(network, opt)
             seed = config.seed * 1009 + epoch
             torch.manual_seed(seed)  # of Gumbel noise and random tokens
             generator = torch.Generator().manual_seed(seed)
@@ -120,27 +153,34 @@ def fit(config, network, dataset=None, masks=None, teacher=None, first_epoch=0, 
                 row["validation_accuracy"], _ = evaluate(network, *held_out)
             history.append(row)
     if last_epoch in snapshot_epochs:
-        snapshots[last_epoch] = copy_weights(network)
+        snapshots[last_epoch] = snapshot(network, opt)
     return Trained(network.eval(), history, snapshots, time.perf_counter() - start)
+
+
+def _loss(config, network, teacher, x, y):
+    """Training loss of one batch, and its logits [B,classes]."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=config.train.mixed_precision):
+        logits, kept = network.forward_tokens(x)
+        if config.selector:
+            with torch.no_grad():
+                target = teacher(x).float()
+    logits = logits.float()
+    if config.selector:
+        return selector_loss(logits, y, kept, target, config.selector, config.train.label_smoothing), logits
+    return F.cross_entropy(logits, y, label_smoothing=config.train.label_smoothing), logits
 
 
 def _epoch(config, network, opt, epoch, masks, teacher, stream, steps):
     """One epoch; returns (mean training loss, training accuracy). No step is taken on a single image (BatchNorm)."""
     network.train()
-    apply_masks(network, masks)
+    near_zero = config.ticket is not None and config.ticket.freeze == "near_zero"
     total = correct = seen = 0
     for step, (x, y) in enumerate(stream):
         if len(y) == 1 and seen:
             continue
         for group in opt.param_groups:
             group["lr"] = learning_rate(config.train, epoch + step / steps)
-        logits, kept = network.forward_tokens(x)
-        if config.selector:
-            with torch.no_grad():
-                target = teacher(x)
-            loss = selector_loss(logits, y, kept, target, config.selector, config.train.label_smoothing)
-        else:
-            loss = F.cross_entropy(logits, y, label_smoothing=config.train.label_smoothing)
+        loss, logits = _loss(config, network, teacher, x, y)
         if not torch.isfinite(loss):
             raise Refused(
                 f"the loss is {loss.item()} in epoch {epoch + 1}, step {step + 1}, at a learning rate of "
@@ -148,16 +188,41 @@ def _epoch(config, network, opt, epoch, masks, teacher, stream, steps):
             )
         opt.zero_grad()
         loss.backward()
+        if near_zero:
+            freeze_near_zero(network)
         opt.step()
-        apply_masks(network, masks)
-        total, correct, seen = (
-            total + loss.item() * len(y),
-            correct + (logits.argmax(1) == y).sum().item(),
-            seen + len(y),
-        )
+        if not near_zero:
+            apply_masks(network, masks)
+        total += loss.item() * len(y)
+        correct += (logits.argmax(1) == y).sum().item()
+        seen += len(y)
     return total / seen, correct / seen
 
 
 def copy_weights(network):
     """{name: tensor} of all parameters and buffers, on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+
+
+MOMENTS = "optimiser."  # prefix of the optimiser's tensors in a snapshot
+
+
+def snapshot(network, opt):
+    """{name: tensor} of a moment in training: weights, BatchNorm's statistics and the optimiser's moments."""
+    moments = {
+        f"{MOMENTS}{name}.{key}": value.detach().cpu().clone()
+        for name, p in network.named_parameters()
+        for key, value in opt.state[p].items()
+    }
+    return copy_weights(network) | moments
+
+
+def restore_moments(network, opt, tensors):
+    """Give the optimiser the moments of a snapshot."""
+    for name, p in network.named_parameters():
+        prefix = f"{MOMENTS}{name}."
+        opt.state[p] = {
+            k.removeprefix(prefix): v.clone().to(p.device if v.ndim else "cpu")
+            for k, v in tensors.items()
+            if k.startswith(prefix)
+        }
