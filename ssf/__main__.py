@@ -4,7 +4,7 @@ import argparse
 import ast
 import sys
 
-from ssf.config import PRESETS, Refused, preset
+from ssf.config import PRESETS, PUBLISHED_ACCURACY, Refused, preset
 
 EXAMPLES = """examples:
   python -m ssf presets
@@ -27,13 +27,15 @@ def option(text):
 def list_presets(_):
     from ssf import cost
 
-    print(f"{'preset':<20}{'id':<18}{'parameters':>12}{'GMACs':>9}   data")
+    row = "{:<22}{:<18}{:>12}{:>9}   {:<16}{}".format
+    print(row("preset", "id", "parameters", "GMACs", "data", "published accuracy (%)"))
     for name, config in PRESETS.items():
-        count = cost.parameters(config.model, config.selector)
-        print(
-            f"{name:<20}{config.hash():<18}{count:>12,}{cost.macs(config.model, config.selector) / 1e9:>9.3f}"
-            f"   {config.data.name}"
-        )
+        size, macs = (count(config.model, config.selector) for count in (cost.parameters, cost.macs))
+        published = ", ".join(f"{d} {a}" for d, a in PUBLISHED_ACCURACY.get(name, {}).items())
+        print(row(name, config.hash(), f"{size:,}", f"{macs / 1e9:.3f}", config.data.name, published or "–"))
+    print(
+        "\nMACs are those of one image, all time steps; accuracies those of the dense network (Zhou et al., ICLR 2023)."
+    )
 
 
 def train(args):

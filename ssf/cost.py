@@ -134,8 +134,8 @@ def firing_rates(network, images):
     return {name: s.mean().item() for name, s in spikes(network, images).items()}
 
 
-# What reaches these layers is 0 or 1 by construction. The residual stream (qkv, fc1) counts spikes, up to 2 and one more
-# for every layer that adds to it; pixels, event counts and averaged rates (selector, head) are numbers.
+# What reaches these layers is 0 or 1 by construction. The residual stream (qkv, fc1) counts spikes: 0 to 2, and one
+# more for every layer that adds to it. Pixels, event counts and averaged rates (selector, head) are numbers.
 BINARY = ("SPS", "proj", "fc2", "attention")
 
 

@@ -131,8 +131,7 @@ class TokenSelector(nn.Module):
 
 
 SCORES = {
-    score.__name__: score
-    for score in (random, firing_rate, attention, information, information_per_place, oracle)
+    score.__name__: score for score in (random, firing_rate, attention, information, information_per_place, oracle)
 }
 
 

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssf import cost
@@ -15,6 +18,8 @@ from ssf.spikformer import Spikformer
         {"model.depth": 3, "model.pool_stages": (2, 3), "model.time_steps": 3},
         {"model.depth": 3, "selector": Selector(keep_ratio=0.6, locations=(1, 2))},
         {"selector": Selector("random", 0.4, (0,))},
+        {"model.depth": 3, "selector": Selector(keep_ratio=0.6, locations=(0, 2), dropped="bypass")},
+        {"selector": Selector("firing_rate", 0.7, (0, 1), inference_keep_ratio=0.5), "model.qkv_bias": False},
     ],
 )
 def test_closed_formulas_equal_torchs_flop_counter(overrides):
@@ -23,6 +28,15 @@ def test_closed_formulas_equal_torchs_flop_counter(overrides):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(images)
     assert counter.get_total_flops() == 2 * 3 * cost.macs(config.model, config.selector, as_computed=True)
+    assert cost.parameters(config.model, config.selector) == sum(p.numel() for p in network.parameters())
+
+
+def test_closed_formulas_equal_torchs_flop_counter_for_events():
+    config = preset("paper-cifar10dvs", **{"model.width": 32, "model.heads": 2, "model.time_steps": 3})
+    network, frames = Spikformer(config.model, config.selector).eval(), torch.rand(2, 3, 2, 128, 128)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(frames)
+    assert counter.get_total_flops() == 2 * 2 * cost.macs(config.model, config.selector, as_computed=True)
     assert cost.parameters(config.model, config.selector) == sum(p.numel() for p in network.parameters())
 
 
@@ -51,6 +65,22 @@ def test_net_saving_of_the_published_selector(ratio, saved):
     )
 
 
+@pytest.mark.parametrize("name", ["paper-cifar10", "paper-dvs128"])
+@pytest.mark.parametrize("blocks_only", [False, True])
+def test_the_keep_ratio_for_a_saving_is_the_largest_that_saves_it(name, blocks_only):
+    config = preset(name)
+
+    def saved(rho):
+        part = replace(config.selector, keep_ratio=rho)
+        rest = [sum(r.macs for r in cost.layers(config.model, s) if r.role in ("SPS", "head")) for s in (None, part)]
+        whole, left = cost.macs(config.model), cost.macs(config.model, part)
+        return 1 - (left - blocks_only * rest[1]) / (whole - blocks_only * rest[0])
+
+    rho = cost.keep_ratio_for(0.2, config.model, config.selector, blocks_only)
+    assert saved(rho) >= 0.2 > saved(rho + 0.001)
+    assert cost.keep_ratio_for(0.9, config.model, config.selector) is None
+
+
 def test_masks_lower_the_count_of_their_layer_alone():
     model = preset("quick").model
     mask = torch.zeros(128, 32, dtype=torch.bool)
@@ -66,3 +96,74 @@ def test_firing_rates_are_shares_and_leave_the_network_as_it_was():
     assert list(rates)[0] == "stem.stages.0.lif" and list(rates)[-1] == "blocks.1.fc2.lif" and len(rates) == 15
     assert all(0 <= r <= 1 for r in rates.values())
     assert network.training and all(torch.equal(b, before[n]) for n, b in network.named_buffers())
+
+
+def firing(selector=None):
+    """A small network that fires, its model, and images."""
+    model = replace(preset("quick").model, depth=3)
+    network, images = Spikformer(model, selector), torch.randn(4, 1, 32, 32)
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+            module.bias.data += 0.3
+    with torch.no_grad():
+        network.train()(images)
+    return network, model, images
+
+
+@pytest.mark.parametrize("selector", [None, Selector(keep_ratio=0.5, locations=(1, 2))])
+def test_synaptic_operations_agree_with_spikingjellys_counter(selector):
+    """Linear layers with binary inputs to the unit, convolutions but for the border, where a spike reaches fewer."""
+    network, model, images = firing(selector)
+    rows = {row.layer.name: row for row in cost.operations(network, model, selector, images)}
+    counter = SynOpCounter()
+    with DispatchCounterMode([counter]), torch.no_grad():
+        network.eval()(images)
+    counted = {name.removeprefix("Spikformer."): sum(c.values()) for name, c in counter.get_counts().items()}
+    for b in range(3):
+        for part in ("attention.proj", "fc2"):
+            name = f"blocks.{b}.{part}"
+            assert counted[f"{name}.linear"] / 4 == pytest.approx(rows[name].sops, rel=1e-6)
+    assert rows["blocks.0.attention.proj"].sops > 0 < rows["blocks.0.fc2"].sops
+    for name in ("stem.stages.1", "stem.stages.2", "stem.stages.3", "stem.position"):
+        assert 0.8 < counted[f"{name}.conv"] / 4 / rows[name].sops <= 1
+
+
+def test_what_is_called_binary_is_and_the_residual_stream_is_not():
+    network, model, images = firing()
+    seen = {}
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda _, given, __, name=name: seen.update({name: given[0].unique().tolist()})
+            )
+    rows = cost.operations(network, model, None, images)
+    for row in rows:
+        if row.layer.role != "attention":
+            values = seen[row.layer.weight.removesuffix(".weight")]
+            assert row.binary == (set(values) <= {0.0, 1.0}), row.layer.name
+            assert row.layer.role not in ("qkv", "fc1") or all(v == int(v) for v in values) and max(values) > 1
+
+
+def test_energy_by_hand():
+    network, model, images = firing()
+    rows = cost.operations(network, model, None, images)
+    by = {row.layer.name: row for row in rows}
+    assert by["stem.stages.0"].picojoules == 4.6 * by["stem.stages.0"].layer.macs
+    assert by["blocks.1.fc1"].picojoules == 4.6 * by["blocks.1.fc1"].layer.macs
+    assert by["blocks.1.fc2"].picojoules == pytest.approx(
+        0.9 * by["blocks.1.fc2"].layer.macs * by["blocks.1.fc2"].nonzero
+    )
+    assert cost.energy(rows) == pytest.approx(sum(row.picojoules for row in rows) / 1e6)
+    residual = [row for row in rows if row.layer.role in ("qkv", "fc1")]
+    difference = sum(4.6 * row.layer.macs - 0.9 * row.sops for row in residual) / 1e6
+    assert cost.energy(rows) - cost.energy(rows, residual_as_spikes=True) == pytest.approx(difference)
+
+
+def test_attention_operations_are_driven_by_q_and_v():
+    network, model, images = firing()
+    seen = {}
+    network.blocks[1].attention.qkv.register_forward_hook(lambda _, __, out: seen.update(out=out))
+    row = next(r for r in cost.operations(network, model, None, images) if r.layer.name == "blocks.1.attention")
+    q, _, v = seen["out"].chunk(3, dim=-1)
+    assert row.sops == pytest.approx(64 * (q.sum() + v.sum()).item() / 4)  # each spike of q, of v meets N tokens

@@ -54,12 +54,14 @@ def test_training_leaves_the_global_random_state_alone(easy):
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_pruned_weights_stay_exactly_zero_and_the_others_move(easy):
+@pytest.mark.parametrize("changes", [{}, {"train.mixed_precision": True}, {"ticket.freeze": "near_zero"}])
+def test_pruned_weights_stay_exactly_zero_and_the_others_move(easy, changes):
     network = train.make_network(config())
     masks = tickets.prune(network, tickets.full_masks(network), 0.8)
     before = tickets.prunable(network)
     before = {n: w.clone() for n, w in before.items()}
-    trained = train.fit(config(**{"train.weight_decay": 0.5}), network, easy, masks=masks, last_epoch=2)
+    cfg = config(**{"train.weight_decay": 0.5, **changes})
+    trained = train.fit(cfg, network, easy, masks=masks, last_epoch=1 if changes else 2)
     for name, weight in tickets.prunable(trained.network).items():
         assert not weight[~masks[name]].any()
         assert (weight != before[name])[masks[name]].float().mean() > 0.9
@@ -72,6 +74,47 @@ def test_stopping_and_resuming_the_schedule(easy):
     assert all(torch.equal(part.snapshots[1][n], w) for n, w in whole.snapshots[1].items())
     later = train.fit(config(), train.make_network(config()), easy, first_epoch=3)
     assert [r["epoch"] for r in later.history] == [4]
+
+
+def test_resuming_a_snapshot_with_its_moments_is_the_uninterrupted_run(easy):
+    whole = train.fit(config(), train.make_network(config()), easy, snapshot_epochs=(2, 4))
+    then, network = whole.snapshots[2], train.make_network(config(seed=5))
+    network.load_state_dict({n: then[n] for n in network.state_dict()})
+    rest = train.fit(config(), network, easy, first_epoch=2, snapshot_epochs=(4,), optimiser_state=then)
+    assert len(then) > len(network.state_dict())
+    assert all(torch.equal(rest.snapshots[4][n], w) for n, w in whole.snapshots[4].items())
+
+
+def test_freezing_near_zero_stops_survivors_that_happen_to_be_small(easy):
+    """The published way of holding pruned weights at zero also holds a kept weight that is below 1e-6."""
+    for freeze in ("mask", "near_zero"):
+        cfg, network = config(**{"ticket.freeze": freeze}), train.make_network(config())
+        with torch.no_grad():
+            network.head.weight[0] = 1e-7
+        trained = train.fit(cfg, network, easy, masks=tickets.full_masks(network), last_epoch=1)
+        moved = (trained.network.head.weight[0].abs() > 1e-6).float().mean()
+        assert moved == 0 if freeze == "near_zero" else moved > 0.9
+
+
+def test_mixed_precision_learns_as_well(easy):
+    cfg = config(**{"train.mixed_precision": True})
+    losses = [row["train_loss"] for row in train.fit(cfg, train.make_network(cfg), easy).history]
+    assert losses[-1] < losses[0] - 0.3
+
+
+def test_the_teacher_is_in_eval_mode_unless_told_to_leak(easy):
+    teacher, images = train.make_network(config()), easy.standardise(easy.train_images[:20])
+    train.fit(config(), teacher, easy, last_epoch=1)
+    with torch.no_grad():
+        honest = [teacher(images), teacher(images)]
+        train.leave_in_training_mode(teacher)
+        leaking = [teacher(images), teacher(images), teacher(images[:8])]
+    assert torch.equal(*honest) and not torch.equal(*leaking[:2]) and len(leaking[2]) == 8
+    for habit in (False, True):
+        part = {"selector.teacher_in_training_mode": habit, "selector.distill_weight": 1.0}
+        cfg, teacher = config(**part), train.make_network(config())
+        train.fit(cfg, train.make_network(cfg), easy, teacher=teacher, last_epoch=1)
+        assert teacher.training is habit
 
 
 def test_learning_rate_warms_up_and_falls_to_its_minimum():
