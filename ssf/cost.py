@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from ssf.config import Refused
 from ssf.neurons import LIF
 
 MAC_PICOJOULE, AC_PICOJOULE = 4.6, 0.9  # 32-bit floating point at 45 nm (Horowitz, ISSCC 2014)
@@ -86,19 +87,24 @@ def macs(model, selector=None, masks=None, as_computed=False):
     return sum(row.macs * density.get(row.weight, 1.0) for row in layers(model, selector, as_computed))
 
 
-def keep_ratio_for(saving, model, selector, blocks_only=False):
-    """The largest keep ratio, in steps of 0.001, at which the selector saves this share of the MACs, net of its own.
-
-    blocks_only: of the blocks' MACs alone, still net of the selector's. None where no keep ratio saves so much.
-    """
+def saving(model, selector, blocks_only=False):
+    """Share of a dense network's MACs that a selector saves, net of its own: of all, or of the blocks' alone."""
 
     def left(part):
-        roles = {"SPS", "head"} if blocks_only else set()
-        return sum(row.macs for row in layers(model, part) if row.role not in roles)
+        return sum(row.macs for row in layers(model, part) if not (blocks_only and row.role in ("SPS", "head")))
 
-    whole = left(None)
+    return 1 - left(selector) / left(None)
+
+
+def keep_ratio_for(target, model, selector, blocks_only=False):
+    """The largest keep ratio, in steps of 0.001, at which the selector's `saving` reaches the target.
+
+    None where none does. ValueError where the target is not above 0 and below 1.
+    """
+    if not 0 < target < 1:
+        raise Refused(f"saving is {target!r}; allowed: a share of the MACs above 0 and below 1.")
     for rho in (r / 1000 for r in range(1000, 0, -1)):
-        if left(replace(selector, keep_ratio=rho, inference_keep_ratio=0.0)) <= (1 - saving) * whole:
+        if saving(model, replace(selector, keep_ratio=rho, inference_keep_ratio=0.0), blocks_only) >= target:
             return rho
     return None
 
@@ -181,15 +187,20 @@ def operations(network, model, selector, images):
     return [Operations(row, nonzero[row.name]) for row in layers(model, selector)]
 
 
-def energy(rows, residual_as_spikes=False):
-    """Energy of an image in microjoules, from `operations`.
+def energy(rows, account="by input"):
+    """Energy of an image, {role: microjoules}, from `operations`, by one of three accounts.
 
-    residual_as_spikes counts as the field does: everything but the first convolution and what sees averaged rates
-    (selector, head) is additions, as if the residual stream were spikes.
+    "no spikes": every product a MAC, as in a network of the same size without spikes.
+    "as published": the usual one; all but the first convolution and what sees averaged rates (selector, head) is
+        additions where the input is not 0, as if the residual stream were spikes.
+    "by input": additions only where the input is 0 or 1, MACs elsewhere (`Operations.picojoules`).
     """
-
-    def counted(row):
+    microjoules = {}
+    for row in rows:
         analogue = row.layer.role in ("selector", "head") or row.layer.name == "stem.stages.0"
-        return AC_PICOJOULE * row.sops if residual_as_spikes and not analogue else row.picojoules
-
-    return sum(map(counted, rows)) / 1e6
+        if account == "no spikes" or (account == "as published" and analogue):
+            value = MAC_PICOJOULE * row.layer.macs
+        else:
+            value = AC_PICOJOULE * row.sops if account == "as published" else row.picojoules
+        microjoules[row.layer.role] = microjoules.get(row.layer.role, 0.0) + value / 1e6
+    return microjoules

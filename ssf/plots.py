@@ -13,6 +13,7 @@ COLOURS = {
     "random": "#e69f00",
     "learned": "#009e73",
     "both": "#cc79a7",
+    "events": "#56b4e9",
 }
 LABELS = {
     "dense": "dense",
@@ -239,4 +240,54 @@ def cost_accuracy(rows):
     ax.set(xlabel="GFLOPs an image (hollow: surviving weights only)", ylabel="test accuracy (%)", xlim=(0, None))
     ax.locator_params(axis="x", nbins=5)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return done(fig)
+
+
+def training_free(rows, dense):
+    """Accuracy of a dense network whose tokens are dropped by a score; rows: kind, dropped, keep_ratio, accuracy."""
+    fig, axes = figure(1, 2, height=3.2, sharey=True)
+    styles = {"firing_rate": "ticket", "information": "learned", "attention": "both", "random": "random"}
+    for ax, dropped in zip(axes, ("removed", "bypass"), strict=True):
+        for kind, colour in styles.items():
+            part = rows[(rows.kind == kind) & (rows.dropped == dropped)].sort_values("keep_ratio")
+            label = kind.replace("_", " ")
+            ax.plot(part.keep_ratio, 100 * part.accuracy, "o-", ms=4, color=COLOURS[colour], label=label)
+        ax.axhline(100 * dense, color=INK, ls="--", lw=1, label="all tokens")
+        ax.set(title=f"dropped tokens: {dropped}", xlabel="keep ratio ρ")
+    axes[0].set_ylabel("test accuracy (%)")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    return done(fig)
+
+
+def savings(rows, target):
+    """MACs saved against the keep ratio; rows: kind (images or events), part (whole or blocks), keep_ratio, saved.
+
+    `saved` and `target` are shares; the target is a line.
+    """
+    fig, ax = figure(height=3.6)
+    for kind, colour in (("images", INK), ("events", COLOURS["events"])):
+        for part, style, label in (("blocks", "--", "blocks alone"), ("whole", "-", "whole network")):
+            chosen = rows[(rows.kind == kind) & (rows.part == part)].sort_values("keep_ratio")
+            ax.plot(chosen.keep_ratio, 100 * chosen.saved, style, color=colour, label=f"{kind}, {label}")
+    ax.axhline(100 * target, color=COLOURS["reinit"], lw=1)
+    ax.text(1, 100 * target, "claimed", color=COLOURS["reinit"], ha="right", va="bottom", fontsize="small")
+    ax.set(xlabel="keep ratio ρ", ylabel="MACs saved, net (%)")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return done(fig)
+
+
+def energy(accounts):
+    """Energy of an image by role of the layer, one stacked bar an account; accounts: {account: {role: microjoules}}."""
+    import seaborn as sns
+
+    fig, ax = figure(height=0.5 * len(accounts) + 1.2)
+    roles = list(next(iter(accounts.values())))
+    left = np.zeros(len(accounts))
+    for role, colour in zip(roles, sns.color_palette("colorblind", len(roles)), strict=True):
+        values = np.array([parts[role] for parts in accounts.values()])
+        ax.barh(list(accounts), values, left=left, color=colour, height=0.6, label=role)
+        left += values
+    ax.invert_yaxis()
+    ax.set_xlabel("energy of an image (µJ)")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return done(fig)

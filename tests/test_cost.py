@@ -60,9 +60,10 @@ def test_published_cost_of_4_384():
 @pytest.mark.parametrize("ratio, saved", [(0.9, 7.2), (0.8, 13.3), (0.7, 18.6)])
 def test_net_saving_of_the_published_selector(ratio, saved):
     config = preset("paper-cifar10", **{"selector.keep_ratio": ratio})
-    assert 100 * (1 - cost.macs(config.model, config.selector) / cost.macs(config.model)) == pytest.approx(
-        saved, abs=0.1
-    )
+    assert 100 * cost.saving(config.model, config.selector) == pytest.approx(saved, abs=0.1)
+    blocks = [sum(r.macs for r in cost.layers(config.model, s) if "blocks" in r.name or "selector" in r.name)
+              for s in (None, config.selector)]  # fmt: skip
+    assert cost.saving(config.model, config.selector, blocks_only=True) == pytest.approx(1 - blocks[1] / blocks[0])
 
 
 @pytest.mark.parametrize("name", ["paper-cifar10", "paper-dvs128"])
@@ -71,14 +72,13 @@ def test_the_keep_ratio_for_a_saving_is_the_largest_that_saves_it(name, blocks_o
     config = preset(name)
 
     def saved(rho):
-        part = replace(config.selector, keep_ratio=rho)
-        rest = [sum(r.macs for r in cost.layers(config.model, s) if r.role in ("SPS", "head")) for s in (None, part)]
-        whole, left = cost.macs(config.model), cost.macs(config.model, part)
-        return 1 - (left - blocks_only * rest[1]) / (whole - blocks_only * rest[0])
+        return cost.saving(config.model, replace(config.selector, keep_ratio=rho), blocks_only)
 
     rho = cost.keep_ratio_for(0.2, config.model, config.selector, blocks_only)
     assert saved(rho) >= 0.2 > saved(rho + 0.001)
     assert cost.keep_ratio_for(0.9, config.model, config.selector) is None
+    with pytest.raises(ValueError, match="saving is 20; allowed: a share of the MACs"):
+        cost.keep_ratio_for(20, config.model, config.selector)
 
 
 def test_masks_lower_the_count_of_their_layer_alone():
@@ -154,10 +154,14 @@ def test_energy_by_hand():
     assert by["blocks.1.fc2"].picojoules == pytest.approx(
         0.9 * by["blocks.1.fc2"].layer.macs * by["blocks.1.fc2"].nonzero
     )
-    assert cost.energy(rows) == pytest.approx(sum(row.picojoules for row in rows) / 1e6)
+    total = {a: sum(cost.energy(rows, a).values()) for a in ("by input", "as published", "no spikes")}
+    assert total["by input"] == pytest.approx(sum(row.picojoules for row in rows) / 1e6)
+    assert total["no spikes"] == pytest.approx(4.6 * cost.macs(model) / 1e6)
     residual = [row for row in rows if row.layer.role in ("qkv", "fc1")]
     difference = sum(4.6 * row.layer.macs - 0.9 * row.sops for row in residual) / 1e6
-    assert cost.energy(rows) - cost.energy(rows, residual_as_spikes=True) == pytest.approx(difference)
+    assert total["by input"] - total["as published"] == pytest.approx(difference)
+    fc1 = sum(row.sops for row in rows if row.layer.role == "fc1")
+    assert cost.energy(rows, "as published")["fc1"] == pytest.approx(0.9 * fc1 / 1e6)
 
 
 def test_attention_operations_are_driven_by_q_and_v():

@@ -11,12 +11,13 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Passed unknown parameter")
 
 
-def test_there_are_four_chapters():
+def test_there_are_five_chapters():
     assert [c.stem for c in CHAPTERS] == [
         "01_baseline_spikformer",
         "02_winning_tickets",
         "03_token_selector",
         "04_gflops_accuracy",
+        "05_audit",
     ]
 
 
@@ -44,6 +45,7 @@ def test_only_compared_outputs_are_stored(chapter):
         ("02_winning_tickets", {"sparsity": 1.2}, "ticket.sparsity is 1.2; allowed: the share"),
         ("01_baseline_spikformer", {"heads": 5}, "model.heads is 5; allowed: a divisor of the width, 32."),
         ("01_baseline_spikformer", {"widht": 48}, "a parameter is 'widht'; allowed: preset, seed"),
+        ("05_audit", {"seed": -1}, "seed is -1; allowed: a whole number"),
         ("04_gflops_accuracy", {"preset": "quik"}, "preset is 'quik'; allowed: smoke, quick"),
     ],
 )

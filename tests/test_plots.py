@@ -81,3 +81,38 @@ def test_keep_ratios_and_the_neurons_pictures():
     assert curve.get_ydata().max() == pytest.approx(1.0)  # alpha / 4, where H meets the threshold
     area = np.sum(curve.get_ydata()) * np.diff(curve.get_xdata())[0]
     assert area == pytest.approx(1, abs=0.02)
+
+
+def test_savings_draws_a_line_a_kind_and_part_and_the_target():
+    rows = pd.DataFrame(
+        [
+            {"kind": kind, "part": part, "keep_ratio": rho, "saved": saved}
+            for kind, part, saved in (("images", "whole", 0.1), ("images", "blocks", 0.2), ("events", "whole", 0.3))
+            for rho in (0.5, 0.9)
+        ]
+    )
+    lines = plots.savings(rows, 0.25).axes[0].lines
+    drawn = {line.get_label(): list(line.get_ydata()) for line in lines}
+    assert drawn["images, whole network"] == pytest.approx([10, 10])
+    assert drawn["images, blocks alone"] == pytest.approx([20, 20])
+    assert drawn["events, whole network"] == pytest.approx([30, 30]) and lines[-1].get_ydata()[0] == 25
+
+
+def test_energy_stacks_the_roles_of_each_account():
+    ax = plots.energy({"a": {"SPS": 1.0, "fc1": 2.0}, "b": {"SPS": 3.0, "fc1": 4.0}}).axes[0]
+    assert [(b.get_x(), b.get_width()) for b in ax.patches] == [(0, 1), (0, 3), (1, 2), (3, 4)]
+
+
+def test_training_free_draws_a_line_a_score_on_both_sides():
+    rows = pd.DataFrame(
+        [
+            {"kind": kind, "dropped": dropped, "keep_ratio": rho, "accuracy": value}
+            for value, (kind, dropped) in enumerate(
+                (k, d) for k in ("firing_rate", "information", "attention", "random") for d in ("removed", "bypass")
+            )
+            for rho in (0.5, 1.0)
+        ]
+    )
+    removed, bypass = plots.training_free(rows, 0.9).axes
+    assert [line.get_ydata()[0] for line in removed.lines] == pytest.approx([0, 200, 400, 600, 90])
+    assert [line.get_ydata()[0] for line in bypass.lines] == pytest.approx([100, 300, 500, 700, 90])
