@@ -74,12 +74,15 @@ def load_published(network, checkpoint):
     Raises ValueError, one sentence, for a missing or unexpected name, another shape, a number that is not finite, or a
     file that is damaged or holds code. The network is then as it was.
     """
-    state = checkpoint if isinstance(checkpoint, dict) else read(checkpoint)
+    state = read(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
     for key in ("model", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         raise Refused("the checkpoint is not a state_dict; allowed: names and tensors, or these under model.")
+    for key in state:
+        if f"module.{key}" in state:
+            raise Refused(f"the checkpoint has {key} twice, with and without the prefix module.")
     state = {key.removeprefix("module."): value for key, value in state.items()}
     state = {key: value for key, value in state.items() if not IDLE.fullmatch(key)}
 
@@ -90,8 +93,10 @@ def load_published(network, checkpoint):
             loaded[key] = joined(names, state, ours[key])
             used |= set(names)
         elif not key.endswith("num_batches_tracked"):  # absent from old checkpoints
-            missing = next(name for name in alternatives[0] if name not in state)
-            raise Refused(f"the checkpoint lacks {missing} (or its like), which this network needs as {key}.")
+            kind = "_conv." if any("_conv." in name for name in state if name.startswith("block.")) else "_linear."
+            wanted = next((a for a in alternatives if kind in a[0]), alternatives[0])
+            missing = next(name for name in wanted if name not in state)
+            raise Refused(f"the checkpoint lacks {missing}, which this network needs as {key}.")
     for key in state:
         if key not in used and not key.endswith("num_batches_tracked"):
             raise Refused(f"the checkpoint has {key}, for which this network has no place.")
@@ -103,13 +108,13 @@ def joined(names, state, like):
     parts = []
     for name in names:
         value = state[name]
-        if not isinstance(value, torch.Tensor):
-            raise Refused(f"{name} in the checkpoint is a {type(value).__name__}; allowed: a tensor.")
-        if not torch.isfinite(value).all():
-            raise Refused(f"{name} in the checkpoint has values that are not finite numbers; allowed: finite ones.")
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_complex():
+            raise Refused(f"{name} in the checkpoint is a {type(value).__name__}; allowed: a dense tensor of numbers.")
         shape = (len(like) // len(names), *like.shape[1:]) if like.ndim else ()
         squeezed = value.squeeze(-1) if value.ndim == 3 and value.shape[-1] == 1 else value
         if squeezed.shape != shape:
             raise Refused(f"{name} in the checkpoint has shape {list(value.shape)}; this network needs {list(shape)}.")
         parts.append(squeezed.to(like))
+        if not torch.isfinite(parts[-1]).all() or (name.endswith("running_var") and (parts[-1] < 0).any()):
+            raise Refused(f"{name} in the checkpoint has values that are no finite numbers, or a negative variance.")
     return torch.cat(parts) if like.ndim else parts[0]

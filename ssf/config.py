@@ -106,6 +106,11 @@ class Model(_Part):
     attention_scale: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 0.125)
     qkv_bias: bool = _allowed("True or False: whether the layers of q, k and v have biases", lambda v: True, True)
     surrogate_alpha: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 4.0)
+    block_init: str = _allowed(
+        "trunc_normal (std 0.02, biases 0) or torch (its default, which the published event models are left with)",
+        lambda v: v in ("trunc_normal", "torch"),
+        "trunc_normal",
+    )
     pool_stages: tuple[int, ...] = _allowed(
         "a tuple of different stages, each 0, 1, 2 or 3, e.g. (2, 3)",
         lambda v: len(set(v)) == len(v) and all(type(s) is int and 0 <= s <= 3 for s in v),
@@ -226,9 +231,14 @@ class Ticket(_Part):
         "ticket",
     )
 
-    def sparsity(self):
-        """Share of the prunable weights removed after the last round, but for rounding."""
-        return 1 - (1 - self.fraction) ** self.round
+    def __post_init__(self):
+        super().__post_init__()
+        _check(
+            self.freeze == "mask" or self.rewind == "weights",
+            "ticket.rewind",
+            self.rewind,
+            "weights, with ticket.freeze near_zero: the optimiser's old moments would move what is to be held",
+        )
 
     def reaching(self, sparsity):
         """The same ticket with the fraction that removes this share of the weights in `round` rounds."""
@@ -282,6 +292,12 @@ class RunConfig:
             getattr(self.selector, "locations", None),
             f"blocks below model.depth, {self.model.depth}",
         )
+        _check(
+            self.selector is None or self.selector.kind != "oracle",
+            "selector.kind",
+            "oracle",
+            f"with images whose foreground is known; {self.data.name} does not tell",
+        )
         rewind = self.ticket.rewind_epoch if self.ticket else 0
         _check(
             rewind < self.train.epochs,
@@ -333,7 +349,7 @@ _PAPER_TICKET = Ticket(round=9, fraction=0.25, rewind_epoch=20)
 _DENSE_TRAIN = replace(_PAPER_TRAIN, batch_size=128)
 _EVENT_MODEL = Model(
     "frames", channels=2, side=128, depth=4, width=256, heads=16, time_steps=16,
-    attention_scale=0.25, qkv_bias=False, pool_stages=(0, 1, 2, 3),
+    attention_scale=0.25, qkv_bias=False, block_init="torch", pool_stages=(0, 1, 2, 3),
 )  # fmt: skip
 _EVENT_SELECTOR = replace(_PAPER_SELECTOR, keep_ratio=0.7)  # what the published loss asks for; see chapter 05
 _EVENT_TRAIN = replace(_PAPER_TRAIN, lr=1e-3, batch_size=16, warmup_epochs=10)

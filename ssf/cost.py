@@ -35,9 +35,9 @@ def layers(model, selector=None, as_computed=False):
         model, selector: parts of a RunConfig. With a selector the cost is that of inference: tokens floored to
             floor(N · ratio) at each location, the selector's own MACs (once an image, not once a time step) charged;
             where dropped tokens bypass a block, later blocks without a selector see all again.
-        as_computed: False counts as the published work does, the stem's first convolution in every time step and
-            attention as (q kᵀ) v. True counts what this library computes: that convolution once, and the cheaper
-            of (q kᵀ) v and q (kᵀ v).
+        as_computed: False counts what the published model computes, the stem's first convolution in every time step
+            and attention as (q kᵀ) v. True counts what this library does: that convolution once, and the cheaper of
+            (q kᵀ) v and q (kᵀ v).
     """
     steps, c, hidden, d = model.time_steps, model.width, model.width * model.mlp_ratio, model.width // model.heads
     rows, side = [], model.side
@@ -147,10 +147,11 @@ BINARY = ("SPS", "proj", "fc2", "attention")
 
 @dataclass(frozen=True)
 class Operations:
-    """What one layer does with its inputs: its MACs, and the share of its inputs that is not 0."""
+    """What one layer does with its inputs: its MACs, the share of its inputs that is not 0, and their mean size."""
 
     layer: Layer
     nonzero: float
+    mean: float
 
     @property
     def binary(self):
@@ -160,11 +161,6 @@ class Operations:
     def sops(self):
         return self.layer.macs * self.nonzero
 
-    @property
-    def picojoules(self):
-        """An addition where a binary input is 1; a full MAC for every other kind of input, 0 or not."""
-        return AC_PICOJOULE * self.sops if self.binary else MAC_PICOJOULE * self.layer.macs
-
 
 @torch.no_grad()
 def operations(network, model, selector, images):
@@ -172,35 +168,44 @@ def operations(network, model, selector, images):
 
     The two attention products are additions driven by q and by v, half of their MACs each.
     """
-    nonzero = {}
+    seen = {}
 
     def look(name, module, given, out):
         if name.endswith(".qkv.lif"):
             q, _, v = out.chunk(3, dim=-1)
-            nonzero[name.removesuffix(".qkv.lif")] = torch.cat([q, v]).count_nonzero().item() / (2 * q.numel())
-        elif not isinstance(module, LIF):
-            share = given[0].count_nonzero().item() / given[0].numel()
-            nonzero[name.removesuffix(".linear").removesuffix(".conv")] = share
+            name, x = name.removesuffix(".qkv.lif"), torch.cat([q, v])
+        elif isinstance(module, LIF):
+            return
+        else:
+            x = given[0]
+        seen[name.removesuffix(".linear").removesuffix(".conv")] = (
+            x.count_nonzero().item() / x.numel(),
+            x.abs().mean(dtype=torch.float64).item(),
+        )
 
     with hooked(network, (nn.Linear, nn.Conv2d, LIF), look):
         network(images)
-    return [Operations(row, nonzero[row.name]) for row in layers(model, selector)]
+    return [Operations(row, *seen[row.name]) for row in layers(model, selector)]
 
 
-def energy(rows, account="by input"):
-    """Energy of an image, {role: microjoules}, from `operations`, by one of three accounts.
+ACCOUNTS = ("no spikes", "one addition", "as many additions", "multiplied")
+
+
+def energy(rows, account):
+    """Arithmetic energy of an image, {role: microjoules}, from `operations`, by one of four accounts.
 
     "no spikes": every product a MAC, as in a network of the same size without spikes.
-    "as published": the usual one; all but the first convolution and what sees averaged rates (selector, head) is
-        additions where the input is not 0, as if the residual stream were spikes.
-    "by input": additions only where the input is 0 or 1, MACs elsewhere (`Operations.picojoules`).
+    The others: a MAC in the first convolution and for averaged rates (selector, head), an addition for each binary
+    input that is 1, and for an input of the residual stream, which is a count,
+        "one addition" if it is not 0 (as Zhou et al., ICLR 2023, have it),
+        "as many additions" as it counts, or
+        "multiplied": a MAC, also where it is 0. An upper bound.
     """
     microjoules = {}
     for row in rows:
         analogue = row.layer.role in ("selector", "head") or row.layer.name == "stem.stages.0"
-        if account == "no spikes" or (account == "as published" and analogue):
-            value = MAC_PICOJOULE * row.layer.macs
-        else:
-            value = AC_PICOJOULE * row.sops if account == "as published" else row.picojoules
+        multiplied = analogue or account == "no spikes" or (account == "multiplied" and not row.binary)
+        rate = row.mean if account == "as many additions" else row.nonzero
+        value = row.layer.macs * (MAC_PICOJOULE if multiplied else AC_PICOJOULE * rate)
         microjoules[row.layer.role] = microjoules.get(row.layer.role, 0.0) + value / 1e6
     return microjoules

@@ -246,7 +246,13 @@ def cost_accuracy(rows):
 def training_free(rows, dense):
     """Accuracy of a dense network whose tokens are dropped by a score; rows: kind, dropped, keep_ratio, accuracy."""
     fig, axes = figure(1, 2, height=3.2, sharey=True)
-    styles = {"firing_rate": "ticket", "information": "learned", "attention": "both", "random": "random"}
+    styles = {
+        "firing_rate": "ticket",
+        "information": "learned",
+        "information_per_place": "events",
+        "attention": "both",
+        "random": "random",
+    }
     for ax, dropped in zip(axes, ("removed", "bypass"), strict=True):
         for kind, colour in styles.items():
             part = rows[(rows.kind == kind) & (rows.dropped == dropped)].sort_values("keep_ratio")
@@ -255,7 +261,7 @@ def training_free(rows, dense):
         ax.axhline(100 * dense, color=INK, ls="--", lw=1, label="all tokens")
         ax.set(title=f"dropped tokens: {dropped}", xlabel="keep ratio ρ")
     axes[0].set_ylabel("test accuracy (%)")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return done(fig)
 
 

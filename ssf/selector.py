@@ -136,8 +136,8 @@ SCORES = {
 
 
 def top(scores, k):
-    """Places [B,k], rising, of the k highest of the scores [B,n]."""
-    return scores.topk(k, dim=1).indices.sort(dim=1).values
+    """Places [B,k], rising, of the k highest of the scores [B,n]; of equal ones the first."""
+    return scores.argsort(dim=1, descending=True, stable=True)[:, :k].sort(dim=1).values
 
 
 def ratio_loss(decisions, ratios):

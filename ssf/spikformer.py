@@ -69,8 +69,8 @@ class SSA(nn.Module):
     nothing to renormalise, and (q kᵀ) v = q (kᵀ v): the cheaper of the two is computed. Spikes are 0 or 1, so both
     are exact (in float32, which is why autocast stops here).
 
-    Where `watched`, `received` [B,N] is left behind: the attention that each token gets as a key, summed over time
-    steps, heads and the queries that are kept.
+    Where `watched`, `received` [B,N] is left behind: the attention that each kept token gets as a key, summed over time
+    steps, heads and the kept queries; 0 for a dropped one.
     """
 
     watched = False
@@ -91,7 +91,8 @@ class SSA(nn.Module):
     def attend(self, q, k, v, keep):
         """(q kᵀ) v [T,B,heads,N,d], masked."""
         if self.watched:
-            self.received = ((q if keep is None else q * keep).sum(-2, keepdim=True) * k).sum((0, 2, 4)).detach()
+            asked, heard = (q, k) if keep is None else (q * keep, k * keep)
+            self.received = (asked.sum(-2, keepdim=True) * heard).sum((0, 2, 4)).detach()
         seen = v if keep is None else v * keep
         if q.shape[-2] <= q.shape[-1]:
             out = (q @ k.transpose(-1, -2)) @ seen
@@ -132,8 +133,8 @@ class Spikformer(nn.Module):
         self.blocks = nn.ModuleList(Block(model) for _ in range(model.depth))
         self.selector = TokenSelector(selector, model.width, model.tokens) if selector else None
         self.head = nn.Linear(model.width, model.classes)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear) and not (name.startswith("blocks") and model.block_init == "torch"):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)

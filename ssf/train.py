@@ -75,12 +75,17 @@ def apply_masks(network, masks):
             network.get_parameter(name).mul_(mask)
 
 
-def leave_in_training_mode(teacher):
-    """What the published code does to its teacher: batch statistics, and potentials that are never reset."""
-    teacher.train()
+def prepare_teacher(teacher, in_training_mode=False):
+    """Put a teacher in eval mode with potentials that start at rest; or leave it as the published code does.
+
+    in_training_mode: it normalises by its batch, and its potentials are never reset.
+    """
+    teacher.train(in_training_mode)
     for module in teacher.modules():
         if isinstance(module, LIF):
-            module.carries_over = True
+            module.carries_over = in_training_mode
+            module.reset()
+    return teacher
 
 
 NEAR_ZERO = 1e-6  # the published code's idea of a pruned weight
@@ -120,7 +125,7 @@ def fit(
     network = network.to(where)
     masks = {name: mask.to(where) for name, mask in (masks or {}).items()}
     if teacher:
-        leave_in_training_mode(teacher) if config.selector.teacher_in_training_mode else teacher.eval()
+        prepare_teacher(teacher.to(where), config.selector.teacher_in_training_mode)
     (images, labels), held_out = (
         (dataset.standardise(dataset.train_images[part]).to(where), dataset.train_labels[part].to(where))
         for part in data.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)

@@ -95,12 +95,18 @@ def put(name, *shape, nan=False):
         (STATIC, None, lambda s: s.pop("block.1.attn.k_linear.weight"), r"lacks block\.1\.attn\.k_linear\.weight"),
         (STATIC, None, lambda s: s.pop("patch_embed.rpe_bn.running_var"), r"lacks patch_embed\.rpe_bn\.running_var"),
         (STATIC, SELECTOR, lambda s: s.pop("predictor.1.linear.2.bias"), r"lacks predictor\.1\.linear\.2\.bias"),
+        (EVENT, None, lambda s: s.pop("block.0.attn.k_conv.weight"), r"lacks block\.0\.attn\.k_conv\.weight"),
+        (STATIC, None, put("module.head.bias", 10), r"has head\.bias twice"),
+        (STATIC, None, lambda s: s["patch_embed.rpe_bn.running_var"].neg_(), r"rpe_bn\.running_var .* a negative var"),
+        (STATIC, None, lambda s: s.update({"head.bias": torch.ones(10).double() * 1e300}), r"head\.bias .* no finite"),
+        (STATIC, None, lambda s: s.update({"head.bias": torch.ones(10) * 1j}), r"head\.bias .*allowed: a dense tensor"),
+        (STATIC, None, lambda s: s.update({"head.bias": torch.ones(10).to_sparse()}), r"head\.bias .*a dense tensor"),
         (STATIC, None, put("block.9.mlp.fc1_bn.weight", 3), r"has block\.9\.mlp"),
         (STATIC, None, put("predictor.0.linear.0.bias", 3), r"has predictor\.0"),
         (EVENT, None, put("block.0.attn.q_conv.bias", 32), r"has block\.0\.attn\.q_conv\.bias"),
         (STATIC, None, put("head.weight", 100, 48), r"head\.weight .* \[100, 48\]; .*\[10, 48\]"),
         (EVENT, None, put("block.0.attn.q_conv.weight", 32, 32, 3), r"has shape \[32, 32, 3\]"),
-        (STATIC, None, put("block.0.mlp.fc1_linear.weight", 192, 48, nan=True), r"fc1_linear\.weight .* not finite"),
+        (STATIC, None, put("block.0.mlp.fc1_linear.weight", 192, 48, nan=True), r"fc1_linear\.weight .* no finite"),
         (STATIC, None, lambda s: s.update({"head.bias": [0.0] * 10}), r"head\.bias in the checkpoint is a list"),
         (STATIC, None, lambda s: s.clear(), r"lacks patch_embed\.proj_conv\.weight"),
     ],
@@ -162,8 +168,9 @@ def test_files_that_are_refused(tmp_path):
         "code.pth": "holds more than tensors and plain values",
         "old.pth": "holds more than tensors and plain values",
         "nowhere.pth": "is not there",
+        None: "is not a state_dict",
     }.items():
         with pytest.raises(ValueError, match=sentence) as refusal:
-            load_published(network, tmp_path / name)
+            load_published(network, name and tmp_path / name)
         assert str(refusal.value).count("\n") == 0 and same(network.state_dict(), before)
     assert not (tmp_path / "harm").exists()

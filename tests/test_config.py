@@ -30,6 +30,14 @@ from ssf.config import PRESETS, Ticket, from_notebook, preset
         ("selector.kind", "best"),
         ("selector.locations", (2,)),
         ("selector.locations", ()),
+        ("selector.kind", "oracle"),
+        ("selector.dropped", "gone"),
+        ("selector.inference_keep_ratio", 1.5),
+        ("model.encoding", "rate"),
+        ("model.block_init", "zeros"),
+        ("ticket.scope", "channel"),
+        ("ticket.rewind", "nothing"),
+        ("ticket.freeze", "ice"),
         ("ticket.round", 0),
         ("ticket.fraction", 1.2),
         ("ticket.control", "lucky"),
@@ -50,6 +58,13 @@ def test_an_impossible_value_is_refused_in_one_sentence(field, value):
     assert message.startswith(f"{field} is ") and "; allowed: " in message and "\n" not in message
     if not isinstance(value, tuple):
         assert repr(value) in message
+
+
+def test_combinations_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match=r"selector.locations is \(0,\); allowed: blocks above 0 with kind attention"):
+        preset("quick", **{"selector.kind": "attention", "selector.locations": (0,)})
+    with pytest.raises(ValueError, match="ticket.rewind is 'state'; allowed: weights, with ticket.freeze near_zero"):
+        preset("quick", **{"ticket.freeze": "near_zero", "ticket.rewind": "state"})
 
 
 @pytest.mark.parametrize("key", ["wdith", "model.wdith", "model.", "seed.x", "x.y"])

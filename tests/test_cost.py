@@ -28,6 +28,14 @@ def test_closed_formulas_equal_torchs_flop_counter(overrides):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(images)
     assert counter.get_total_flops() == 2 * 3 * cost.macs(config.model, config.selector, as_computed=True)
+    by_module = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+    for row in cost.layers(config.model, config.selector, as_computed=True):
+        if row.weight:
+            counted = by_module[f"Spikformer.{row.weight.removesuffix('.weight')}"]
+        else:  # the products, which are in no module of their own
+            whole, parts = by_module[f"Spikformer.{row.name}"], ("qkv", "proj")
+            counted = whole - sum(by_module[f"Spikformer.{row.name}.{part}"] for part in parts)
+        assert counted == 2 * 3 * row.macs, row.name
     assert cost.parameters(config.model, config.selector) == sum(p.numel() for p in network.parameters())
 
 
@@ -149,19 +157,25 @@ def test_energy_by_hand():
     network, model, images = firing()
     rows = cost.operations(network, model, None, images)
     by = {row.layer.name: row for row in rows}
-    assert by["stem.stages.0"].picojoules == 4.6 * by["stem.stages.0"].layer.macs
-    assert by["blocks.1.fc1"].picojoules == 4.6 * by["blocks.1.fc1"].layer.macs
-    assert by["blocks.1.fc2"].picojoules == pytest.approx(
-        0.9 * by["blocks.1.fc2"].layer.macs * by["blocks.1.fc2"].nonzero
-    )
-    total = {a: sum(cost.energy(rows, a).values()) for a in ("by input", "as published", "no spikes")}
-    assert total["by input"] == pytest.approx(sum(row.picojoules for row in rows) / 1e6)
+    total = {account: sum(cost.energy(rows, account).values()) for account in cost.ACCOUNTS}
     assert total["no spikes"] == pytest.approx(4.6 * cost.macs(model) / 1e6)
+    first, head = by["stem.stages.0"].layer.macs, by["head"].layer.macs
     residual = [row for row in rows if row.layer.role in ("qkv", "fc1")]
-    difference = sum(4.6 * row.layer.macs - 0.9 * row.sops for row in residual) / 1e6
-    assert total["by input"] - total["as published"] == pytest.approx(difference)
-    fc1 = sum(row.sops for row in rows if row.layer.role == "fc1")
-    assert cost.energy(rows, "as published")["fc1"] == pytest.approx(0.9 * fc1 / 1e6)
+    spikes = [row for row in rows if row not in residual and row.layer.macs not in (first, head)]
+    fixed = 4.6 * (first + head) + sum(0.9 * row.layer.macs * row.nonzero for row in spikes)
+    for account, each in {
+        "one addition": lambda row: 0.9 * row.nonzero,
+        "as many additions": lambda row: 0.9 * row.mean,
+        "multiplied": lambda row: 4.6,
+    }.items():
+        expected = fixed + sum(row.layer.macs * each(row) for row in residual)
+        assert total[account] == pytest.approx(expected / 1e6)
+    assert total["one addition"] < total["as many additions"] < total["multiplied"]
+    seen = []
+    network.blocks[1].fc1.linear.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    network.eval()(images)
+    assert by["blocks.1.fc1"].mean == pytest.approx(seen[0].mean().item())
+    assert by["blocks.1.fc1"].nonzero == pytest.approx((seen[0] > 0).float().mean().item())
 
 
 def test_attention_operations_are_driven_by_q_and_v():

@@ -7,7 +7,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive import Naive, published
+from torch.utils.flop_counter import FlopCounterMode
 
+from ssf import cost
 from ssf.config import Model, Selector
 from ssf.spikformer import Spikformer
 
@@ -74,6 +76,8 @@ def test_training_logits_and_gradients_are_the_naive_ones(model, selector):
 
         def decide(block, tokens):
             taken[block] = drawn(block, tokens).detach().requires_grad_()
+            if selector.removes:
+                assert len(taken) < 2 or (list(taken.values())[-1] <= list(taken.values())[-2]).all()
             return taken[block]
 
         network.selector.decide = decide
@@ -88,6 +92,17 @@ def test_training_logits_and_gradients_are_the_naive_ones(model, selector):
     theirs = torch.autograd.grad((expected * weights).sum(), [*leaves.values(), *taken.values()])
     for name, a, b in zip([*leaves, *taken], ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9, msg=lambda m, name=name: f"{name}: {m}")
+
+
+@property_test
+@given(shapes, selectors)
+def test_the_published_count_of_macs_is_that_of_the_naive_network(model, selector):
+    """Every convolution in every time step, and (q kᵀ) v; torch counts, and counts a MAC as two."""
+    network, selector, images = make(model, selector)
+    state = published(network, model.encoding == "frames")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        Naive(state, model, selector).logits(images)
+    assert counter.get_total_flops() == 2 * 3 * cost.macs(model, selector)
 
 
 @pytest.mark.parametrize("encoding", ["direct", "frames"])

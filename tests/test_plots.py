@@ -108,11 +108,13 @@ def test_training_free_draws_a_line_a_score_on_both_sides():
         [
             {"kind": kind, "dropped": dropped, "keep_ratio": rho, "accuracy": value}
             for value, (kind, dropped) in enumerate(
-                (k, d) for k in ("firing_rate", "information", "attention", "random") for d in ("removed", "bypass")
+                (k, d)
+                for k in ("firing_rate", "information", "information_per_place", "attention", "random")
+                for d in ("removed", "bypass")
             )
             for rho in (0.5, 1.0)
         ]
     )
     removed, bypass = plots.training_free(rows, 0.9).axes
-    assert [line.get_ydata()[0] for line in removed.lines] == pytest.approx([0, 200, 400, 600, 90])
-    assert [line.get_ydata()[0] for line in bypass.lines] == pytest.approx([100, 300, 500, 700, 90])
+    assert [line.get_ydata()[0] for line in removed.lines] == pytest.approx([0, 200, 400, 600, 800, 90])
+    assert [line.get_ydata()[0] for line in bypass.lines] == pytest.approx([100, 300, 500, 700, 900, 90])

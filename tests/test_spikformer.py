@@ -46,6 +46,12 @@ def test_initialisation():
     weight = network.blocks[0].fc1.linear.weight
     assert weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert weight.abs().max() < 2 and not network.head.bias.any()
+    event = Spikformer(preset("paper-cifar10dvs").model, Selector(locations=(1,)))
+    layer = event.blocks[0].fc1.linear  # 256 inputs; the published one is a convolution, left at torch's default
+    assert layer.weight.abs().max().item() == pytest.approx(1 / 16, rel=1e-3)
+    assert layer.weight.std().item() == pytest.approx(1 / 16 / 3**0.5, rel=0.05) and layer.bias.std() > 0.02
+    assert event.head.weight.std().item() == pytest.approx(0.02, rel=0.05) and not event.head.bias.any()
+    assert event.selector.predictors[0][0].weight.std().item() == pytest.approx(0.02, rel=0.05)
 
 
 def naive_attention(q, k, v, scale, keep):
@@ -187,7 +193,8 @@ def test_attention_received_by_hand():
         for b in range(3):
             for j in range(6):
                 asking = [i for i in range(6) if mask is None or mask[b, i]]
-                expected = sum((q[t, b, i] @ k[t, b, j]).item() for t in range(2) for i in asking)
+                heard = mask is None or mask[b, j]
+                expected = heard * sum((q[t, b, i] @ k[t, b, j]).item() for t in range(2) for i in asking)
                 assert ssa.received[b, j].item() == expected
 
 
@@ -200,6 +207,29 @@ def test_attention_selects_by_the_block_before():
     received = network.blocks[0].attention.received
     for b in range(4):
         assert received[b][kept[b].bool()].min() >= received[b][~kept[b].bool()].max()
+
+
+@pytest.mark.parametrize("kind", ["attention", "firing_rate", "information", "oracle"])
+@pytest.mark.parametrize("dropped", ["removed", "bypass"])
+def test_training_and_inference_choose_the_same_tokens(kind, dropped):
+    """The masked path and the one where tokens are gone, with scores that are no matter of chance."""
+    model = replace(preset("quick").model, depth=3)
+    network = Spikformer(model, Selector(kind, 0.5, (1, 2), dropped)).double()
+    images, foreground = torch.randn(8, 1, 32, 32).double(), torch.rand(8, 64).double()
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.train()(images, foreground)
+        network.eval()
+        logits, gone = network.forward_tokens(images, foreground)
+        network.training = True  # of the network alone: BatchNorm stays in eval mode
+        masked_logits, masked = network.forward_tokens(images, foreground)
+    assert all(torch.equal(a.double(), b) for a, b in zip(gone, masked, strict=True))
+    torch.testing.assert_close(masked_logits, logits)
+    if kind == "oracle":
+        for b in range(8):
+            assert foreground[b][gone[0][b].bool()].min() >= foreground[b][~gone[0][b].bool()].max()
 
 
 def test_autocast_keeps_potentials_and_attention_exact(smoke):

@@ -107,8 +107,10 @@ def test_the_teacher_is_in_eval_mode_unless_told_to_leak(easy):
     train.fit(config(), teacher, easy, last_epoch=1)
     with torch.no_grad():
         honest = [teacher(images), teacher(images)]
-        train.leave_in_training_mode(teacher)
+        train.prepare_teacher(teacher, in_training_mode=True)
         leaking = [teacher(images), teacher(images), teacher(images[:8])]
+        again = train.prepare_teacher(teacher)
+        assert torch.equal(again(images), again(images))  # nothing leaks any more
     assert torch.equal(*honest) and not torch.equal(*leaking[:2]) and len(leaking[2]) == 8
     for habit in (False, True):
         part = {"selector.teacher_in_training_mode": habit, "selector.distill_weight": 1.0}
