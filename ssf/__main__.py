@@ -1,27 +1,48 @@
-"""python -m ssf: train a network by its config, list the presets."""
+"""python -m ssf: train a network by its config, sweep a notebook over parameters, list presets and results."""
 
 import argparse
 import ast
+import os
 import sys
+from dataclasses import fields
 
-from ssf.config import PRESETS, PUBLISHED_ACCURACY, Refused, preset
+from ssf.config import PARTS, PRESETS, PUBLISHED_ACCURACY, Refused, RunConfig, preset
 
-EXAMPLES = """examples:
-  python -m ssf presets
-  python -m ssf train --preset quick --seed 1
-  python -m ssf train --preset quick -o model.width=48 -o train.epochs=5
-"""
+DONE, FAILED, WRONG_USE = 0, 1, 2
+EXAMPLES = {
+    "presets": "  python -m ssf presets",
+    "train": """  python -m ssf train --preset quick --seed 1 -o epochs=3
+  python -m ssf train --preset quick -o model.width=48 -o ticket.round=2
+  torchrun --nproc-per-node 2 -m ssf train --preset smoke""",
+    "sweep": """  python -m ssf sweep notebooks/02_winning_tickets.ipynb -p seed=0,1,2 -p rounds=3
+  python -m ssf sweep notebooks/03_token_selector.ipynb -p seed=0,1 --scheduler tcp://host:8786""",
+    "results": """  python -m ssf results
+  python -m ssf results --export study""",
+}
 
 
 def option(text):
-    """ "model.width=48" -> ("model.width", 48); what is no Python literal is a string."""
+    """ "model.width=48" -> ("model.width", 48); "epochs=3" -> ("train.epochs", 3); no Python literal: a string."""
     key, sign, value = text.partition("=")
     if not sign:
         raise Refused(f"-o is {text!r}; allowed: field=value, e.g. model.width=48.")
+    owners = [f"{part}.{key}" for part, kind in PARTS.items() if key in {f.name for f in fields(kind)}]
+    if len(owners) == 1 and key not in {f.name for f in fields(RunConfig)}:
+        key = owners[0]
     try:
         return key, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return key, value
+
+
+def values(text):
+    """ "seed=0,1,2" -> ("seed", [0, 1, 2]), each value as papermill takes it."""
+    from papermill.cli import _resolve_type
+
+    key, sign, given = text.partition("=")
+    if not sign or not key:
+        raise Refused(f"-p is {text!r}; allowed: parameter=value,value,…, e.g. seed=0,1,2.")
+    return key, [_resolve_type(value) for value in given.split(",")]
 
 
 def list_presets(_):
@@ -33,45 +54,102 @@ def list_presets(_):
         size, macs = (count(config.model, config.selector) for count in (cost.parameters, cost.macs))
         published = ", ".join(f"{d} {a}" for d, a in PUBLISHED_ACCURACY.get(name, {}).items())
         print(row(name, config.hash(), f"{size:,}", f"{macs / 1e9:.3f}", config.data.name, published or "–"))
-    print(
-        "\nMACs are those of one image, all time steps; accuracies those of the dense network (Zhou et al., ICLR 2023)."
-    )
+    print("\nMACs: of one image, all time steps. Accuracies: of the dense network (Zhou et al., ICLR 2023).")
+    return DONE
 
 
 def train(args):
     config = preset(args.preset, **{"seed": args.seed, **dict(map(option, args.override))})
-    from ssf import runs, store
+    from ssf import distributed, runs, store
 
-    record = runs.run(config).record
+    with distributed.processes():
+        record = runs.run(config).record
+        if distributed.rank() == 0:
+            print(
+                f"accuracy {record['accuracy']:.4f} · {record['parameters_left']:,} of {record['parameters']:,} "
+                f"parameters · {record['macs'] / 1e9:.4f} GMACs · {store.run_folder(config)}"
+            )
+    return DONE
+
+
+def sweep(args):
+    from ssf.sweep import folder_of
+    from ssf.sweep import sweep as run_sweep
+
+    before, outcomes = run_sweep(
+        args.notebook, dict(map(values, args.parameter)), args.out, args.scheduler, args.workers
+    )
+    failed = [o for o in outcomes if o["error"]]
+    for outcome in failed:
+        print(f"ssf: failed at {outcome['point']}: {outcome['error']}", file=sys.stderr)
     print(
-        f"accuracy {record['accuracy']:.4f} · {record['parameters_left']:,} of {record['parameters']:,} parameters"
-        f" · {record['macs'] / 1e9:.4f} GMACs · {store.run_folder(config)}"
+        f"{before + len(outcomes) - len(failed)} of {before + len(outcomes)} points done "
+        f"({before} before) · {folder_of(args.notebook, args.out)}"
     )
+    return FAILED if failed else DONE
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m ssf", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True, metavar="command")
-    commands.add_parser("presets", help="every preset with its parameters and MACs").set_defaults(do=list_presets)
-    sub = commands.add_parser(
-        "train",
-        help="train one network, or find it under runs/",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def results(args):
+    from ssf import store
+
+    found, sentences = store.records()
+    for sentence in sentences:
+        print(f"ssf: {sentence}", file=sys.stderr)
+    rows = store.frame(found)
+    if args.export:
+        print(store.export(rows, args.export))
+    elif len(rows):
+        shown = ["id", "data.name", "model.depth", "model.width", "ticket.control", "ticket.round", "selector.kind"]
+        shown += ["selector.keep_ratio", "seed", "accuracy", "sparsity", "macs", "seconds"]
+        print(rows[shown].to_string(index=False, na_rep="–", float_format=lambda v: f"{v:.4g}"))
+    else:
+        print(f"no records under {store.root()}")
+    return FAILED if sentences else DONE
+
+
+def parser():
+    form = argparse.RawDescriptionHelpFormatter
+    every = "examples:\n" + "\n".join(EXAMPLES.values())
+    top = argparse.ArgumentParser("python -m ssf", description=__doc__, epilog=every, formatter_class=form)
+    commands = top.add_subparsers(required=True, metavar="command")
+
+    def command(name, do, text):
+        sub = commands.add_parser(
+            name, help=text, description=text, epilog=f"examples:\n{EXAMPLES[name]}", formatter_class=form
+        )
+        sub.set_defaults(do=do)
+        return sub
+
+    command("presets", list_presets, "every preset with its parameters and MACs")
+    sub = command("train", train, "train one network, go on with it, or find it under runs/")
     sub.add_argument("--preset", default="quick", help="its starting point (default: quick)")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("-o", "--override", action="append", default=[], metavar="FIELD=VALUE")
-    sub.set_defaults(do=train)
-    args = parser.parse_args(argv)
+    sub = command("sweep", sweep, "execute a notebook at every point of a grid of parameters")
+    sub.add_argument("notebook")
+    sub.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE,VALUE,…")
+    sub.add_argument("--workers", type=int, help="points side by side (default: one for two cores, or one a GPU)")
+    sub.add_argument("--scheduler", help="address of a Dask scheduler (default: a cluster on this machine)")
+    sub.add_argument("--out", default="sweeps", help="folder of the executed notebooks (default: sweeps)")
+    sub = command("results", results, "the records under runs/, as a table or a file")
+    sub.add_argument("--export", metavar="NAME", help="write them to data/results/NAME.csv")
+    return top
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
     try:
-        args.do(args)
+        return args.do(args)
+    except BrokenPipeError:  # the reader, head say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        print("ssf: interrupted; the same command goes on from here", file=sys.stderr)
+        return FAILED
     except (ValueError, OSError) as error:
         print(f"ssf: {error}", file=sys.stderr)
-        return 2
-    return 0
+        wrong = isinstance(error, Refused) and type(error).__name__ != "Failed"
+        return WRONG_USE if wrong else FAILED
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import typing
 from dataclasses import dataclass, field, fields, replace
 from inspect import ismodule
 
-RESULTS_VERSION = 1  # raise it when a change to the code changes what a run measures; it is part of every hash
+RESULTS_VERSION = 2  # raise it when a change to the code changes what a run measures; it is part of every hash
 
 # channels, side and classes of every set that a preset names, as the model sees them
 DATASETS = {
@@ -315,6 +315,32 @@ class RunConfig:
 
     def as_dict(self):
         return {"results_version": RESULTS_VERSION, **dataclasses.asdict(self)}
+
+    def flat(self):
+        """{"model.width": 32, …}: every field of every part, None for those of a part that is not there."""
+        flat = {"results_version": RESULTS_VERSION, "seed": self.seed}
+        for name, part in PARTS.items():
+            value = getattr(self, name)
+            for f in fields(part):
+                given = getattr(value, f.name, None)
+                flat[f"{name}.{f.name}"] = list(given) if isinstance(given, tuple) else given
+        return flat
+
+    @classmethod
+    def from_dict(cls, values):
+        """The inverse of `as_dict`. ValueError, one sentence, for a newer version or fields that are not known."""
+        _check(isinstance(values, dict), "a config", values, "what RunConfig.as_dict gave")
+        values = dict(values)
+        written = values.pop("results_version", None)
+        _check(written == RESULTS_VERSION, "results_version", written, f"{RESULTS_VERSION}, that of this code")
+        for name, part in PARTS.items():
+            if isinstance(values.get(name), dict):
+                unknown = values[name].keys() - {f.name for f in fields(part)}
+                _check(not unknown, name, sorted(unknown), "fields of this version")
+                values[name] = part(**values[name])
+        unknown = values.keys() - {f.name for f in fields(cls)}
+        _check(not unknown, "a config's part", sorted(unknown), ", ".join(f.name for f in fields(cls)))
+        return cls(**values)
 
     def hash(self):
         """16 hex digits of the SHA-256 of the canonical JSON form."""

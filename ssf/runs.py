@@ -1,80 +1,126 @@
 """The trained network that a config names: found under runs/, or trained, after the runs it builds on.
 
 A ticket builds on the round before it, the first round on the dense run; a selector builds on the same config without
-one. Each is a run of its own, so what is there is never trained twice.
+one. Each is a run of its own, so what is there is never trained twice, and what was interrupted goes on.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from ssf import data, store, tickets, train
+from ssf import cost, data, distributed, store, tickets, train
 from ssf.config import RunConfig
 from ssf.spikformer import Spikformer
 
 REINIT = 0x5EED  # added to the seed for the new initialisation of the control
+MASK = "mask."  # prefix of the masks in a checkpoint
+LOOKED_AT = 100  # test images behind firing rates and operations
 
 
 @dataclass
 class Run:
-    """A trained network, in eval mode, with its masks ({} for a dense one), its learning curve and its record."""
+    """A finished run: config and record; read when asked for: the network (in eval mode), its masks, its history."""
 
     config: RunConfig
-    network: Spikformer
-    masks: dict
-    history: list
     record: dict
+
+    @cached_property
+    def _checkpoint(self):
+        tensors, state = store.read_checkpoint(store.run_folder(self.config))
+        return tensors, state["history"]
+
+    @cached_property
+    def network(self):
+        network = Spikformer(self.config.model, self.config.selector)
+        network.load_state_dict({n: self._checkpoint[0][n] for n in network.state_dict()})
+        return network.to(train.device()).eval()
+
+    @cached_property
+    def masks(self):
+        """{parameter name: bool tensor}, {} for a dense network."""
+        return {n.removeprefix(MASK): t for n, t in self._checkpoint[0].items() if n.startswith(MASK)}
+
+    @property
+    def history(self):
+        return self._checkpoint[1]
 
 
 def run(config):
     """The Run of a config. Raises ValueError, one sentence, for what can't be trained or read."""
-    found = _found(config)
-    if found:
-        return found
-    dataset = data.load(config.data.name)
-    if config.selector:
-        masks, trained = _fit_selector(config, dataset)
-    elif config.ticket:
-        masks, trained = _fit_ticket(config, dataset)
-    else:
-        masks, trained = {}, train.fit(config, train.make_network(config), dataset)
-    where = train.device()
-    accuracy, loss = train.evaluate(
-        trained.network, dataset.standardise(dataset.test_images).to(where), dataset.test_labels.to(where)
-    )
-    record = store.make_record(config, trained, masks, accuracy, loss, len(dataset.test_labels))
-    folder = store.run_folder(config)
-    store.write_json(folder / "config.json", config.as_dict())
-    store.write_json(folder / "history.json", trained.history)
-    store.write_tensors(folder / "weights.safetensors", train.copy_weights(trained.network))
-    store.write_tensors(folder / "masks.safetensors", masks)
-    store.write_json(folder / "record.json", record)  # last: its presence says that the run is finished
-    return Run(config, trained.network, masks, trained.history, record)
-
-
-def _found(config):
     folder = store.run_folder(config)
     if not (folder / "record.json").exists():
-        return None
-    network = Spikformer(config.model, config.selector)
-    network.load_state_dict(store.read_tensors(folder / "weights.safetensors"))
-    return Run(
-        config,
-        network.to(train.device()).eval(),
-        store.read_tensors(folder / "masks.safetensors"),
-        store.read_json(folder / "history.json"),
-        store.read_json(folder / "record.json"),
-    )
+        with distributed.first_process_in(store.Lock(config)):
+            if not (folder / "record.json").exists():  # another process may have finished it meanwhile
+                _make(config, folder)
+    return Run(config, store.read_record(folder))
 
 
-def _fit_selector(config, dataset):
+def _make(config, folder):
+    dataset = data.load(config.data.name)
+    if distributed.rank() == 0:
+        store.write_json(folder / "config.json", config.as_dict())
+    if config.selector:
+        _train_selector(config, dataset)
+    elif config.ticket:
+        _train_ticket(config, dataset)
+    else:
+        _train(config, dataset, train.make_network(config))
+
+
+def _train(config, dataset, network, masks=None, start=None, teacher=None):
+    """Train with a checkpoint after every epoch, going on from one that is there, and write the record."""
+    folder, masks = store.run_folder(config), masks or {}
+    saved = store.read_checkpoint(folder)
+    if saved:
+        tensors, state = saved
+        start = train.Moment(tensors=tensors, **state)
+    kept = {MASK + name: mask for name, mask in masks.items()}
+
+    def after_epoch(moment):
+        if distributed.rank() == 0:
+            state = {"epoch": moment.epoch, "history": moment.history, "seconds": moment.seconds}
+            store.write_checkpoint(folder, moment.tensors | kept, **state)
+            if moment.epoch in kept_epochs(config):
+                store.write_tensors(folder / f"epoch-{moment.epoch}.safetensors", moment.tensors)
+
+    try:
+        trained = train.fit(config, network, dataset, masks, teacher, start, after_epoch=after_epoch)
+    except train.Failed as failure:
+        kept = folder / "checkpoint.safetensors"
+        there = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was finished before"
+        raise train.Failed(f"{failure}; {there}.") from None
+    if distributed.rank() == 0:
+        _finish(config, dataset, trained, kept)
+
+
+def _finish(config, dataset, trained, masks):
+    """The last checkpoint, without the optimiser's moments, and the record."""
+    folder, where = store.run_folder(config), train.device()
+    images = dataset.standardise(dataset.test_images[:LOOKED_AT]).to(where)
+    rates = cost.firing_rates(trained.network, images)
+    operations = cost.operations(trained.network, config.model, config.selector, images)
+    seen = len(trained.history) * train.training_images(config, dataset)
+    state = {"epoch": config.train.epochs, "history": trained.history, "seconds": trained.seconds}
+    store.write_checkpoint(folder, train.copy_weights(trained.network) | masks, **state)
+    masks = {name.removeprefix(MASK): mask for name, mask in masks.items()}
+    measured = store.measurements(trained.history, trained.seconds, seen, operations, rates, len(dataset.test_labels))
+    # last: its presence says that the run is finished
+    store.write_json(folder / "record.json", store.make_record(config, masks, measured))
+
+
+def kept_epochs(config):
+    """Epochs of a dense run that are kept for tickets to be rewound to: the first, and 20 of 300 as published."""
+    return () if config.ticket or config.selector else (1, config.train.epochs // 15)
+
+
+def _train_selector(config, dataset):
     """The student starts from the trained weights without a selector; the teacher is the dense network."""
     parent = run(replace(config, selector=None))
     teacher = run(replace(config, selector=None, ticket=None)).network
-    network = train.make_network(config)
-    network.load_state_dict({**network.state_dict(), **train.copy_weights(parent.network)})
-    return parent.masks, train.fit(config, network, dataset, masks=parent.masks, teacher=teacher)
+    start = train.Moment(0, train.copy_weights(parent.network))
+    _train(config, dataset, train.make_network(config), parent.masks, start, teacher)
 
 
-def _fit_ticket(config, dataset):
+def _train_ticket(config, dataset):
     """Prune the round before, rewind (or, for a control, initialise anew), train to the end of the schedule."""
     ticket = config.ticket
     if ticket.control == "magnitude_at_init":
@@ -82,33 +128,34 @@ def _fit_ticket(config, dataset):
         masks = tickets.full_masks(network)
         for _ in range(ticket.round):
             masks = tickets.prune(network, masks, ticket.fraction, ticket.scope)
-        return masks, train.fit(config, network, dataset, masks=masks)
+        return _train(config, dataset, network, masks)
     before = replace(ticket, round=ticket.round - 1, control="ticket") if ticket.round > 1 else None
     parent = run(replace(config, ticket=before))
     masks = parent.masks or tickets.full_masks(parent.network)
     masks = tickets.prune(parent.network, masks, ticket.fraction, ticket.scope)
     if ticket.control == "reinit":
-        return masks, train.fit(config, train.make_network(config, config.seed + REINIT), dataset, masks=masks)
+        return _train(config, dataset, train.make_network(config, config.seed + REINIT), masks)
     if ticket.control == "random":
         masks = tickets.shuffled(masks, config.seed)
-    then, network = rewind_point(config, dataset), train.make_network(config)
-    names = network.state_dict() if ticket.rewind == "state" else dict(network.named_parameters())
-    network.load_state_dict(network.state_dict() | {name: then[name] for name in names})
-    moments = then if ticket.rewind == "state" else None
-    return masks, train.fit(
-        config, network, dataset, masks=masks, first_epoch=ticket.rewind_epoch, optimiser_state=moments
-    )
+    network, tensors = train.make_network(config), rewind_point(config, dataset)
+    if ticket.rewind == "weights":
+        tensors = {name: tensors[name] for name, _ in network.named_parameters()}
+    return _train(config, dataset, network, masks, train.Moment(ticket.rewind_epoch, tensors))
 
 
 def rewind_point(config, dataset):
-    """A snapshot of the dense run after `rewind_epoch` epochs (see train.snapshot).
+    """The tensors of the dense run after `rewind_epoch` epochs (see train.snapshot).
 
-    Those epochs are run again, once: on a CPU with the same number of threads they give the same weights.
+    Where the dense run did not keep them, those epochs are run again, once: on a CPU with the same number of threads
+    they give the same weights.
     """
     dense = replace(config, ticket=None, selector=None)
     epoch = config.ticket.rewind_epoch
     path = store.run_folder(dense) / f"epoch-{epoch}.safetensors"
     if not path.exists():
-        replay = train.fit(dense, train.make_network(dense), dataset, last_epoch=epoch, snapshot_epochs=(epoch,))
-        store.write_tensors(path, replay.snapshots[epoch])
-    return store.read_tensors(path)
+        moments = [train.Moment(0, train.copy_weights(train.make_network(dense)))]
+        train.fit(dense, train.make_network(dense), dataset, last_epoch=epoch, after_epoch=moments.append)
+        if distributed.rank() == 0:
+            store.write_tensors(path, moments[-1].tensors)
+        return moments[-1].tensors
+    return store.read_tensors(path)[0]

@@ -1,24 +1,56 @@
-"""One record per trained network: write, read, frame."""
+"""The files of a run, whole or not at all, and its record: write, read, frame, aggregate, export.
 
+runs/<hash>/ holds config.json, log.jsonl (one line an epoch), checkpoint.safetensors, state.json (what the checkpoint
+holds, for people) and, once finished, record.json.
+"""
+
+import functools
+import hashlib
 import json
 import os
 import platform
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from filelock import FileLock, Timeout
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from ssf import cost
-from ssf.config import Refused
+from ssf import cost, distributed
+from ssf.config import RESULTS_VERSION, Refused
+
+ROOT = Path(__file__).parents[1]
 
 
 def root():
     """The folder runs/ of the repository, or the one the variable SSF_RUNS names."""
-    return Path(os.environ.get("SSF_RUNS") or Path(__file__).parents[1] / "runs")
+    return Path(os.environ.get("SSF_RUNS") or ROOT / "runs")
 
 
 def run_folder(config):
     return root() / config.hash()
+
+
+class Lock:
+    """Holds a run's folder while it is trained: a second process waits here. The system frees a dead process's lock."""
+
+    def __init__(self, config):
+        self.folder = run_folder(config)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(self.folder / "lock")
+
+    def __enter__(self):
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            print(f"ssf: another process trains this run, {self.folder}; waiting for it", file=sys.stderr)
+            self.lock.acquire()
+
+    def __exit__(self, *_):
+        self.lock.release()
 
 
 def write(path, save):
@@ -33,11 +65,7 @@ def write(path, save):
 
 
 def write_json(path, value):
-    write(path, lambda p: p.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n"))
-
-
-def write_tensors(path, tensors):
-    write(path, lambda p: save_file({k: v.contiguous() for k, v in tensors.items()}, p))
+    write(path, lambda p: p.write_text(json.dumps(value, indent=1) + "\n"))
 
 
 def read_json(path):
@@ -45,59 +73,171 @@ def read_json(path):
     try:
         return json.loads(path.read_text())
     except (ValueError, UnicodeDecodeError):
-        raise Refused(f"{path} is damaged; remove the folder {path.parent} and run again.") from None
+        raise damaged(path) from None
+
+
+def damaged(path):
+    return Refused(f"{path} is damaged; remove the folder {path.parent} and run again.")
+
+
+def digest(tensors, state=""):
+    """SHA-256 of named tensors (and a text): names, types, shapes and bytes."""
+    total = hashlib.sha256(state.encode())
+    for name in sorted(tensors):
+        t = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name} {t.dtype} {tuple(t.shape)}".encode())
+        total.update(t.flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def write_tensors(path, tensors, **state):
+    """Tensors and a state (plain values) in one safetensors file, with a checksum of both."""
+    text = json.dumps(state)
+    header = {"state": text, "sha256": digest(tensors, text)}
+    write(path, lambda p: save_file({k: v.contiguous() for k, v in tensors.items()}, p, header))
 
 
 def read_tensors(path):
-    """Tensors of a safetensors file (nothing is unpickled). ValueError, one sentence, where it is damaged."""
+    """(tensors, state) of such a file; nothing is unpickled. ValueError, one sentence, where it is damaged."""
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        intact = digest(tensors, header["state"]) == header["sha256"]
     except Exception:  # safetensors has an exception class of its own for a broken header
-        raise Refused(f"{path} is damaged; remove the folder {path.parent} and run again.") from None
+        intact = False
+    if not intact:
+        raise damaged(path)
+    return tensors, json.loads(header["state"])
 
 
-def make_record(config, trained, masks, accuracy, loss, test_images):
-    """The flat row of a trained network: every field of its config, what was measured, and on what.
+def write_checkpoint(folder, tensors, **state):
+    """The state of a training after an epoch. The checkpoint comes first, whole in itself; the rest retells it."""
+    write_tensors(folder / "checkpoint.safetensors", tensors, **state)
+    lines = "".join(json.dumps(row) + "\n" for row in state["history"])
+    write(folder / "log.jsonl", lambda p: p.write_text(lines))
+    write_json(folder / "state.json", {key: value for key, value in state.items() if key != "history"})
 
-    `accuracy` (a share) and `loss` are those of the last epoch on the test split; `seconds` are those of training.
+
+def read_checkpoint(folder):
+    """(tensors, state) of the last epoch that was finished, or None."""
+    path = folder / "checkpoint.safetensors"
+    return read_tensors(path) if path.exists() else None
+
+
+@functools.cache
+def provenance():
+    """Versions of what computes, the commit of this code and whether it was changed since."""
+
+    def git(*arguments):
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {
+        **{name: version(name) for name in ("torch", "spikingjelly", "numpy")},
+        "python": platform.python_version(),
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+    }
+
+
+def measurements(history, seconds, images, operations, firing_rates, test_images):
+    """What was measured of a trained network.
+
+    Accuracies are shares of the test images: `accuracy` at the last epoch, `accuracy_validation_selected` at the epoch
+    with the highest validation accuracy, `accuracy_test_maximum` the highest of all epochs, as published work has it.
+    `seconds` are those of training, `images_per_second` the training images seen in them. SOPs (additions that spikes
+    cause), energy (in microjoules, two of the accounts of cost.energy) and firing rate are per test image.
     """
+    chosen = max(history, key=lambda row: row.get("validation_accuracy", row["epoch"]))
+    return {
+        "accuracy": history[-1]["test_accuracy"],
+        "accuracy_validation_selected": chosen["test_accuracy"],
+        "accuracy_test_maximum": max(row["test_accuracy"] for row in history),
+        "validation_accuracy": history[-1].get("validation_accuracy"),
+        "loss": history[-1]["test_loss"],
+        "test_images": test_images,
+        "sops": sum(row.sops for row in operations if row.binary),
+        "firing_rate": sum(firing_rates.values()) / len(firing_rates),
+        "energy_one_addition": sum(cost.energy(operations, "one addition").values()),
+        "energy_multiplied": sum(cost.energy(operations, "multiplied").values()),
+        "seconds": seconds,
+        "images_per_second": images / seconds,
+    }
+
+
+def make_record(config, masks, measured):
+    """The flat row of a trained network: every field of its config, what it costs, what was measured, and on what."""
     model, selector = config.model, config.selector
     parameters = cost.parameters(model, selector)
     removed = sum((~m).sum().item() for m in masks.values())
     prunable = sum(m.numel() for m in masks.values())
     return {
         "id": config.hash(),
-        **flatten(config.as_dict()),
-        "accuracy": accuracy,
-        "loss": loss,
-        "test_images": test_images,
-        "validation_accuracy": trained.history[-1].get("validation_accuracy") if trained.history else None,
+        **config.flat(),
+        **measured,
         "sparsity": removed / prunable if masks else 0.0,
         "parameters": parameters,
         "parameters_left": parameters - removed,
         "macs": cost.macs(model, selector),
         "macs_left": cost.macs(model, selector, masks),
-        "seconds": trained.seconds,
-        "device": str(next(trained.network.parameters()).device),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        "world_size": distributed.size(),
+        **provenance(),
     }
 
 
-def flatten(values, prefix=""):
-    """{"model": {"width": 32}} -> {"model.width": 32}."""
-    flat = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return flat
+def read_record(folder):
+    """A finished run's record. ValueError, one sentence, where a field is missing or newer code wrote it."""
+    path = folder / "record.json"
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise damaged(path)
+    written = record.get("results_version", 0)
+    if not isinstance(written, int) or written > RESULTS_VERSION:
+        raise Refused(f"{path} is of results version {written}; this code knows up to {RESULTS_VERSION}: update it.")
+    for field in ("id", "accuracy", "sparsity", "macs", "seconds", "seed"):
+        if field not in record:
+            raise Refused(f"{path} lacks the field {field}; remove the folder {folder} and run again.")
+    return record
+
+
+def records():
+    """(all records under runs/, the sentences of those that can't be read)."""
+    found, sentences = [], []
+    for path in sorted(root().glob("*/record.json")):
+        try:
+            found.append(read_record(path.parent))
+        except Refused as refusal:
+            sentences.append(str(refusal))
+    return found, sentences
 
 
 def frame(records):
-    """Records as a pandas frame, one row a network."""
+    """Records as a pandas frame, one row a network, columns in the order of make_record."""
     import pandas as pd
 
     return pd.DataFrame(records)
+
+
+def aggregate(rows, by, value="accuracy"):
+    """Mean over seeds and its 95 % confidence interval (Student t): columns `by`, mean, low, high, seeds.
+
+    One seed has no interval: low and high are missing.
+    """
+    from scipy.stats import t
+
+    groups = rows.groupby(by, dropna=False, sort=False)[value]
+    table = groups.agg(mean="mean", spread="std", seeds="count").reset_index()
+    half = t.ppf(0.975, table.seeds - 1) * table.spread / table.seeds**0.5
+    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    return table[[*by, "mean", "low", "high", "seeds"]]
+
+
+def export(rows, name):
+    """Write a frame to data/results/<name>.csv, the columns as they stand; returns the path."""
+    path = ROOT / "data" / "results" / f"{name}.csv"
+    write(path, lambda p: rows.to_csv(p, index=False))
+    return path

@@ -2,13 +2,13 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ssf import data
+from ssf import data, distributed
 from ssf.config import Refused
 from ssf.neurons import LIF
 from ssf.selector import selector_loss
@@ -16,13 +16,29 @@ from ssf.spikformer import Spikformer
 
 
 @dataclass
+class Moment:
+    """Training as it is after so many epochs: what `fit` can start from, and what it hands on after every epoch.
+
+    `tensors` is a `snapshot`, or a part of one: what is missing starts afresh. One dict an epoch in `history`.
+    """
+
+    epoch: int
+    tensors: dict
+    history: list = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass
 class Trained:
-    """The outcome of `fit`: the network, one dict an epoch, snapshots asked for by epoch, seconds of training."""
+    """The outcome of `fit`: the network, one dict an epoch, seconds of training."""
 
     network: Spikformer
     history: list
-    snapshots: dict
     seconds: float
+
+
+class Failed(Refused):
+    """A training that was allowed to start and could not go on."""
 
 
 def device():
@@ -98,31 +114,31 @@ def freeze_near_zero(network):
             p.grad[p.abs() < NEAR_ZERO] = 0
 
 
-def fit(
-    config,
-    network,
-    dataset=None,
-    masks=None,
-    teacher=None,
-    first_epoch=0,
-    last_epoch=None,
-    snapshot_epochs=(),
-    optimiser_state=None,
-):
-    """Train `network` by `config.train`; test images are not looked at.
+def training_images(config, dataset):
+    """Number of images of one epoch."""
+    c = config.data
+    return len(data.split(dataset.train_labels, c.train_size, c.validation_share, config.seed)[0])
+
+
+def fit(config, network, dataset=None, masks=None, teacher=None, start=None, last_epoch=None, after_epoch=None):
+    """Train `network` by `config.train`. Test images are looked at after every epoch, and nothing follows from it.
+
+    Every epoch draws from seeds of its own, so a Moment is all it takes to go on exactly. Started by torchrun, each
+    process takes its share of every batch.
 
     Args:
         masks: {parameter name: bool tensor}; weights outside it are held at exactly zero.
         teacher: a trained dense network, for the selector's distillation loss.
-        first_epoch, last_epoch: resume the schedule at this epoch, stop it before that one (late rewinding).
-        snapshot_epochs: keep a `snapshot` as it is after so many epochs.
-        optimiser_state: a snapshot whose moments the optimiser starts from.
+        start: a Moment to go on from: that of an interrupted training, or the point a ticket is rewound to.
+        last_epoch: stop the schedule after so many epochs.
+        after_epoch: called with the Moment after every epoch.
 
-    Raises ValueError where the loss stops being a number.
+    Raises ValueError (Failed) where the loss stops being a number.
     """
     dataset = dataset or data.load(config.data.name)
+    start = start or Moment(0, {})
     where = device()
-    network = network.to(where)
+    network = distributed.synchronised(network.to(where))
     masks = {name: mask.to(where) for name, mask in (masks or {}).items()}
     if teacher:
         prepare_teacher(teacher.to(where), config.selector.teacher_in_training_mode)
@@ -130,42 +146,41 @@ def fit(
         (dataset.standardise(dataset.train_images[part]).to(where), dataset.train_labels[part].to(where))
         for part in data.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)
     )
+    test = dataset.standardise(dataset.test_images).to(where), dataset.test_labels.to(where)
     opt = optimiser(network, config.train)
-    if optimiser_state:
-        restore_moments(network, opt, optimiser_state)
+    restore(network, opt, start.tensors)
     apply_masks(network, masks)
-    history, snapshots, start = [], {}, time.perf_counter()
+    forward = distributed.forward_of(network)
+    history, seconds = list(start.history), start.seconds
     last_epoch = config.train.epochs if last_epoch is None else last_epoch
-    with own_random_state():
-        for epoch in tqdm(range(first_epoch, last_epoch), desc="epochs", leave=False, disable=None):
-            if epoch in snapshot_epochs:
-                snapshots[epoch] = snapshot(network, opt)
+    quiet = True if distributed.rank() else None  # None: only where there is a terminal
+    bar = tqdm(total=last_epoch, initial=start.epoch, desc="epochs", leave=False, disable=quiet)
+    with own_random_state(), bar:
+        for epoch in range(start.epoch, last_epoch):
+            began = time.perf_counter()
             seed = config.seed * 1009 + epoch
-            torch.manual_seed(seed)  # of Gumbel noise and random tokens
+            torch.manual_seed(seed + 7919 * distributed.rank())  # of Gumbel noise and random tokens
             generator = torch.Generator().manual_seed(seed)
-            loss, accuracy = _epoch(
-                config,
-                network,
-                opt,
-                epoch,
-                masks,
-                teacher,
-                data.batches(images, labels, config.train.batch_size, generator, config.data.augment),
-                math.ceil(len(labels) / config.train.batch_size),
-            )
+            stream = data.batches(images, labels, config.train.batch_size, generator, config.data.augment)
+            steps = math.ceil(len(labels) / config.train.batch_size)
+            loss, accuracy = _epoch(config, network, forward, opt, epoch, masks, teacher, stream, steps)
+            seconds += time.perf_counter() - began
             row = {"epoch": epoch + 1, "train_loss": loss, "train_accuracy": accuracy}
             if len(held_out[1]):
                 row["validation_accuracy"], _ = evaluate(network, *held_out)
+            row["test_accuracy"], row["test_loss"] = evaluate(network, *test)
             history.append(row)
-    if last_epoch in snapshot_epochs:
-        snapshots[last_epoch] = snapshot(network, opt)
-    return Trained(network.eval(), history, snapshots, time.perf_counter() - start)
+            bar.set_postfix(validation=f"{100 * row.get('validation_accuracy', math.nan):.1f} %", loss=f"{loss:.3f}")
+            bar.update()
+            if after_epoch:
+                after_epoch(Moment(epoch + 1, snapshot(network, opt), list(history), seconds))
+    return Trained(network.eval(), history, seconds)
 
 
-def _loss(config, network, teacher, x, y):
+def _loss(config, forward, teacher, x, y):
     """Training loss of one batch, and its logits [B,classes]."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.train.mixed_precision):
-        logits, kept = network.forward_tokens(x)
+        logits, kept = forward(x)
         if config.selector:
             with torch.no_grad():
                 target = teacher(x).float()
@@ -175,7 +190,7 @@ def _loss(config, network, teacher, x, y):
     return F.cross_entropy(logits, y, label_smoothing=config.train.label_smoothing), logits
 
 
-def _epoch(config, network, opt, epoch, masks, teacher, stream, steps):
+def _epoch(config, network, forward, opt, epoch, masks, teacher, stream, steps):
     """One epoch; returns (mean training loss, training accuracy). No step is taken on a single image (BatchNorm)."""
     network.train()
     near_zero = config.ticket is not None and config.ticket.freeze == "near_zero"
@@ -185,11 +200,15 @@ def _epoch(config, network, opt, epoch, masks, teacher, stream, steps):
             continue
         for group in opt.param_groups:
             group["lr"] = learning_rate(config.train, epoch + step / steps)
-        loss, logits = _loss(config, network, teacher, x, y)
-        if not torch.isfinite(loss):
-            raise Refused(
-                f"the loss is {loss.item()} in epoch {epoch + 1}, step {step + 1}, at a learning rate of "
-                f"{opt.param_groups[0]['lr']:.2g}; try a smaller train.lr."
+        mine, labels, weight = distributed.share(x, y)
+        loss, logits = _loss(config, forward, teacher, mine, labels)
+        loss = loss * weight
+        right = (logits.argmax(1) == labels).float().mean() * weight
+        mean_loss, mean_right = distributed.mean(torch.stack([loss.detach(), right])).tolist()
+        if not math.isfinite(mean_loss):
+            raise Failed(
+                f"the loss is {mean_loss} in epoch {epoch + 1}, step {step + 1}, at a learning rate of "
+                f"{opt.param_groups[0]['lr']:.2g}; a smaller train.lr may help"
             )
         opt.zero_grad()
         loss.backward()
@@ -198,8 +217,8 @@ def _epoch(config, network, opt, epoch, masks, teacher, stream, steps):
         opt.step()
         if not near_zero:
             apply_masks(network, masks)
-        total += loss.item() * len(y)
-        correct += (logits.argmax(1) == y).sum().item()
+        total += mean_loss * len(y)
+        correct += mean_right * len(y)
         seen += len(y)
     return total / seen, correct / seen
 
@@ -222,12 +241,12 @@ def snapshot(network, opt):
     return copy_weights(network) | moments
 
 
-def restore_moments(network, opt, tensors):
-    """Give the optimiser the moments of a snapshot."""
+def restore(network, opt, tensors):
+    """Give network and optimiser what a snapshot, or a part of one, holds of them."""
+    own = network.state_dict()
+    network.load_state_dict(own | {name: t for name, t in tensors.items() if name in own})
     for name, p in network.named_parameters():
         prefix = f"{MOMENTS}{name}."
-        opt.state[p] = {
-            k.removeprefix(prefix): v.clone().to(p.device if v.ndim else "cpu")
-            for k, v in tensors.items()
-            if k.startswith(prefix)
-        }
+        state = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+        if state:
+            opt.state[p] = {k: t.clone().to(p.device if t.ndim else "cpu") for k, t in state.items()}

@@ -1,6 +1,7 @@
 import pytest
 
-from ssf.__main__ import main
+from ssf import store
+from ssf.__main__ import main, option
 from ssf.config import PRESETS
 
 
@@ -42,8 +43,38 @@ def test_wrong_use_ends_in_one_sentence_and_exit_code_2(capsys, arguments, sente
 def test_a_seed_among_the_overrides_wins(capsys):
     assert main(["train", "-o", "seed=-5"]) == 2
     assert "seed is -5" in capsys.readouterr().err
-    assert main(["train", "-o", "name=3"]) == 2
-    assert "a parameter is 'name'" in capsys.readouterr().err
+    assert main(["train", "-o", "nome=3"]) == 2
+    assert "a parameter is 'nome'" in capsys.readouterr().err
+
+
+def test_a_field_needs_no_part_where_only_one_has_it():
+    assert option("epochs=3") == ("train.epochs", 3) and option("width=48") == ("model.width", 48)
+    assert option("seed=3") == ("seed", 3) and option("kind=random") == ("selector.kind", "random")
+    assert option("train.lr=1e-3") == ("train.lr", 1e-3)
+
+
+def test_a_failed_training_ends_with_code_1(capsys):
+    assert main(["train", "--preset", "smoke", "-o", "data.train_size=64", "-o", "lr=1e30"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("ssf: the loss is nan in epoch 1, step ") and err.count("\n") == 1
+
+
+def test_results_lists_and_exports_what_was_trained(capsys, tmp_path, monkeypatch):
+    assert main(["results"]) == 0 and "no records under" in capsys.readouterr().out
+    assert main(["train", "--preset", "smoke", "-o", "data.train_size=64", "-o", "epochs=1"]) == 0
+    capsys.readouterr()
+    assert main(["results"]) == 0
+    assert "fashion-mini" in capsys.readouterr().out
+    monkeypatch.setattr(store, "ROOT", tmp_path)
+    assert main(["results", "--export", "few"]) == 0
+    assert (tmp_path / "data" / "results" / "few.csv").read_text().startswith("id,results_version,seed,data.name")
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["sweep"], ["presets"], ["results"]])
+def test_help_has_examples(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0 and "python -m ssf" in capsys.readouterr().out.split("examples:")[1]
 
 
 def test_unknown_commands_are_wrong_use():

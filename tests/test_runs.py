@@ -1,10 +1,16 @@
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
 from ssf import runs, store, tickets, train
+from ssf.config import preset
 from ssf.runs import run
 
 
@@ -14,15 +20,23 @@ def same(a, b):
 
 @pytest.fixture
 def starts(monkeypatch):
-    """{config: (weights a training began with, its other arguments)}, filled in while runs are trained."""
+    """{config: (weights a training began with, its start, its teacher)}, filled in while runs are trained."""
     seen, fit = {}, train.fit
 
-    def noted(config, network, *args, **keywords):
-        seen[config] = train.copy_weights(network), keywords
-        return fit(config, network, *args, **keywords)
+    def noted(config, network, dataset=None, masks=None, teacher=None, start=None, **keywords):
+        start = start or train.Moment(0, {})
+        own = train.copy_weights(network)
+        seen[config] = own | {n: t for n, t in start.tensors.items() if n in own}, start, teacher
+        return fit(config, network, dataset, masks, teacher, start, **keywords)
 
     monkeypatch.setattr(train, "fit", noted)
     return seen
+
+
+def first_moment(config):
+    seen = []
+    train.fit(config, train.make_network(config), last_epoch=1, after_epoch=seen.append)
+    return seen[0].tensors
 
 
 def test_a_finished_run_is_read_not_trained(smoke, monkeypatch):
@@ -36,7 +50,8 @@ def test_a_finished_run_is_read_not_trained(smoke, monkeypatch):
 
 def test_a_record_says_what_was_run_and_what_came_out(smoke):
     record = run(smoke).record
-    assert record["id"] == smoke.hash() and record["model.width"] == smoke.model.width and record["ticket"] is None
+    assert record["id"] == smoke.hash() and record["model.width"] == smoke.model.width
+    assert record["ticket.round"] is None and record["world_size"] == 1 and record["results_version"] >= 2
     assert 0 <= record["accuracy"] <= 1 and record["loss"] > 0 and record["seconds"] > 0
     assert record["parameters_left"] == record["parameters"] and record["sparsity"] == 0
     frame = store.frame([record])
@@ -49,13 +64,13 @@ def test_a_ticket_is_the_dense_runs_large_weights_rewound(smoke, starts):
     ticket = run(cfg)
     expected = tickets.prune(dense.network, tickets.full_masks(dense.network), 0.6)
     assert same(ticket.masks, expected)
-    weights, keywords = starts[cfg]
-    after_one = train.fit(smoke, train.make_network(smoke), last_epoch=1, snapshot_epochs=(1,)).snapshots[1]
+    weights, start, _ = starts[cfg]
+    after_one = first_moment(smoke)
     fresh = train.make_network(cfg).state_dict()
     for name, weight in weights.items():
         statistic = "running" in name or "tracked" in name
         assert torch.equal(weight, (fresh if statistic else after_one)[name]), name
-    assert keywords["first_epoch"] == 1 and keywords["optimiser_state"] is None
+    assert start.epoch == 1 and not any(n.startswith(train.MOMENTS) for n in start.tensors)
     assert ticket.record["sparsity"] == pytest.approx(0.6, abs=1e-3)
     assert ticket.record["parameters"] - ticket.record["parameters_left"] == sum(
         int((~m).sum()) for m in ticket.masks.values()
@@ -67,9 +82,9 @@ def test_a_ticket_is_the_dense_runs_large_weights_rewound(smoke, starts):
 def test_rewinding_the_whole_state_takes_batchnorm_and_optimiser_along(smoke, starts):
     cfg = smoke.with_(**{"ticket.fraction": 0.6, "ticket.rewind": "state"})
     run(cfg)
-    weights, keywords = starts[cfg]
-    after_one = train.fit(smoke, train.make_network(smoke), last_epoch=1, snapshot_epochs=(1,)).snapshots[1]
-    assert same(weights, {n: after_one[n] for n in weights}) and same(keywords["optimiser_state"], after_one)
+    weights, start, _ = starts[cfg]
+    after_one = first_moment(smoke)
+    assert same(weights, {n: after_one[n] for n in weights}) and same(start.tensors, after_one)
 
 
 def test_magnitude_at_initialisation_needs_no_trained_network(smoke, starts):
@@ -111,9 +126,8 @@ def test_selector_starts_from_the_dense_weights_and_keeps_a_tickets_mask(smoke, 
     both = smoke.with_(**{"selector.keep_ratio": 0.5, "ticket.fraction": 0.7})
     student = run(both)
     ticket, dense = run(replace(both, selector=None)), run(smoke)
-    start, keywords = starts[both]
-    teacher = keywords["teacher"]
-    assert same(train.copy_weights(ticket.network), {n: w for n, w in start.items() if "predictors" not in n})
+    weights, _, teacher = starts[both]
+    assert same(train.copy_weights(ticket.network), {n: w for n, w in weights.items() if "predictors" not in n})
     assert same(teacher.state_dict(), dense.network.state_dict()) and not teacher.training
     assert same(student.masks, ticket.masks)
     assert student.record["macs"] < dense.record["macs"] and student.record["macs_left"] < student.record["macs"]
@@ -121,10 +135,154 @@ def test_selector_starts_from_the_dense_weights_and_keeps_a_tickets_mask(smoke, 
         assert name not in student.masks or not weight[~student.masks[name]].any()
 
 
-@pytest.mark.parametrize("name", ["record.json", "weights.safetensors", "history.json"])
+@pytest.mark.parametrize("name", ["record.json", "checkpoint.safetensors"])
 def test_a_damaged_run_is_named_with_what_mends_it(smoke, name):
     run(smoke)
     path = store.run_folder(smoke) / name
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ValueError, match=f"{name} is damaged; remove the folder"):
+        assert run(smoke).network
+
+
+def test_an_altered_checkpoint_is_noticed(smoke):
+    run(smoke)
+    path = store.run_folder(smoke) / "checkpoint.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-5] ^= 1  # one bit of one weight
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=r"checkpoint.safetensors is damaged; remove the folder"):
+        assert run(smoke).network
+
+
+def interrupted(monkeypatch, epoch):
+    """Let a run stop after writing this epoch's checkpoint, as by Ctrl-C."""
+    written = store.write_checkpoint
+
+    def stopping(folder, tensors, **state):
+        written(folder, tensors, **state)
+        if state["epoch"] == epoch:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "write_checkpoint", stopping)
+
+
+@pytest.mark.parametrize("part", [{}, {"selector.keep_ratio": 0.5}, {"ticket.fraction": 0.6, "ticket.rewind": "state"}])
+def test_an_interrupted_run_goes_on_to_the_same_end(smoke, part, monkeypatch, tmp_path):
+    cfg = smoke.with_(**{"train.epochs": 4, **part})
+    with monkeypatch.context() as patch:
+        patch.setenv("SSF_RUNS", str(tmp_path))
+        whole = run(cfg)
+        assert whole.network and whole.history
+    with monkeypatch.context() as patch:
+        interrupted(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            run(cfg)
+    resumed = run(cfg)
+    assert same(resumed.network.state_dict(), whole.network.state_dict()) and resumed.history == whole.history
+    timing = ("seconds", "images_per_second")
+    assert {k: v for k, v in resumed.record.items() if k not in timing} == {
+        k: v for k, v in whole.record.items() if k not in timing
+    }
+    log = (store.run_folder(cfg) / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in log] == whole.history
+
+
+def test_a_failed_training_names_its_last_good_checkpoint(smoke, monkeypatch):
+    loss, calls = train._loss, []
+
+    def failing(*args):
+        calls.append(1)
+        value, logits = loss(*args)
+        return (value if len(calls) < 5 else value * float("nan")), logits  # three steps an epoch
+
+    monkeypatch.setattr(train, "_loss", failing)
+    with pytest.raises(train.Failed, match=r"loss is nan in epoch 2, step 2, .*; the last good checkpoint is .*"):
         run(smoke)
+    _, state = store.read_checkpoint(store.run_folder(smoke))
+    assert state["epoch"] == 1
+
+
+def test_a_dense_run_keeps_the_epochs_that_tickets_are_rewound_to(smoke, monkeypatch):
+    run(smoke)
+    fits, fit = [], train.fit
+    monkeypatch.setattr(train, "fit", lambda cfg, *a, **k: fits.append(cfg) or fit(cfg, *a, **k))
+    cfg = smoke.with_(**{"ticket.rewind_epoch": 1})
+    run(cfg)
+    assert fits == [cfg]
+
+
+KILLED = """
+import os, random, signal, sys, threading
+from ssf import runs, store
+from ssf.config import preset
+
+place, moment = sys.argv[1], int(sys.argv[2])
+calls, write = [], store.write
+
+def dying(path, save):
+    calls.append(path)
+    if len(calls) == moment and place == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    def half(temporary):
+        save(temporary)
+        if len(calls) == moment and place == "half":
+            temporary.write_bytes(temporary.read_bytes()[: temporary.stat().st_size // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+    write(path, half)
+    if len(calls) == moment and place == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+store.write = dying
+if place == "anywhere":  # in so many milliseconds after the first file
+    start = threading.Timer(moment / 1000, os.kill, (os.getpid(), signal.SIGKILL))
+    start.daemon = True
+    start.start()
+config = preset("smoke", **{"train.epochs": 8, "data.train_size": 96})
+runs.run(config)
+"""
+
+
+def test_a_run_killed_ten_times_ends_with_the_same_weights(tmp_path, monkeypatch):
+    """SIGKILL, in the middle of writing included; then to the end, bit for bit the uninterrupted run."""
+    draw = random.Random(4)
+    places = ["before", "half", "after"] * 2 + ["half"]
+    kills = [(place, draw.randint(1, 9)) for place in places] + [("anywhere", draw.randint(50, 900)) for _ in range(3)]
+    draw.shuffle(kills)
+    config = preset("smoke", **{"train.epochs": 8, "data.train_size": 96})
+    monkeypatch.setenv("SSF_RUNS", str(tmp_path / "killed"))
+    for place, moment in kills:
+        done = subprocess.run([sys.executable, "-c", KILLED, place, str(moment)], capture_output=True, text=True)
+        assert done.returncode in (-signal.SIGKILL, 0), done.stderr
+    killed = run(config)
+    monkeypatch.setenv("SSF_RUNS", str(tmp_path / "whole"))
+    whole = run(config)
+    assert store.digest(killed.network.state_dict()) == store.digest(whole.network.state_dict())
+    assert killed.history == whole.history
+
+
+def test_two_processes_train_one_run_once(tmp_path):
+    code = (
+        "from ssf import runs, train; from ssf.config import preset; fit = train.fit\n"
+        "def noted(*a, **k):\n    print('trained'); return fit(*a, **k)\n"
+        "train.fit = noted\nprint(runs.run(preset('smoke')).record['accuracy'])"
+    )
+    environment = os.environ | {"SSF_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate()[0].splitlines() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum(lines.count("trained") for lines in said) == 1 and said[0][-1] == said[1][-1]
+
+
+def test_a_lock_left_by_a_dead_process_holds_nobody_up(smoke):
+    folder = store.run_folder(smoke)
+    folder.mkdir(parents=True)
+    code = (
+        f"import os; os.environ['SSF_RUNS'] = {str(folder.parent)!r}\n"
+        "import signal; from filelock import FileLock\n"
+        f"FileLock({str(folder / 'lock')!r}).acquire(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    assert (folder / "lock").exists() and run(smoke).record["id"] == smoke.hash()

@@ -1,11 +1,14 @@
+import dataclasses
 import math
 from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ssf import data, tickets, train
-from ssf.config import preset
+from ssf.config import PARTS, SELECTORS, preset
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,17 @@ def config(**overrides):
     return preset(
         "smoke", **{"data.train_size": 0, "train.epochs": 4, "train.batch_size": 20, "data.augment": False, **overrides}
     )
+
+
+def moments(cfg, dataset, network=None, **keywords):
+    """The Moments after each epoch of a training."""
+    seen = []
+    train.fit(cfg, network or train.make_network(cfg), dataset, after_epoch=seen.append, **keywords)
+    return seen
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
 
 
 def weights(trained):
@@ -67,22 +81,45 @@ def test_pruned_weights_stay_exactly_zero_and_the_others_move(easy, changes):
         assert (weight != before[name])[masks[name]].float().mean() > 0.9
 
 
-def test_stopping_and_resuming_the_schedule(easy):
-    whole = train.fit(config(), train.make_network(config()), easy, snapshot_epochs=(0, 1, 4))
-    assert sorted(whole.snapshots) == [0, 1, 4] and [r["epoch"] for r in whole.history] == [1, 2, 3, 4]
-    part = train.fit(config(), train.make_network(config()), easy, last_epoch=1, snapshot_epochs=(1,))
-    assert all(torch.equal(part.snapshots[1][n], w) for n, w in whole.snapshots[1].items())
-    later = train.fit(config(), train.make_network(config()), easy, first_epoch=3)
-    assert [r["epoch"] for r in later.history] == [4]
+def test_going_on_from_a_moment_is_the_uninterrupted_run(easy):
+    whole = moments(config(), easy)
+    assert [m.epoch for m in whole] == [1, 2, 3, 4] == [row["epoch"] for row in whole[-1].history]
+    rest = moments(config(), easy, train.make_network(config(seed=5)), start=whole[1])
+    assert [m.epoch for m in rest] == [3, 4] and same(rest[-1].tensors, whole[-1].tensors)
+    assert rest[-1].history == whole[-1].history and rest[-1].seconds > whole[1].seconds
+    stopped = moments(config(), easy, last_epoch=1)
+    assert len(stopped) == 1 and same(stopped[0].tensors, whole[0].tensors)
 
 
-def test_resuming_a_snapshot_with_its_moments_is_the_uninterrupted_run(easy):
-    whole = train.fit(config(), train.make_network(config()), easy, snapshot_epochs=(2, 4))
-    then, network = whole.snapshots[2], train.make_network(config(seed=5))
-    network.load_state_dict({n: then[n] for n in network.state_dict()})
-    rest = train.fit(config(), network, easy, first_epoch=2, snapshot_epochs=(4,), optimiser_state=then)
-    assert len(then) > len(network.state_dict())
-    assert all(torch.equal(rest.snapshots[4][n], w) for n, w in whole.snapshots[4].items())
+def test_what_a_start_leaves_out_is_fresh(easy):
+    whole = moments(config(), easy, last_epoch=1)[0]
+    fresh = train.make_network(config())
+    part = {name: whole.tensors[name] for name, _ in fresh.named_parameters()}
+    seen = {}
+    network = train.make_network(config(seed=5))
+
+    def look(*_):
+        if not seen:
+            seen.update(train.copy_weights(network))
+
+    network.stem.register_forward_pre_hook(look)
+    train.fit(config(), network, easy, start=train.Moment(1, part), last_epoch=2)
+    buffers = dict(train.make_network(config(seed=5)).named_buffers())
+    for name, tensor in seen.items():
+        assert torch.equal(tensor, part.get(name, buffers.get(name))), name
+
+
+def test_looking_at_the_test_images_changes_nothing(easy):
+    """Accuracy on them is noted after every epoch; weights don't depend on it."""
+    other = replace(easy, test_images=easy.test_images.flip(0)[:7], test_labels=easy.test_labels[:7])
+    a, b = (moments(config(), dataset, last_epoch=2)[-1] for dataset in (easy, other))
+    assert same(a.tensors, b.tensors) and a.history != b.history
+    accuracy, _ = train.evaluate(
+        train.fit(config(), train.make_network(config()), easy, last_epoch=2).network,
+        easy.standardise(easy.test_images),
+        easy.test_labels,
+    )
+    assert a.history[-1]["test_accuracy"] == accuracy
 
 
 def test_freezing_near_zero_stops_survivors_that_happen_to_be_small(easy):
@@ -139,7 +176,7 @@ def test_a_loss_that_is_no_number_stops_the_run_in_one_sentence(easy):
     network = train.make_network(config())
     with torch.no_grad():
         network.head.bias[0] = float("nan")
-    with pytest.raises(ValueError, match=r"the loss is nan in epoch 1, step 1, at a learning rate of .*try"):
+    with pytest.raises(ValueError, match=r"the loss is nan in epoch 1, step 1, at a learning rate of .*help"):
         train.fit(config(), network, easy)
 
 
@@ -147,3 +184,46 @@ def test_the_random_selector_is_evaluated_on_the_same_tokens_every_time(easy):
     cfg = config(**{"selector.kind": "random", "selector.keep_ratio": 0.2})
     network, images = train.make_network(cfg), easy.standardise(easy.test_images)
     assert train.evaluate(network, images, easy.test_labels) == train.evaluate(network, images, easy.test_labels)
+
+
+sizes = st.integers(-1, 3)
+odd = st.sampled_from([0, -1, 3, 0.5, 1.0, True, None, "x", (), (0,), (1,), float("nan"), 10**400])
+fields_of = st.sampled_from([f"{part}.{f.name}" for part, kind in PARTS.items() for f in dataclasses.fields(kind)])
+
+
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    sensible=st.fixed_dictionaries(
+        {
+            "model.heads": st.sampled_from([1, 2, 3]),
+            "model.depth": st.integers(1, 3),
+            "model.time_steps": sizes,
+            "model.pool_stages": st.sampled_from([(0, 1), (0, 1, 2), (0, 1, 2, 3), (2, 3)]),
+            "train.batch_size": st.sampled_from([1, 2, 40, 1000]),
+        }
+    ),
+    selector=st.none()
+    | st.fixed_dictionaries(
+        {
+            "selector.kind": st.sampled_from([*SELECTORS, "best"]),
+            "selector.keep_ratio": st.floats(-0.1, 1.1),
+            "selector.locations": st.sampled_from([(0,), (1,), (0, 1), (2, 1)]),
+            "selector.dropped": st.sampled_from(["removed", "bypass"]),
+        }
+    ),
+    wild=st.dictionaries(fields_of, odd, max_size=2),
+)
+def test_any_configuration_trains_or_is_refused_with_a_sentence(easy, sensible, selector, wild):
+    few = replace(easy, train_images=easy.train_images[:40], train_labels=easy.train_labels[:40],
+                  test_images=easy.test_images[:4], test_labels=easy.test_labels[:4])  # fmt: skip
+    try:
+        cfg = preset("smoke", **{"data.train_size": 0, "train.epochs": 1, **sensible, **(selector or {}), **wild})
+        cfg = replace(cfg, train=replace(cfg.train, epochs=min(cfg.train.epochs, 2)))
+        network, teacher = train.make_network(cfg), train.make_network(replace(cfg, selector=None))
+        trained = train.fit(cfg, network, few, teacher=teacher if cfg.selector else None, last_epoch=1)
+    except ValueError as refusal:
+        assert str(refusal).strip() and "\n" not in str(refusal)
+    else:
+        assert math.isfinite(trained.history[0]["train_loss"])

@@ -1,0 +1,126 @@
+"""One training over several processes (torchrun): who am I, whose share of a batch, one BatchNorm for all."""
+
+import os
+import warnings
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+
+def rank():
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def size():
+    """Number of processes that train together, 1 without torchrun."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@contextmanager
+def processes():
+    """Join the other processes where torchrun has started several: nccl on GPUs, gloo on CPUs."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        cuda = torch.cuda.is_available()
+        if cuda:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+@contextmanager
+def first_process_in(context):
+    """The first process enters the context, the others wait until it has, and at the end until all are done."""
+    if size() == 1:
+        with context:
+            yield
+        return
+    if rank() == 0:
+        with context:
+            dist.barrier()
+            yield
+            dist.barrier()
+    else:
+        dist.barrier()
+        yield
+        dist.barrier()
+
+
+def share(*tensors):
+    """This process's part of each tensor [B, ...], and its weight, so that means over parts average to the mean of all.
+
+    A batch with fewer images than processes is done by each as a whole.
+    """
+    if size() == 1 or len(tensors[0]) < size():
+        return *tensors, 1.0
+    parts = [tensor.tensor_split(size())[rank()] for tensor in tensors]
+    return *parts, len(parts[0]) * size() / len(tensors[0])
+
+
+def mean(value):
+    """Mean of a tensor over the processes."""
+    if size() == 1:
+        return value
+    value = value.clone()
+    dist.all_reduce(value)
+    return value / size()
+
+
+class SyncBatchNorm(_BatchNorm):
+    """BatchNorm over the batches of all processes; x [n, C, ...]. torch's own runs on GPUs only."""
+
+    def _check_input_dim(self, x):
+        pass
+
+    def forward(self, x):
+        if not self.training:
+            return super().forward(x)
+        dims, shape = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2)
+        count = all_reduce(torch.tensor([x.numel() / x.shape[1]], dtype=x.dtype, device=x.device))
+        mean = all_reduce(x.sum(dims)) / count
+        centred = x - mean.view(shape)
+        var = all_reduce((centred**2).sum(dims)) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * count / (count - 1), self.momentum)
+        return centred * ((var + self.eps).rsqrt() * self.weight).view(shape) + self.bias.view(shape)
+
+
+def synchronised(network):
+    """The network with one BatchNorm for all processes, in place; its weights keep their names."""
+    if size() == 1:
+        return network
+    if next(network.parameters()).is_cuda:
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.__class__ = SyncBatchNorm
+    return network
+
+
+class _Step(nn.Module):
+    """DistributedDataParallel averages the gradients of what goes through `forward`."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images):
+        return self.network.forward_tokens(images)
+
+
+def forward_of(network):
+    """The network's forward_tokens, with gradients averaged over the processes."""
+    if size() == 1:
+        return network.forward_tokens
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")  # of one-channel convolutions
+    return DistributedDataParallel(_Step(network), broadcast_buffers=False)
