@@ -36,7 +36,7 @@ with distributed.processes():
 
 
 def torchrun(count, *command, **environment):
-    program = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), "--master-port", "0"]
+    program = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), "--standalone"]
     given = os.environ | {"OMP_NUM_THREADS": "1", **environment}
     return subprocess.run([*program, *command], capture_output=True, text=True, env=given, cwd=ROOT, timeout=120)
 
