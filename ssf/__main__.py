@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import fields
 
-from ssf.config import PARTS, PRESETS, PUBLISHED_ACCURACY, Refused, RunConfig, preset
+from ssf.config import PARTS, PRESETS, PUBLISHED_ACCURACY, Failed, Refused, RunConfig, preset
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 EXAMPLES = {
@@ -76,9 +76,12 @@ def sweep(args):
     from ssf.sweep import folder_of
     from ssf.sweep import sweep as run_sweep
 
-    before, outcomes = run_sweep(
-        args.notebook, dict(map(values, args.parameter)), args.out, args.scheduler, args.workers
-    )
+    parameters = {}
+    for name, given in map(values, args.parameter):
+        if name in parameters:
+            raise Refused(f"-p {name} is given twice; allowed: once, with all its values: {name}=0,1.")
+        parameters[name] = given
+    before, outcomes = run_sweep(args.notebook, parameters, args.out, args.scheduler, args.workers)
     failed = [o for o in outcomes if o["error"]]
     for outcome in failed:
         print(f"ssf: failed at {outcome['point']}: {outcome['error']}", file=sys.stderr)
@@ -148,8 +151,7 @@ def main(argv=None):
         return FAILED
     except (ValueError, OSError) as error:
         print(f"ssf: {error}", file=sys.stderr)
-        wrong = isinstance(error, Refused) and type(error).__name__ != "Failed"
-        return WRONG_USE if wrong else FAILED
+        return WRONG_USE if isinstance(error, Refused) and not isinstance(error, Failed) else FAILED
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ class Refused(ValueError):
         return [f"ValueError: {self}"]
 
 
+class Failed(Refused):
+    """What was right to ask for and could not be done, in one sentence."""
+
+
 def _check(ok, name, given, allowed):
     if not ok:
         raise Refused(f"{name} is {given!r}; allowed: {allowed}.")
@@ -323,7 +327,7 @@ class RunConfig:
             value = getattr(self, name)
             for f in fields(part):
                 given = getattr(value, f.name, None)
-                flat[f"{name}.{f.name}"] = list(given) if isinstance(given, tuple) else given
+                flat[f"{name}.{f.name}"] = str(given) if isinstance(given, tuple) else given
         return flat
 
     @classmethod
@@ -362,7 +366,9 @@ class RunConfig:
             else:
                 changes[part] = value
         for part, values in inside.items():
-            changes[part] = replace(changes.get(part, getattr(self, part)) or PARTS[part](), **values)
+            whole = changes.get(part, getattr(self, part)) or PARTS[part]()
+            _check(isinstance(whole, PARTS[part]), part, whole, f"a {PARTS[part].__name__}")
+            changes[part] = replace(whole, **values)
         return replace(self, **changes)
 
 

@@ -3,6 +3,7 @@
 import os
 import warnings
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -28,7 +29,8 @@ def processes():
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if cuda else "gloo")
+        # a long wait: the first process may find another training the same run
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=7))
     try:
         yield
     finally:
@@ -52,6 +54,15 @@ def first_process_in(context):
         dist.barrier()
         yield
         dist.barrier()
+
+
+def agreed(fact):
+    """What the first process takes for a fact, so that all do the same."""
+    if size() == 1:
+        return fact
+    facts = [fact]
+    dist.broadcast_object_list(facts)
+    return facts[0]
 
 
 def share(*tensors):
@@ -83,6 +94,8 @@ class SyncBatchNorm(_BatchNorm):
     def forward(self, x):
         if not self.training:
             return super().forward(x)
+        given = x.dtype
+        x = x.to(torch.promote_types(given, torch.float32))  # bfloat16 can't count
         dims, shape = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2)
         count = all_reduce(torch.tensor([x.numel() / x.shape[1]], dtype=x.dtype, device=x.device))
         mean = all_reduce(x.sum(dims)) / count
@@ -92,7 +105,8 @@ class SyncBatchNorm(_BatchNorm):
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * count / (count - 1), self.momentum)
-        return centred * ((var + self.eps).rsqrt() * self.weight).view(shape) + self.bias.view(shape)
+        scale = (var + self.eps).rsqrt() * self.weight
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(given)
 
 
 def synchronised(network):

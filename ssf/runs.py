@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ssf import cost, data, distributed, store, tickets, train
-from ssf.config import RunConfig
+from ssf.config import Failed, RunConfig
 from ssf.spikformer import Spikformer
 
 REINIT = 0x5EED  # added to the seed for the new initialisation of the control
@@ -46,15 +46,20 @@ class Run:
 
 def run(config):
     """The Run of a config. Raises ValueError, one sentence, for what can't be trained or read."""
-    folder = store.run_folder(config)
-    if not (folder / "record.json").exists():
+    if not _there(config):
         with distributed.first_process_in(store.Lock(config)):
-            if not (folder / "record.json").exists():  # another process may have finished it meanwhile
-                _make(config, folder)
-    return Run(config, store.read_record(folder))
+            if not _there(config):  # another process may have finished it meanwhile
+                _make(config, store.run_folder(config))
+    return Run(config, store.read_record(store.run_folder(config)))
+
+
+def _there(config):
+    folder = store.run_folder(config)
+    return distributed.agreed(all((folder / name).exists() for name in ("record.json", "checkpoint.safetensors")))
 
 
 def _make(config, folder):
+    store.provenance()  # of the code as it was loaded
     dataset = data.load(config.data.name)
     if distributed.rank() == 0:
         store.write_json(folder / "config.json", config.as_dict())
@@ -73,21 +78,22 @@ def _train(config, dataset, network, masks=None, start=None, teacher=None):
     if saved:
         tensors, state = saved
         start = train.Moment(tensors=tensors, **state)
+        masks = {name.removeprefix(MASK): t for name, t in tensors.items() if name.startswith(MASK)}
     kept = {MASK + name: mask for name, mask in masks.items()}
 
     def after_epoch(moment):
         if distributed.rank() == 0:
             state = {"epoch": moment.epoch, "history": moment.history, "seconds": moment.seconds}
-            store.write_checkpoint(folder, moment.tensors | kept, **state)
             if moment.epoch in kept_epochs(config):
                 store.write_tensors(folder / f"epoch-{moment.epoch}.safetensors", moment.tensors)
+            store.write_checkpoint(folder, moment.tensors | kept, **state)
 
     try:
         trained = train.fit(config, network, dataset, masks, teacher, start, after_epoch=after_epoch)
-    except train.Failed as failure:
-        kept = folder / "checkpoint.safetensors"
-        there = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was finished before"
-        raise train.Failed(f"{failure}; {there}.") from None
+    except Failed as failure:
+        last = folder / "checkpoint.safetensors"
+        there = f"the last good checkpoint is {last}" if last.exists() else "no epoch was finished before"
+        raise Failed(f"{failure}; {there}.") from None
     if distributed.rank() == 0:
         _finish(config, dataset, trained, kept)
 
@@ -152,10 +158,10 @@ def rewind_point(config, dataset):
     dense = replace(config, ticket=None, selector=None)
     epoch = config.ticket.rewind_epoch
     path = store.run_folder(dense) / f"epoch-{epoch}.safetensors"
-    if not path.exists():
-        moments = [train.Moment(0, train.copy_weights(train.make_network(dense)))]
-        train.fit(dense, train.make_network(dense), dataset, last_epoch=epoch, after_epoch=moments.append)
-        if distributed.rank() == 0:
-            store.write_tensors(path, moments[-1].tensors)
-        return moments[-1].tensors
+    with distributed.first_process_in(store.Lock(dense)):
+        if not distributed.agreed(path.exists()):
+            moments = [train.Moment(0, train.copy_weights(train.make_network(dense)))]
+            train.fit(dense, train.make_network(dense), dataset, last_epoch=epoch, after_epoch=moments.append)
+            if distributed.rank() == 0:
+                store.write_tensors(path, moments[-1].tensors)
     return store.read_tensors(path)[0]

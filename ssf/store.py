@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ssf import cost, distributed
-from ssf.config import RESULTS_VERSION, Refused
+from ssf.config import RESULTS_VERSION, Failed, RunConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,6 +48,8 @@ class Lock:
         except Timeout:
             print(f"ssf: another process trains this run, {self.folder}; waiting for it", file=sys.stderr)
             self.lock.acquire()
+        for left in self.folder.glob(".*.[0-9]*"):  # half-written by a process that was killed
+            left.unlink()
 
     def __exit__(self, *_):
         self.lock.release()
@@ -77,7 +79,7 @@ def read_json(path):
 
 
 def damaged(path):
-    return Refused(f"{path} is damaged; remove the folder {path.parent} and run again.")
+    return Failed(f"{path} is damaged; remove it and run again.")
 
 
 def digest(tensors, state=""):
@@ -94,7 +96,10 @@ def write_tensors(path, tensors, **state):
     """Tensors and a state (plain values) in one safetensors file, with a checksum of both."""
     text = json.dumps(state)
     header = {"state": text, "sha256": digest(tensors, text)}
-    write(path, lambda p: save_file({k: v.contiguous() for k, v in tensors.items()}, p, header))
+    try:
+        write(path, lambda p: save_file({k: v.contiguous() for k, v in tensors.items()}, p, header))
+    except SafetensorError as error:  # a full disk, say
+        raise Failed(f"{path} can't be written: {error}.") from None
 
 
 def read_tensors(path):
@@ -130,7 +135,10 @@ def provenance():
     """Versions of what computes, the commit of this code and whether it was changed since."""
 
     def git(*arguments):
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        try:
+            done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        except OSError:  # no git on this machine
+            return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     status = git("status", "--porcelain", "--untracked-files=no")
@@ -140,6 +148,15 @@ def provenance():
         "commit": git("rev-parse", "HEAD"),
         "dirty": None if status is None else bool(status),
     }
+
+
+FIELDS = [
+    "id", *RunConfig().flat(),
+    "accuracy", "accuracy_validation_selected", "accuracy_test_maximum", "validation_accuracy", "loss", "test_images",
+    "sparsity", "parameters", "parameters_left", "macs", "macs_left", "sops", "firing_rate",
+    "energy_one_addition", "energy_multiplied", "seconds", "images_per_second",
+    "device", "threads", "world_size", "torch", "spikingjelly", "numpy", "python", "commit", "dirty",
+]  # fmt: skip
 
 
 def measurements(history, seconds, images, operations, firing_rates, test_images):
@@ -173,7 +190,7 @@ def make_record(config, masks, measured):
     parameters = cost.parameters(model, selector)
     removed = sum((~m).sum().item() for m in masks.values())
     prunable = sum(m.numel() for m in masks.values())
-    return {
+    record = {
         "id": config.hash(),
         **config.flat(),
         **measured,
@@ -187,6 +204,7 @@ def make_record(config, masks, measured):
         "world_size": distributed.size(),
         **provenance(),
     }
+    return {field: record[field] for field in FIELDS}
 
 
 def read_record(folder):
@@ -197,10 +215,10 @@ def read_record(folder):
         raise damaged(path)
     written = record.get("results_version", 0)
     if not isinstance(written, int) or written > RESULTS_VERSION:
-        raise Refused(f"{path} is of results version {written}; this code knows up to {RESULTS_VERSION}: update it.")
-    for field in ("id", "accuracy", "sparsity", "macs", "seconds", "seed"):
+        raise Failed(f"{path} is of results version {written}; this code knows up to {RESULTS_VERSION}: update it.")
+    for field in FIELDS:
         if field not in record:
-            raise Refused(f"{path} lacks the field {field}; remove the folder {folder} and run again.")
+            raise Failed(f"{path} lacks the field {field}; remove it and run again.")
     return record
 
 
@@ -210,16 +228,16 @@ def records():
     for path in sorted(root().glob("*/record.json")):
         try:
             found.append(read_record(path.parent))
-        except Refused as refusal:
+        except Failed as refusal:
             sentences.append(str(refusal))
     return found, sentences
 
 
 def frame(records):
-    """Records as a pandas frame, one row a network, columns in the order of make_record."""
+    """Records as a pandas frame, one row a network, columns in the order of FIELDS."""
     import pandas as pd
 
-    return pd.DataFrame(records)
+    return pd.DataFrame(records, columns=FIELDS)
 
 
 def aggregate(rows, by, value="accuracy"):

@@ -55,25 +55,30 @@ def execute(notebook, target, point, threads):
     from distributed import get_worker
 
     target, began = Path(target), time.perf_counter()
-    failed = target.with_suffix(".failed.ipynb")
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # for the kernel, so that points side by side share the cores
+    if target.exists():  # Dask may give a point to a second worker
+        return {"point": point, "error": None, "seconds": 0.0}
+    own = target.with_name(f".{target.stem}.{os.uname().nodename}-{os.getpid()}.ipynb")  # this execution's alone
+    if threads:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # for the kernel, so that points side by side share the cores
     gpus = os.environ.get("SSF_SWEEP_GPUS", "").split(",")
     if gpus != [""]:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[int(get_worker().name) % len(gpus)]
     error = None
     try:
-        papermill.execute_notebook(notebook, failed, point, cwd=ROOT, progress_bar=False, log_output=False)
-        os.replace(failed, target)
+        papermill.execute_notebook(notebook, own, point, cwd=ROOT, progress_bar=False, log_output=False)
+        os.replace(own, target)
     except papermill.exceptions.PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"
     except Exception as failure:  # a kernel that died, a full disk: the other points go on
         error = f"{type(failure).__name__}: {failure}"
+    if error and own.exists():
+        os.replace(own, target.with_suffix(".failed.ipynb"))
     return {"point": point, "error": error, "seconds": time.perf_counter() - began}
 
 
 @contextmanager
 def cluster(scheduler=None, workers=None):
-    """(a Dask client, threads for each point): of the scheduler at that address, or of this machine.
+    """(a Dask client, threads for each point, None for the worker's own): of a scheduler, or of this machine.
 
     Here, one worker a GPU where there are some, else `workers` that share the cores. ValueError for a scheduler that
     does not answer.
@@ -86,14 +91,14 @@ def cluster(scheduler=None, workers=None):
         except Exception as error:  # OSError, ValueError, a timeout: by the kind of address
             raise Refused(f"no scheduler answers at {scheduler} ({type(error).__name__}).") from None
         with client:
-            threads = min(client.nthreads().values(), default=1)
-            yield client, threads
+            alone = set(client.nthreads().values()) <= {1}  # then a worker's cores are its point's
+            yield client, None if alone else 1
         return
     import torch
 
     gpus, cores = torch.cuda.device_count(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
     workers = workers or gpus or max(1, cores // 2)
-    os.environ["SSF_SWEEP_GPUS"] = ",".join(map(str, range(gpus)))
+    os.environ["SSF_SWEEP_GPUS"] = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
     here = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR")
     with here, Client(here) as client:
         yield client, max(1, cores // workers)
@@ -125,8 +130,11 @@ def sweep(notebook, parameters, out="sweeps", scheduler=None, workers=None):
             for target, point in todo.items()
         }
         for future in tqdm(as_completed(futures), total=len(futures), desc="points", disable=None):
-            if future.status == "error":  # Dask gave the point up, its workers having died
-                outcomes.append({"point": futures[future], "error": str(future.exception()), "seconds": None})
-            else:
+            if future.status == "finished":
                 outcomes.append(future.result())
+            else:
+                why = "given up, its workers died" if future.status == "error" else "the scheduler was lost"
+                outcomes.append(
+                    {"point": futures[future], "error": f"{why}; the same command goes on", "seconds": None}
+                )
     return len(points) - len(todo), outcomes

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from ssf import data, distributed
-from ssf.config import Refused
+from ssf.config import Failed
 from ssf.neurons import LIF
 from ssf.selector import selector_loss
 from ssf.spikformer import Spikformer
@@ -35,10 +35,6 @@ class Trained:
     network: Spikformer
     history: list
     seconds: float
-
-
-class Failed(Refused):
-    """A training that was allowed to start and could not go on."""
 
 
 def device():
@@ -133,7 +129,7 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
         last_epoch: stop the schedule after so many epochs.
         after_epoch: called with the Moment after every epoch.
 
-    Raises ValueError (Failed) where the loss stops being a number.
+    Raises ValueError (Failed) where the loss or a weight stops being a finite number, or torch gives up.
     """
     dataset = dataset or data.load(config.data.name)
     start = start or Moment(0, {})
@@ -141,7 +137,9 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
     network = distributed.synchronised(network.to(where))
     masks = {name: mask.to(where) for name, mask in (masks or {}).items()}
     if teacher:
-        prepare_teacher(teacher.to(where), config.selector.teacher_in_training_mode)
+        teacher = teacher.to(where)
+        if config.selector.teacher_in_training_mode:
+            teacher = distributed.synchronised(teacher)
     (images, labels), held_out = (
         (dataset.standardise(dataset.train_images[part]).to(where), dataset.train_labels[part].to(where))
         for part in data.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)
@@ -158,6 +156,8 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
     with own_random_state(), bar:
         for epoch in range(start.epoch, last_epoch):
             began = time.perf_counter()
+            if teacher:  # every epoch anew, so that an interrupted training goes on exactly
+                prepare_teacher(teacher, config.selector.teacher_in_training_mode)
             seed = config.seed * 1009 + epoch
             torch.manual_seed(seed + 7919 * distributed.rank())  # of Gumbel noise and random tokens
             generator = torch.Generator().manual_seed(seed)
@@ -169,6 +169,10 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
             if len(held_out[1]):
                 row["validation_accuracy"], _ = evaluate(network, *held_out)
             row["test_accuracy"], row["test_loss"] = evaluate(network, *test)
+            if not all(map(math.isfinite, row.values())) or not all(p.isfinite().all() for p in network.parameters()):
+                raise Failed(
+                    f"weights or losses are no finite numbers after epoch {epoch + 1}; a smaller train.lr may help"
+                )
             history.append(row)
             bar.set_postfix(validation=f"{100 * row.get('validation_accuracy', math.nan):.1f} %", loss=f"{loss:.3f}")
             bar.update()
@@ -201,20 +205,25 @@ def _epoch(config, network, forward, opt, epoch, masks, teacher, stream, steps):
         for group in opt.param_groups:
             group["lr"] = learning_rate(config.train, epoch + step / steps)
         mine, labels, weight = distributed.share(x, y)
+        rate = opt.param_groups[0]["lr"]
         loss, logits = _loss(config, forward, teacher, mine, labels)
         loss = loss * weight
         right = (logits.argmax(1) == labels).float().mean() * weight
         mean_loss, mean_right = distributed.mean(torch.stack([loss.detach(), right])).tolist()
         if not math.isfinite(mean_loss):
             raise Failed(
-                f"the loss is {mean_loss} in epoch {epoch + 1}, step {step + 1}, at a learning rate of "
-                f"{opt.param_groups[0]['lr']:.2g}; a smaller train.lr may help"
+                f"the loss is {mean_loss} in epoch {epoch + 1}, step {step + 1}, at a learning rate of {rate:.2g}; "
+                "a smaller train.lr may help"
             )
         opt.zero_grad()
         loss.backward()
         if near_zero:
             freeze_near_zero(network)
-        opt.step()
+        try:
+            opt.step()
+        except RuntimeError as error:  # a learning rate beyond float32, say
+            reason = str(error).splitlines()[0]
+            raise Failed(f"step {step + 1} of epoch {epoch + 1} at a learning rate of {rate:.2g}: {reason}") from None
         if not near_zero:
             apply_masks(network, masks)
         total += mean_loss * len(y)

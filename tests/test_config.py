@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ssf.config import PRESETS, Ticket, from_notebook, preset
+from ssf.config import PRESETS, RunConfig, Ticket, from_notebook, preset
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,18 @@ def test_every_change_changes_the_hash():
         ]
     ]
     assert len({base.hash(), *(o.hash() for o in others)}) == len(others) + 1
+
+
+def test_a_config_survives_json_and_a_newer_one_is_refused():
+    config = preset("paper-dvs128", seed=3)
+    values = json.loads(json.dumps(config.as_dict()))
+    assert RunConfig.from_dict(values) == config
+    with pytest.raises(ValueError, match="results_version is 99; allowed: "):
+        RunConfig.from_dict(values | {"results_version": 99})
+    with pytest.raises(ValueError, match=r"model is \['wings'\]; allowed: fields of this version"):
+        RunConfig.from_dict(values | {"model": values["model"] | {"wings": 2}})
+    with pytest.raises(ValueError, match="model is 5; allowed: a Model"):
+        preset("quick", **{"model": 5, "model.width": 8})
 
 
 def test_fields_that_depend_on_each_other_change_together():

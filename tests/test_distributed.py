@@ -58,7 +58,19 @@ def test_two_processes_take_the_step_that_one_takes(tmp_path, images):
 
 def test_torchrun_writes_one_record(tmp_path):
     done = torchrun(
-        2, "-m", "ssf", "train", "--preset", "smoke", "--seed", "0", "-o", "data.train_size=64", SSF_RUNS=str(tmp_path)
+        2,
+        "-m",
+        "ssf",
+        "train",
+        "--preset",
+        "smoke",
+        "--seed",
+        "0",
+        "-o",
+        "data.train_size=64",
+        "-o",
+        "mixed_precision=True",
+        SSF_RUNS=str(tmp_path),
     )
     assert done.returncode == 0, done.stderr
     (record,) = tmp_path.glob("*/record.json")

@@ -1,3 +1,5 @@
+import resource
+
 import pandas as pd
 import pytest
 import torch
@@ -32,7 +34,8 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
 @pytest.mark.parametrize(
     "change, sentence",
     [
-        (lambda r: r.pop("accuracy"), "lacks the field accuracy; remove the folder"),
+        (lambda r: r.pop("accuracy"), "lacks the field accuracy; remove it and run again"),
+        (lambda r: r.pop("parameters_left"), "lacks the field parameters_left; remove it and run again"),
         (lambda r: r.update(results_version=99), "is of results version 99; this code knows up to"),
     ],
 )
@@ -87,11 +90,20 @@ def test_export_writes_a_csv(tmp_path, monkeypatch):
 def test_a_full_disk_is_one_sentence_and_loses_nothing(smoke, monkeypatch, capsys):
     command = ["train", "--preset", "smoke", "-o", "data.train_size=64"]
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "save_file", full)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # the config still fits, a checkpoint does not
+    try:
         assert main(command) == 1
-    assert capsys.readouterr().err == "ssf: [Errno 28] No space left on device\n"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    err = capsys.readouterr().err
+    assert "can't be written" in err and err.startswith("ssf: ") and err.count("\n") == 1
     assert main(command) == 0
+
+
+def test_a_machine_without_git_gives_a_record_without_a_commit(smoke, monkeypatch):
+    store.provenance.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    record = run(smoke).record
+    store.provenance.cache_clear()
+    assert record["commit"] is None and record["dirty"] is None

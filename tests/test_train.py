@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssf import data, tickets, train
-from ssf.config import PARTS, SELECTORS, preset
+from ssf.config import PARTS, SELECTORS, Refused, preset
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +223,7 @@ def test_any_configuration_trains_or_is_refused_with_a_sentence(easy, sensible, 
         cfg = replace(cfg, train=replace(cfg.train, epochs=min(cfg.train.epochs, 2)))
         network, teacher = train.make_network(cfg), train.make_network(replace(cfg, selector=None))
         trained = train.fit(cfg, network, few, teacher=teacher if cfg.selector else None, last_epoch=1)
-    except ValueError as refusal:
+    except Refused as refusal:
         assert str(refusal).strip() and "\n" not in str(refusal)
     else:
         assert math.isfinite(trained.history[0]["train_loss"])
