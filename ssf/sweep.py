@@ -137,4 +137,8 @@ def sweep(notebook, parameters, out="sweeps", scheduler=None, workers=None):
                 outcomes.append(
                     {"point": futures[future], "error": f"{why}; the same command goes on", "seconds": None}
                 )
+    for target in todo:  # what a killed worker left half-written
+        if target.exists():
+            for left in folder.glob(f".{target.stem}.*.ipynb"):
+                left.unlink()
     return len(points) - len(todo), outcomes
