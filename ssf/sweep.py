@@ -17,6 +17,9 @@ from ssf.config import RESULTS_VERSION, Refused
 from ssf.store import ROOT
 
 
+STARTS = 3  # of a kernel that dies before it answers
+
+
 def grid(parameters):
     """[{name: value}] of every combination of {name: [values]}."""
     return [dict(zip(parameters, values, strict=True)) for values in itertools.product(*parameters.values())]
@@ -63,14 +66,17 @@ def execute(notebook, target, point, threads):
     gpus = os.environ.get("SSF_SWEEP_GPUS", "").split(",")
     if gpus != [""]:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[int(get_worker().name) % len(gpus)]
-    error = None
-    try:
-        papermill.execute_notebook(notebook, own, point, cwd=ROOT, progress_bar=False, log_output=False)
-        os.replace(own, target)
-    except papermill.exceptions.PapermillExecutionError as failure:
-        error = f"{failure.ename}: {failure.evalue}"
-    except Exception as failure:  # a kernel that died, a full disk: the other points go on
-        error = f"{type(failure).__name__}: {failure}"
+    for _ in range(STARTS):
+        error = None
+        try:
+            papermill.execute_notebook(notebook, own, point, cwd=ROOT, progress_bar=False, log_output=False)
+            os.replace(own, target)
+        except papermill.exceptions.PapermillExecutionError as failure:
+            error = f"{failure.ename}: {failure.evalue}"
+        except Exception as failure:  # a kernel that died, a full disk: the other points go on
+            error = f"{type(failure).__name__}: {failure}"
+        if "Kernel died before replying" not in str(error):
+            break  # else two kernels, started side by side, had picked the same port
     if error and own.exists():
         os.replace(own, target.with_suffix(".failed.ipynb"))
     return {"point": point, "error": error, "seconds": time.perf_counter() - began}
