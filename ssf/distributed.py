@@ -26,6 +26,9 @@ def size():
 def processes():
     """Join the other processes where torchrun has started several: nccl on GPUs, gloo on CPUs."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        # what replaces these is not in the oldest torch that we run with
+        for start in ("`broadcast_buffers` is deprecated", "torch.distributed.nn.functional"):
+            warnings.filterwarnings("ignore", start, FutureWarning)
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from ssf.config import RESULTS_VERSION, Refused
 from ssf.store import ROOT
 
-
 STARTS = 3  # of a kernel that dies before it answers
 
 
