@@ -144,7 +144,7 @@ SELECTORS = ("learned", "random", "firing_rate", "attention", "information", "in
 class Selector(_Part):
     """The token selector: where it stands, what it keeps, how it is trained.
 
-    The last four fields are habits of the published code, here as switches, off by default.
+    The last three fields are habits of the published code, here as switches, off by default.
     """
 
     kind: str = _allowed(f"one of {', '.join(SELECTORS)}", lambda v: v in SELECTORS, "learned")

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
 import torch
@@ -29,6 +29,7 @@ def processes():
         # what replaces these is not in the oldest torch that we run with
         for start in ("`broadcast_buffers` is deprecated", "torch.distributed.nn.functional"):
             warnings.filterwarnings("ignore", start, FutureWarning)
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # of one-channel convolutions
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -44,18 +45,14 @@ def processes():
 @contextmanager
 def first_process_in(context):
     """The first process enters the context, the others wait until it has, and at the end until all are done."""
-    if size() == 1:
-        with context:
-            yield
-        return
-    if rank() == 0:
-        with context:
-            dist.barrier()
-            yield
-            dist.barrier()
-    else:
-        dist.barrier()
+    with context if rank() == 0 else nullcontext():
+        barrier()
         yield
+        barrier()
+
+
+def barrier():
+    if size() > 1:
         dist.barrier()
 
 
@@ -137,7 +134,4 @@ class _Step(nn.Module):
 
 def forward_of(network):
     """The network's forward_tokens, with gradients averaged over the processes."""
-    if size() == 1:
-        return network.forward_tokens
-    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")  # of one-channel convolutions
-    return DistributedDataParallel(_Step(network), broadcast_buffers=False)
+    return network.forward_tokens if size() == 1 else DistributedDataParallel(_Step(network), broadcast_buffers=False)

@@ -37,11 +37,16 @@ class Run:
     @cached_property
     def masks(self):
         """{parameter name: bool tensor}, {} for a dense network."""
-        return {n.removeprefix(MASK): t for n, t in self._checkpoint[0].items() if n.startswith(MASK)}
+        return _masks_in(self._checkpoint[0])
 
     @property
     def history(self):
         return self._checkpoint[1]
+
+
+def _masks_in(tensors):
+    """The masks among a checkpoint's tensors."""
+    return {name.removeprefix(MASK): t for name, t in tensors.items() if name.startswith(MASK)}
 
 
 def run(config):
@@ -78,15 +83,13 @@ def _train(config, dataset, network, masks=None, start=None, teacher=None):
     if saved:
         tensors, state = saved
         start = train.Moment(tensors=tensors, **state)
-        masks = {name.removeprefix(MASK): t for name, t in tensors.items() if name.startswith(MASK)}
-    kept = {MASK + name: mask for name, mask in masks.items()}
+        masks = _masks_in(tensors)
 
     def after_epoch(moment):
         if distributed.rank() == 0:
-            state = {"epoch": moment.epoch, "history": moment.history, "seconds": moment.seconds}
             if moment.epoch in kept_epochs(config):
                 store.write_tensors(folder / f"epoch-{moment.epoch}.safetensors", moment.tensors)
-            store.write_checkpoint(folder, moment.tensors | kept, **state)
+            _save(folder, moment, masks)
 
     try:
         trained = train.fit(config, network, dataset, masks, teacher, start, after_epoch=after_epoch)
@@ -95,7 +98,13 @@ def _train(config, dataset, network, masks=None, start=None, teacher=None):
         there = f"the last good checkpoint is {last}" if last.exists() else "no epoch was finished before"
         raise Failed(f"{failure}; {there}.") from None
     if distributed.rank() == 0:
-        _finish(config, dataset, trained, kept)
+        _finish(config, dataset, trained, masks)
+
+
+def _save(folder, moment, masks):
+    """A Moment and the masks as the folder's checkpoint."""
+    tensors = moment.tensors | {MASK + name: mask for name, mask in masks.items()}
+    store.write_checkpoint(folder, tensors, epoch=moment.epoch, history=moment.history, seconds=moment.seconds)
 
 
 def _finish(config, dataset, trained, masks):
@@ -104,10 +113,9 @@ def _finish(config, dataset, trained, masks):
     images = dataset.standardise(dataset.test_images[:LOOKED_AT]).to(where)
     rates = cost.firing_rates(trained.network, images)
     operations = cost.operations(trained.network, config.model, config.selector, images)
-    seen = len(trained.history) * train.training_images(config, dataset)
-    state = {"epoch": config.train.epochs, "history": trained.history, "seconds": trained.seconds}
-    store.write_checkpoint(folder, train.copy_weights(trained.network) | masks, **state)
-    masks = {name.removeprefix(MASK): mask for name, mask in masks.items()}
+    weights = train.copy_weights(trained.network)
+    _save(folder, train.Moment(config.train.epochs, weights, trained.history, trained.seconds), masks)
+    seen = len(trained.history) * trained.images
     measured = store.measurements(trained.history, trained.seconds, seen, operations, rates, len(dataset.test_labels))
     # last: its presence says that the run is finished
     store.write_json(folder / "record.json", store.make_record(config, masks, measured))

@@ -30,11 +30,12 @@ class Moment:
 
 @dataclass
 class Trained:
-    """The outcome of `fit`: the network, one dict an epoch, seconds of training."""
+    """The outcome of `fit`: the network, one dict an epoch, seconds of training, images of one epoch."""
 
     network: Spikformer
     history: list
     seconds: float
+    images: int
 
 
 def device():
@@ -110,12 +111,6 @@ def freeze_near_zero(network):
             p.grad[p.abs() < NEAR_ZERO] = 0
 
 
-def training_images(config, dataset):
-    """Number of images of one epoch."""
-    c = config.data
-    return len(data.split(dataset.train_labels, c.train_size, c.validation_share, config.seed)[0])
-
-
 def fit(config, network, dataset=None, masks=None, teacher=None, start=None, last_epoch=None, after_epoch=None):
     """Train `network` by `config.train`. Test images are looked at after every epoch, and nothing follows from it.
 
@@ -178,7 +173,7 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
             bar.update()
             if after_epoch:
                 after_epoch(Moment(epoch + 1, snapshot(network, opt), list(history), seconds))
-    return Trained(network.eval(), history, seconds)
+    return Trained(network.eval(), history, seconds, len(labels))
 
 
 def _loss(config, forward, teacher, x, y):
@@ -202,10 +197,10 @@ def _epoch(config, network, forward, opt, epoch, masks, teacher, stream, steps):
     for step, (x, y) in enumerate(stream):
         if len(y) == 1 and seen:
             continue
+        rate = learning_rate(config.train, epoch + step / steps)
         for group in opt.param_groups:
-            group["lr"] = learning_rate(config.train, epoch + step / steps)
+            group["lr"] = rate
         mine, labels, weight = distributed.share(x, y)
-        rate = opt.param_groups[0]["lr"]
         loss, logits = _loss(config, forward, teacher, mine, labels)
         loss = loss * weight
         right = (logits.argmax(1) == labels).float().mean() * weight
