@@ -1,6 +1,7 @@
 """Spikformer (Zhou et al., ICLR 2023): stem, spiking self-attention, MLP, block, network. Time first, channels last."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ssf.config import Refused
@@ -13,40 +14,55 @@ def lif(model, v_threshold=None):
     return LIF(model.tau, v_threshold or model.v_threshold, model.surrogate_alpha)
 
 
+class Linear(nn.Linear):
+    """nn.Linear on tokens [T,B,N,c_in]; on a CPU as a convolution of one pixel.
+
+    That is a matter of speed: torch hands convolutions to oneDNN and matrix products to MKL, which on AMD's processors
+    runs at half the speed. All three products of a training step go the same way.
+    """
+
+    def forward(self, x):
+        if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+            return super().forward(x)
+        maps = x.flatten(0, 1).unsqueeze(1).permute(0, 3, 1, 2)  # [T·B, c_in, 1, N], channels last in memory
+        out = F.conv2d(maps, self.weight[..., None, None], self.bias)
+        return out.permute(0, 2, 3, 1).reshape(*x.shape[:3], -1)
+
+
 class LinearUnit(nn.Module):
     """LIF(BN(Linear(x))): [T,B,N,c_in] -> spikes [T,B,N,c_out]. BatchNorm sees [T·B·N, c_out]."""
 
     def __init__(self, c_in, c_out, model, bias=True):
         super().__init__()
-        self.linear, self.bn, self.lif = nn.Linear(c_in, c_out, bias), nn.BatchNorm1d(c_out), lif(model)
+        self.linear, self.bn, self.lif = Linear(c_in, c_out, bias), nn.BatchNorm1d(c_out), lif(model)
 
     def forward(self, x):
-        return self.lif(self.bn(self.linear(x).flatten(0, 2)).unflatten(0, x.shape[:3]))
+        return self.lif(self.linear(x), self.bn)
 
 
 class ConvUnit(nn.Module):
-    """LIF(BN(Conv3×3(x))), then perhaps MaxPool: spikes [T,B,c_out,H,W] from [T,B,c_in,H,W].
+    """LIF(BN(Conv3×3(x))), then perhaps MaxPool: spikes [T,B,H,W,c_out] from [T,B,H,W,c_in].
 
-    A still image [B,c_in,H,W] is convolved once and its current repeated T times: the same numbers, T times cheaper.
+    A still image, [1,B,H,W,c_in], is convolved once and its current repeated T times: the same numbers, T times cheaper.
     """
 
     def __init__(self, c_in, c_out, model, pool=False):
         super().__init__()
-        self.conv, self.bn = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out)
+        self.conv, self.bn = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm1d(c_out)
         self.lif, self.time_steps = lif(model), model.time_steps
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
 
     def forward(self, x):
-        if x.ndim == 4:
-            current = self.bn(self.conv(x)).expand(self.time_steps, -1, -1, -1, -1)
-        else:
-            current = self.bn(self.conv(x.flatten(0, 1))).unflatten(0, x.shape[:2])
-        spikes = self.lif(current)
-        return self.pool(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2])
+        return self.on_maps(self.pool, self.lif(self.on_maps(self.conv, x), self.bn, self.time_steps))
+
+    @staticmethod
+    def on_maps(layer, x):
+        """A layer of [n,c,H,W] on [T,B,H,W,c], which is the same in memory (channels last)."""
+        return layer(x.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
 
 
 class SPS(nn.Module):
-    """Spiking patch splitting: images [B,c,H,W] or frames [T,B,c,H,W] -> tokens [T,B,N,C], pooled at `pool_stages`."""
+    """Spiking patch splitting: images [1,B,c,H,W] or frames [T,B,c,H,W] -> tokens [T,B,N,C], pooled at `pool_stages`."""
 
     def __init__(self, model):
         super().__init__()
@@ -57,9 +73,8 @@ class SPS(nn.Module):
         self.position = ConvUnit(model.width, model.width, model)
 
     def forward(self, images):
-        x = self.stages(images)
-        x = x + self.position(x)  # not binary: 0, 1 or 2
-        return x.flatten(3).transpose(2, 3)
+        x = self.stages(images.movedim(2, -1).contiguous())
+        return (x + self.position(x)).flatten(2, 3)  # not binary: 0, 1 or 2
 
 
 class SSA(nn.Module):
@@ -152,7 +167,7 @@ class Spikformer(nn.Module):
         """
         if images.shape[1:] != self.image_shape:
             raise Refused(f"images are {list(images.shape)}; allowed: [B, {', '.join(map(str, self.image_shape))}].")
-        x = self.stem(images.transpose(0, 1) if images.ndim == 5 else images)
+        x = self.stem(images.transpose(0, 1) if images.ndim == 5 else images.unsqueeze(0))
         keep, kept, received = None, [], None  # keep: of the tokens still in the tensor, those not dropped
         grid = torch.arange(x.shape[2], device=x.device).expand(x.shape[1], -1)
         for i, block in enumerate(self.blocks):

@@ -1,0 +1,178 @@
+"""What the library is measured against: Spikformer as its authors wrote it down, and with SpikingJelly 2's own blocks.
+
+Both run on SpikingJelly's own neuron and share a library network's weights, so that outputs and gradients can be
+compared. Plain on purpose: this is the usual implementation, and it stays as it is while the library gets faster.
+"""
+
+import torch
+from spikingjelly.activation_based import functional, surrogate
+from spikingjelly.activation_based.model.spikformer import SpikformerBlock
+from spikingjelly.activation_based.neuron import LIFNode
+from torch import nn
+
+from ssf.config import Refused
+
+
+def lif(model, v_threshold=None):
+    return LIFNode(
+        model.tau, v_threshold=v_threshold or model.v_threshold, detach_reset=True, step_mode="m",
+        surrogate_function=surrogate.Sigmoid(model.surrogate_alpha),
+    )  # fmt: skip
+
+
+class Linear(nn.Module):
+    """Linear, BatchNorm1d on the transposed tokens, LIF: [T,B,N,c_in] -> [T,B,N,c_out]."""
+
+    def __init__(self, c_in, c_out, model, bias=True):
+        super().__init__()
+        self.linear, self.bn, self.lif = nn.Linear(c_in, c_out, bias), nn.BatchNorm1d(c_out), lif(model)
+
+    def forward(self, x):
+        current = self.bn(self.linear(x.flatten(0, 1)).transpose(-1, -2)).transpose(-1, -2)
+        return self.lif(current.unflatten(0, x.shape[:2]).contiguous())
+
+
+class Conv(nn.Module):
+    """Convolution, BatchNorm2d, LIF and perhaps pooling, in every time step: [T,B,c_in,H,W] -> [T,B,c_out,H,W]."""
+
+    def __init__(self, c_in, c_out, model, pool):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out)
+        self.lif, self.pool = lif(model), nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
+
+    def forward(self, x):
+        spikes = self.lif(self.bn(self.conv(x.flatten(0, 1))).unflatten(0, x.shape[:2]).contiguous())
+        return self.pool(spikes.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class Stem(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        widths = [model.channels, *(model.width // d for d in (8, 4, 2, 1))]
+        self.stages = nn.Sequential(*(Conv(widths[i], widths[i + 1], model, i in model.pool_stages) for i in range(4)))
+        self.position = Conv(model.width, model.width, model, False)
+
+    def forward(self, x):
+        x = self.stages(x)
+        return x + self.position(x)
+
+
+class Attention(nn.Module):
+    """q, k and v by a layer each, then (q kᵀ) v in that order."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.heads, self.scale = model.heads, model.attention_scale
+        self.q, self.k, self.v = (Linear(model.width, model.width, model, model.qkv_bias) for _ in range(3))
+        self.attention_lif = lif(model, model.attention_v_threshold)
+        self.proj = Linear(model.width, model.width, model)
+
+    def forward(self, x):
+        q, k, v = (
+            layer(x).unflatten(-1, (self.heads, -1)).permute(0, 1, 3, 2, 4).contiguous()
+            for layer in (self.q, self.k, self.v)
+        )
+        current = ((q @ k.transpose(-2, -1)) @ v) * self.scale
+        return self.proj(self.attention_lif(current.transpose(2, 3).flatten(3).contiguous()))
+
+
+class Block(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        hidden = model.width * model.mlp_ratio
+        self.attention = Attention(model)
+        self.fc1, self.fc2 = Linear(model.width, hidden, model), Linear(hidden, model.width, model)
+
+    def forward(self, x):
+        x = x + self.attention(x)
+        return x + self.fc2(self.fc1(x))
+
+
+class Reference(nn.Module):
+    """Spikformer as published: images [B,c,H,W], float -> logits [B,classes]. Neurons are reset before every batch.
+
+    Args:
+        network: the Spikformer, dense and for still images, whose weights and mode it starts with.
+
+    Raises ValueError for a network with a selector, or for events.
+    """
+
+    def __init__(self, network, model):
+        super().__init__()
+        if network.selector or model.encoding != "direct":
+            raise Refused("the reference knows neither selectors nor events; allowed: a dense network for still images.")
+        self.time_steps = model.time_steps
+        self.stem = Stem(model)
+        self.blocks = nn.ModuleList(self.block(model) for _ in range(model.depth))
+        self.head = nn.Linear(model.width, model.classes)
+        self.load_state_dict(self.named(network.state_dict()))
+        self.train(network.training)
+
+    block = Block
+
+    @staticmethod
+    def named(tensors):
+        """The library's {name: tensor} under this network's names: q, k and v apart."""
+        named = {}
+        for name, value in tensors.items():
+            if ".qkv." in name:
+                parts = value.chunk(3) if value.ndim else [value] * 3
+                named |= {name.replace(".qkv.", f".{part}."): v for part, v in zip("qkv", parts, strict=True)}
+            else:
+                named[name] = value
+        return named
+
+    def tokens(self, x):
+        """The stem's maps [T,B,C,H,W] as what the blocks take."""
+        return x.flatten(-2).transpose(-1, -2)
+
+    def pooled(self, x):
+        """Mean over tokens: [T,B,C]."""
+        return x.mean(2)
+
+    def forward(self, images):
+        functional.reset_net(self)
+        x = self.tokens(self.stem(images.unsqueeze(0).repeat(self.time_steps, 1, 1, 1, 1)))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.pooled(x).mean(0))
+
+
+class SpikingJellyBlocks(Reference):
+    """The same network with the blocks that SpikingJelly 2 ships (SpikingSelfAttention and its MLP, [T,B,C,H,W]).
+
+    Its layers have no bias. Before a BatchNorm none is needed: it is folded into the running mean.
+    """
+
+    @staticmethod
+    def block(model):
+        if model.attention_scale != 0.125 or model.attention_v_threshold != 0.5 or model.v_threshold != 1:
+            raise Refused("SpikingJelly's attention has a scale of 0.125 and thresholds of 0.5 and 1; allowed: these.")
+        return SpikformerBlock(model.width, model.heads, model.mlp_ratio, tau=model.tau, detach_reset=True)
+
+    @staticmethod
+    def named(tensors):
+        units = {
+            "attention.qkv": ("attn.qkv_conv_bn"), "attention.proj": ("attn.proj_conv_bn"),
+            "fc1": "mlp.fc1", "fc2": "mlp.fc2",
+        }  # fmt: skip
+        named = {name: value for name, value in tensors.items() if not name.startswith("blocks.")}
+        for name, value in tensors.items():
+            if not name.startswith("blocks."):
+                continue
+            _, number, rest = name.split(".", 2)
+            unit, layer, end = rest.rsplit(".", 2)
+            if (layer, end) == ("linear", "bias"):
+                continue
+            if (layer, end) == ("linear", "weight"):
+                value = value.unsqueeze(-1)
+            if end == "running_mean":
+                value = value - tensors.get(f"blocks.{number}.{unit}.linear.bias", 0)
+            named[f"blocks.{number}.{units[unit]}.{0 if layer == 'linear' else 1}.{end}"] = value
+        return named
+
+    def tokens(self, x):
+        return x
+
+    def pooled(self, x):
+        return x.mean((3, 4))
