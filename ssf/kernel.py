@@ -20,7 +20,8 @@ from pathlib import Path
 
 import torch
 
-FLAGS = ("-O3", "-ffp-contract=off", "-fopenmp-simd", "-fPIC")
+FLAGS = ("-O3", "-fopenmp-simd", "-fPIC")
+CONTRACT = {"lif": "off", "events": "fast"}  # may a · b + c be rounded once? Not where torch rounds twice
 BLOCK = 1024  # values that a thread works on at a time: its potentials stay in the nearest cache
 
 
@@ -33,7 +34,7 @@ def library(name, **constants):
     compiler = shlex.split(os.environ.get("CC") or shutil.which("cc") or "")
     if os.environ.get("SSF_KERNEL") == "0" or not compiler:
         return None
-    flags = [*FLAGS, *(f"-D{constant}={value}" for constant, value in constants.items())]
+    flags = [*FLAGS, f"-ffp-contract={CONTRACT[name]}", *(f"-D{constant}={value}" for constant, value in constants.items())]
     try:
         return ctypes.CDLL(str(compiled(Path(__file__).with_name(f"{name}.c"), [*compiler, *flags])))
     except OSError:
@@ -109,7 +110,7 @@ class Steps:
     """
 
     def __init__(self, x, channels=1, time=None):
-        self.x = dense_steps(x)
+        self.x = dense_steps(x) if x.stride(0) or len(x) == 1 else x.contiguous()
         self.own, self.time = len(x), time or len(x)  # steps with a current of their own, and all
         self.stride = self.x.stride(0) if self.time == self.own else 0
         self.count, self.channels, self.block = self.x[0].numel(), channels, channels * -(-BLOCK // channels)
