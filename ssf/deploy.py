@@ -70,13 +70,14 @@ class Layer:
 
 def picked(x, places, dim):
     """x at these places of a dimension, zeros where the place is -1."""
-    return torch.cat([x, torch.zeros_like(x.narrow(dim, 0, 1))], dim).index_select(dim, places % (x.shape[dim] + 1))
+    shape = [1 if d == dim else n for d, n in enumerate(x.shape)]
+    return torch.cat([x, x.new_zeros(shape)], dim).index_select(dim, places % (x.shape[dim] + 1))
 
 
-def spaced(chosen, step):
-    """Places of the chosen ones, [n] bool, filled up with -1 to a multiple of `step`."""
+def spaced(chosen, step=1):
+    """Places of the chosen ones, [n] bool, filled up with -1 to a multiple of `step`, and at least so many."""
     places = chosen.nonzero().squeeze(1)
-    return F.pad(places, (0, -len(places) % step), value=-1)
+    return F.pad(places, (0, max(-len(places) % step, step - len(places))), value=-1)
 
 
 class Grid:
@@ -168,7 +169,7 @@ class Attention:
 
     def __init__(self, pairs, values, model):
         self.model = model
-        by_head = [spaced(row, LANES) for row in values]
+        by_head = [spaced(row, LANES) if row.any() or not values.any() else row.new_empty(0, dtype=torch.long) for row in values]
         pieces = torch.tensor([0, *(len(places) // LANES for places in by_head)]).cumsum(0)
         starts = torch.arange(len(values)) * values.shape[1]
         self.values = torch.cat(
@@ -200,7 +201,7 @@ class Block:
         constants = fc1.constant(tau)
         fc2 = fc2.given(constants)
         hidden = constants[0].isnan() & fc2.read()
-        places = hidden.nonzero().squeeze(1)
+        places = spaced(hidden)
         self.fc1, self.fc2 = Unit(fc1.outputs(places), model), Unit(fc2.inputs(places), model)
 
         q, k, v = (~(qkv.constant(tau) == 0).all(0)).view(3, heads, -1)  # which may ever fire
@@ -228,10 +229,10 @@ class Block:
 def shrunk(layers, tau):
     """The stem's convolutions without channels that never fire or are never read; the last keeps all of its own."""
     for i in range(len(layers) - 1):
-        fires = (~(layers[i].constant(tau) == 0).all(0)).nonzero().squeeze(1)
+        fires = spaced(~(layers[i].constant(tau) == 0).all(0))
         layers[i], layers[i + 1] = layers[i].outputs(fires), layers[i + 1].inputs(fires)
     for i in reversed(range(len(layers) - 1)):
-        read = layers[i + 1].read().nonzero().squeeze(1)
+        read = spaced(layers[i + 1].read())
         layers[i], layers[i + 1] = layers[i].outputs(read), layers[i + 1].inputs(read)
     return layers
 

@@ -34,11 +34,26 @@ def library(name, **constants):
     compiler = shlex.split(os.environ.get("CC") or shutil.which("cc") or "")
     if os.environ.get("SSF_KERNEL") == "0" or not compiler:
         return None
+    keep_freed_memory()
     flags = [*FLAGS, f"-ffp-contract={CONTRACT[name]}", *(f"-D{constant}={value}" for constant, value in constants.items())]
     try:
         return ctypes.CDLL(str(compiled(Path(__file__).with_name(f"{name}.c"), [*compiler, *flags])))
     except OSError:
         return None
+
+
+@functools.cache
+def keep_freed_memory():
+    """Ask glibc to keep freed memory for the next tensor instead of giving it back to the system.
+
+    It comes back page by page, each one zeroed: for tensors of tens of megabytes, as here, the first write to a fresh
+    one took several times as long as copying it. The process stays as large as it once was.
+    """
+    largest_mapped, least_trimmed = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(largest_mapped, ctypes.c_int(1 << 30))
+        libc.mallopt(least_trimmed, ctypes.c_int((1 << 31) - 1))
 
 
 def compiled(source, command):

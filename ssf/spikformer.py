@@ -62,7 +62,7 @@ class ConvUnit(nn.Module):
 
 
 class SPS(nn.Module):
-    """Spiking patch splitting: images [1,B,c,H,W] or frames [T,B,c,H,W] -> tokens [T,B,N,C], pooled at `pool_stages`."""
+    """Spiking patch splitting: images [B,c,H,W] or frames [T,B,c,H,W] -> tokens [T,B,N,C], pooled at `pool_stages`."""
 
     def __init__(self, model):
         super().__init__()
@@ -73,7 +73,8 @@ class SPS(nn.Module):
         self.position = ConvUnit(model.width, model.width, model)
 
     def forward(self, images):
-        x = self.stages(images.movedim(2, -1).contiguous())
+        frames = images if images.ndim == 5 else images.unsqueeze(0)
+        x = self.stages(frames.movedim(2, -1).contiguous())
         return (x + self.position(x)).flatten(2, 3)  # not binary: 0, 1 or 2
 
 
@@ -167,7 +168,7 @@ class Spikformer(nn.Module):
         """
         if images.shape[1:] != self.image_shape:
             raise Refused(f"images are {list(images.shape)}; allowed: [B, {', '.join(map(str, self.image_shape))}].")
-        x = self.stem(images.transpose(0, 1) if images.ndim == 5 else images.unsqueeze(0))
+        x = self.stem(images.transpose(0, 1) if images.ndim == 5 else images)
         keep, kept, received = None, [], None  # keep: of the tokens still in the tensor, those not dropped
         grid = torch.arange(x.shape[2], device=x.device).expand(x.shape[1], -1)
         for i, block in enumerate(self.blocks):

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
 
-from ssf import neurons
-from ssf.neurons import LIF, kernel
+from ssf import kernel
+from ssf.neurons import LIF
 
 
 def by_equation(x, tau, v_threshold):
@@ -52,10 +53,16 @@ def test_gradient_is_the_sigmoids_with_the_reset_detached():
     torch.testing.assert_close(x.grad, expected)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_nothing_leaks_from_one_call_into_the_next(monkeypatch, compiled):
-    if not compiled:
-        monkeypatch.setattr(neurons, "kernel", lambda: None)
+@pytest.fixture(params=["kernel", "torch"])
+def either(request, monkeypatch):
+    """With the kernel, where a C compiler is there, and without."""
+    if request.param == "torch":
+        monkeypatch.setattr(kernel, "library", lambda *_, **__: None)
+    elif kernel.library("lif", TIME=4) is None:
+        pytest.skip("no C compiler here")
+
+
+def test_nothing_leaks_from_one_call_into_the_next(either):
     lif, x = LIF(), torch.full((3, 4), 0.9)
     first = lif(x)
     assert torch.equal(first, lif(x)) and torch.equal(lif(-x), torch.zeros(3, 4))
@@ -63,42 +70,92 @@ def test_nothing_leaks_from_one_call_into_the_next(monkeypatch, compiled):
     lif(x[:, :2].clone().requires_grad_()).sum().backward()
 
 
-@pytest.mark.skipif(kernel() is None, reason="no C compiler here: SpikingJelly's own code runs, and is tested above")
+def with_and_without_kernel(monkeypatch, compute):
+    if kernel.library("lif", TIME=4) is None:
+        pytest.skip("no C compiler here: SpikingJelly's own code runs, and is tested above")
+    first = compute()
+    monkeypatch.setattr(kernel, "library", lambda *_, **__: None)
+    return first, compute()
+
+
 @pytest.mark.parametrize(
     "time, shape, tau", [(1, (3,), 2.0), (4, (5, 700), 2.0), (16, (513,), 3.0), (3, (2, 4, 8), 1.5)]
 )
 @pytest.mark.parametrize("repeated", [False, True])
 def test_the_kernel_is_spikingjellys_neuron(monkeypatch, time, shape, tau, repeated):
-    """Same spikes; gradients to rounding. Also for one current repeated in every step, without a copy of it."""
+    """Same spikes; gradients to rounding. Also for one current repeated in every step."""
     x = 3 * torch.randn(1 if repeated else time, *shape)
     weights = torch.randn(time, *shape)
-    outcome = []
-    for use in (kernel, lambda: None):
-        monkeypatch.setattr(neurons, "kernel", use)
+
+    def compute():
         leaf = x.clone().requires_grad_()
         spikes = LIF(tau, 1.0, 4.0)(leaf.expand(time, *shape))
         (spikes * weights).sum().backward()
-        outcome.append((spikes.detach(), leaf.grad))
-    (spikes, grad), (expected_spikes, expected_grad) = outcome
+        return spikes.detach(), leaf.grad
+
+    (spikes, grad), (expected_spikes, expected_grad) = with_and_without_kernel(monkeypatch, compute)
     assert torch.equal(spikes, expected_spikes)
     torch.testing.assert_close(grad, expected_grad, atol=1e-6, rtol=1e-5)
 
 
-def test_a_current_that_is_not_dense_in_memory():
+@pytest.mark.parametrize("repeated", [False, True])
+@pytest.mark.parametrize("time, rows, channels, tau", [(4, 300, 24, 2.0), (3, 40, 700, 1.5), (1, 2000, 3, 2.0)])
+def test_the_kernels_batchnorm_is_torchs(monkeypatch, time, rows, channels, tau, repeated):
+    """Spikes but at the threshold, gradients, and running statistics; far from 0, where sums lose digits."""
+    torch.manual_seed(0)
+    x = 40 + 3 * torch.randn(1 if repeated else time, rows, channels)
+    weights = torch.randn(time, rows, channels)
+
+    def compute():
+        norm, leaf = nn.BatchNorm1d(channels), x.clone().requires_grad_()
+        with torch.no_grad():
+            norm.weight.copy_(torch.linspace(0.5, 3, channels))
+            norm.bias.copy_(torch.linspace(-1, 1, channels))
+        spikes = LIF(tau)(leaf, norm, time)
+        (spikes * weights).sum().backward()
+        with torch.no_grad():
+            later = LIF(tau)(x, norm.eval(), time)
+        return spikes.detach(), leaf.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var, later
+
+    ours, torchs = with_and_without_kernel(monkeypatch, compute)
+    for i in (0, 6):
+        assert 0.01 < ours[i].mean() < 0.99 or i == 6
+        assert (ours[i] != torchs[i]).float().mean() < 1e-3
+    torch.testing.assert_close(ours[1], torchs[1], atol=2e-3, rtol=1e-2)
+    for i in (2, 3):
+        assert (ours[i] - torchs[i]).norm() < 1e-3 * torchs[i].norm()
+    for i in (4, 5):
+        torch.testing.assert_close(ours[i], torchs[i], rtol=1e-5, atol=1e-6)
+
+
+def test_batchnorm_in_eval_mode_still_passes_gradients(monkeypatch):
+    x = 2 * torch.randn(4, 50, 8)
+
+    def compute():
+        norm, leaf = nn.BatchNorm1d(8).eval(), x.clone().requires_grad_()
+        LIF()(leaf, norm).sum().backward()
+        return leaf.grad
+
+    ours, torchs = with_and_without_kernel(monkeypatch, compute)
+    torch.testing.assert_close(ours, torchs, atol=1e-6, rtol=1e-5)
+    assert ours.norm() > 0
+
+
+def test_a_current_that_is_not_dense_in_memory(either):
     x = (3 * torch.randn(4, 6, 5)).transpose(1, 2)
     assert torch.equal(LIF()(x), by_equation(x, 2.0, 1.0))
 
 
 def test_without_a_compiler_spikingjellys_code_runs(monkeypatch):
-    neurons.kernel.cache_clear()
+    kernel.library.cache_clear()
     monkeypatch.setenv("SSF_KERNEL", "0")
     x = 3 * torch.randn(4, 50)
-    assert kernel() is None and torch.equal(LIF()(x), by_equation(x, 2.0, 1.0))
-    neurons.kernel.cache_clear()
+    assert kernel.library("lif", TIME=4) is None and torch.equal(LIF()(x), by_equation(x, 2.0, 1.0))
+    kernel.library.cache_clear()
 
 
 def test_the_kernel_is_kept_elsewhere_where_the_cache_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(neurons.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert neurons.own_folder().is_relative_to(tmp_path) and neurons.own_folder().is_dir()
+    monkeypatch.setattr(kernel.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert kernel.own_folder().is_relative_to(tmp_path) and kernel.own_folder().is_dir()

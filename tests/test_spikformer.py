@@ -99,8 +99,8 @@ def test_batchnorm_sees_every_token_of_every_time_step():
 
 def test_a_still_image_convolved_once_equals_the_image_repeated():
     model = preset("quick").model
-    unit, images = ConvUnit(1, 8, model), torch.randn(4, 1, 8, 8)
-    once, repeated = unit(images), unit(images.expand(model.time_steps, -1, -1, -1, -1))
+    unit, images = ConvUnit(1, 8, model), torch.randn(1, 4, 8, 8, 1)
+    once, repeated = unit(images), unit(images.repeat(model.time_steps, 1, 1, 1, 1))
     assert once.mean() > 0
     assert (once != repeated).float().mean() < 1e-3  # but for a potential within rounding of the threshold
 
