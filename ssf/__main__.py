@@ -16,6 +16,8 @@ EXAMPLES = {
   torchrun --nproc-per-node 2 -m ssf train --preset smoke""",
     "sweep": """  python -m ssf sweep notebooks/02_winning_tickets.ipynb -p seed=0,1,2 -p rounds=3
   python -m ssf sweep notebooks/03_token_selector.ipynb -p seed=0,1 --scheduler tcp://host:8786""",
+    "bench": """  python -m ssf bench --quick
+  python -m ssf bench""",
     "results": """  python -m ssf results
   python -m ssf results --export study""",
 }
@@ -92,6 +94,17 @@ def sweep(args):
     return FAILED if failed else DONE
 
 
+def bench(args):
+    from ssf import bench, store
+
+    rows = bench.run(args.quick)
+    name = bench.device_name().replace(" ", "_")
+    shown = bench.ratios(rows).sort_values(["measure", "network", "ratio"], ascending=[False, True, True])
+    print(shown.to_string(index=False, float_format=lambda v: f"{v:.3g}"))
+    print(store.export(rows, f"bench_{name}"))
+    return DONE
+
+
 def results(args):
     from ssf import store
 
@@ -134,6 +147,8 @@ def parser():
     sub.add_argument("--workers", type=int, help="points side by side (default: one for two cores, or one a GPU)")
     sub.add_argument("--scheduler", help="address of a Dask scheduler (default: a cluster on this machine)")
     sub.add_argument("--out", default="sweeps", help="folder of the executed notebooks (default: sweeps)")
+    sub = command("bench", bench, "time the library beside the published implementation, into data/results/")
+    sub.add_argument("--quick", action="store_true", help="in three minutes on two cores: fewer repeats and values")
     sub = command("results", results, "the records under runs/, as a table or a file")
     sub.add_argument("--export", metavar="NAME", help="write them to data/results/NAME.csv")
     return top

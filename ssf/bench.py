@@ -1,0 +1,309 @@
+"""How fast: the library beside the published implementation, in one process, one call of each in turn.
+
+Interleaved, because a machine's speed drifts within a minute; what is compared is medians, and their ratios. Every
+number is a row of one table, `measure` saying of what: training and inference of three networks, a training step as
+batch, T, N and C grow, the LIF pass beside a copy of the same bytes, a layer as its neurons fire more, and a trained
+network before and after pruning and dropping tokens.
+"""
+
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from ssf import cost, data, kernel, reference, runs, train
+from ssf.config import Selector, Ticket, preset
+from ssf.deploy import Deployed
+from ssf.neurons import LIF
+from ssf.reference import Reference, SpikingJellyBlocks
+from ssf.spikformer import Spikformer
+
+NETWORKS = {"2-64": (2, 64, 64), "4-128": (4, 128, 32), "4-384": (4, 384, 16)}  # depth, width, batch
+RATE = 0.1  # firing rate of every layer where inference is timed: what a trained network has, or a little more
+FIELDS = ["measure", "network", "implementation", "variable", "value", "batch", "seconds", "low", "high",
+          "macs", "megabytes", "accuracy"]  # fmt: skip
+
+
+@dataclass
+class Bench:
+    """The rows so far; `repeats` of each timing."""
+
+    quick: bool
+    device: torch.device
+
+    def __post_init__(self):
+        self.rows, self.repeats = [], 3 if self.quick else 9
+        self.bar = tqdm(desc="bench", leave=False, disable=None)
+
+    def add(self, measure, implementation, network="", variable="", value=None, **measured):
+        self.rows.append(dict(zip(FIELDS, [measure, network, implementation, variable, value], strict=False), **measured))
+
+    def race(self, measure, contestants, repeats=None, **about):
+        """Time {implementation: function}, one call of each in turn, after one to warm up."""
+        times = {name: [] for name in contestants}
+        for repeat in range(1 + (repeats or self.repeats)):
+            for name, function in contestants.items():
+                self.bar.set_postfix_str(f"{measure} {about.get('network', '')} {name}")
+                began = time.perf_counter()
+                function()
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize()
+                if repeat:
+                    times[name].append(time.perf_counter() - began)
+                self.bar.update()
+        for name, t in times.items():
+            self.add(measure, name, seconds=statistics.median(t), low=min(t), high=max(t), **about)
+
+    def autocast(self):
+        """bfloat16 on a GPU, as published code trains there; float32 on a CPU."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+    def step(self, network, images, labels):
+        """One step of training: forward, backward, AdamW."""
+        optimiser = torch.optim.AdamW(network.train().parameters(), lr=1e-5)
+
+        def once():
+            with self.autocast():
+                logits = network(images)
+            F.cross_entropy(logits.float(), labels).backward()
+            optimiser.step()
+            optimiser.zero_grad()
+
+        return once
+
+    def answer(self, network, images):
+        network.eval()
+
+        def once():
+            with torch.inference_mode(), self.autocast():
+                network(images)
+
+        return once
+
+
+def model_of(name, **changes):
+    """The Model of a network "depth-width" for 32×32 images in three colours, T = 4."""
+    depth, width, _ = NETWORKS[name]
+    return replace(preset("spikformer-4-384").model, depth=depth, width=width, heads=width // 32, **changes)
+
+
+@torch.no_grad()
+def firing(network, images, rate):
+    """Set BatchNorm's statistics to the images', and its biases so that every layer's neurons fire at this rate."""
+
+    def settle(lif, given):
+        if len(given) < 2:
+            return  # the attention's neuron has no BatchNorm
+        currents, norm = given[0].flatten(0, -2), given[1]
+        norm.running_mean, norm.running_var = currents.mean(0), currents.var(0)
+        low, high = -8.0, 8.0
+        for _ in range(12):
+            middle = (low + high) / 2
+            norm.bias.fill_(middle)
+            low, high = (middle, high) if lif.forward(*given).mean() < rate else (low, middle)
+
+    hooks = [m.register_forward_pre_hook(settle) for m in network.modules() if isinstance(m, LIF)]
+    network.eval()(images)
+    for hook in hooks:
+        hook.remove()
+    return network
+
+
+def samples(model, batch, device):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, model.channels, model.side, model.side, generator=generator)
+    return images.to(device), torch.arange(batch, device=device) % model.classes
+
+
+def speed(bench):
+    """Training and inference, the published implementation and SpikingJelly's blocks beside the library."""
+    for name, (_, _, batch) in NETWORKS.items():
+        model = model_of(name)
+        network = Spikformer(model).to(bench.device)
+        images, labels = samples(model, batch, bench.device)
+        peers = {"published": Reference(network, model), "SpikingJelly": SpikingJellyBlocks(network, model)}
+        networks = {k: n.to(bench.device) for k, n in peers.items()} | {"ssf": network}
+        about = {"network": name, "batch": batch, "macs": cost.macs(model)}
+        bench.race("training", {k: bench.step(n, images, labels) for k, n in networks.items()}, **about)
+
+        firing(network, images[:8], RATE)
+        networks |= {"published": Reference(network, model).to(bench.device)}
+        networks |= {"SpikingJelly": SpikingJellyBlocks(network, model).to(bench.device)}
+        contestants = {k: bench.answer(n, images) for k, n in networks.items()}
+        if bench.device.type == "cpu":
+            deployed = Deployed(network, model)
+            contestants["ssf, deployed"] = lambda deployed=deployed, images=images: deployed(images)
+        bench.race("inference", contestants, **about)
+
+
+GROWTH = {  # of a training step of 2-64: what grows, and through which values; the first is the base's
+    "batch": (32, 8, 64, 128),
+    "T": (4, 1, 2, 8),
+    "N": (64, 16, 144, 256),
+    "C": (64, 32, 128, 256),
+}
+
+
+def growth(bench):
+    """A training step of 2-64 as the batch, the time steps, the tokens and the channels grow."""
+    for variable, values in GROWTH.items():
+        for value in values[:3] if bench.quick else values:
+            changes = {"T": {"time_steps": value}, "N": {"side": 4 * round(value**0.5)},
+                       "C": {"width": value, "heads": value // 32}}.get(variable, {})  # fmt: skip
+            model, batch = replace(model_of("2-64"), **changes), value if variable == "batch" else 32
+            network = Spikformer(model).to(bench.device)
+            images, labels = samples(model, batch, bench.device)
+            networks = {"published": Reference(network, model).to(bench.device), "ssf": network}
+            bench.race("growth", {k: bench.step(n, images, labels) for k, n in networks.items()},
+                       2 if bench.quick else 5, network="2-64", variable=variable, value=value, batch=batch,
+                       macs=cost.macs(model) * batch)  # fmt: skip
+
+
+def roofline(bench):
+    """The LIF's two passes beside a copy of as many bytes: forward reads currents and writes spikes, backward reads
+    currents and gradients and writes gradients, five tensors in all; a copy moves two."""
+    for megabytes in (8, 32) if bench.quick else (1, 2, 4, 8, 16, 32, 64):
+        x = torch.randn(4, megabytes * 2**20 // 16 // 256, 256, device=bench.device)
+        grad, leaf, target = torch.randn_like(x), x.clone().requires_grad_(), torch.empty_like(x)
+        ours, theirs = LIF().to(bench.device), reference.lif(model_of("2-64")).to(bench.device)
+
+        def both(neuron, leaf=leaf, grad=grad):
+            neuron.reset()
+            torch.autograd.grad(neuron(leaf), leaf, grad)
+
+        contestants = {"copy": lambda x=x, target=target: [target.copy_(x) for _ in range(5)],
+                       "ssf": lambda both=both, n=ours: [both(n), both(n)],
+                       "SpikingJelly": lambda both=both, n=theirs: [both(n), both(n)]}  # fmt: skip
+        bench.race("LIF", contestants, 9, variable="megabytes", value=megabytes, megabytes=10 * megabytes)
+
+
+def events(bench):
+    """Inference of 2-64 as its neurons fire more: one that multiplies does not notice, one that adds spikes does."""
+    model = model_of("2-64")
+    images, _ = samples(model, 64, bench.device)
+    for rate in (0.02, 0.1, 0.3) if bench.quick else (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5):
+        network = firing(Spikformer(model), images[:8], rate)
+        fired = cost.firing_rates(network, images[:16])
+        deployed = Deployed(network, model)
+        bench.race("events", {"ssf": bench.answer(network, images), "ssf, deployed": lambda d=deployed: d(images)},
+                   network="2-64", variable="firing rate", value=sum(fired.values()) / len(fired), batch=64,
+                   macs=cost.macs(model))  # fmt: skip
+
+
+def chain(quick):
+    """Trained networks of width 64 on fashion-mini: dense, a ticket of 95 %, ρ = 0.7, and both."""
+    part = {"model.width": 64, "model.heads": 2, "model.time_steps": 4, "model.pool_stages": (2, 3)}
+    part |= {"data.train_size": 1200 if quick else 2800, "train.epochs": 2 if quick else 6}
+    dense = preset("quick", **part)
+    one_shot = Ticket(round=1, fraction=0.95) if quick else Ticket(round=4).reaching(0.95)
+    selector = Selector(keep_ratio=0.7, locations=(0, 1))
+    return {
+        "dense": dense,
+        "95 % ticket": dense.with_(ticket=one_shot),
+        "ρ = 0.7": dense.with_(selector=selector),
+        "both": dense.with_(ticket=one_shot, selector=selector),
+    }
+
+
+def sparsity(bench):
+    """Inference of trained networks: theory, MACs of surviving weights, against the clock."""
+    trained = {name: runs.run(config) for name, config in chain(bench.quick).items()}
+    images = next(iter(trained.values())).config.data
+    dataset = data.load(images.name)
+    images, contestants, about = dataset.standardise(dataset.test_images[:256]), {}, {}
+    for name, run in trained.items():
+        network, model = run.network.cpu(), run.config.model
+        deployed = Deployed(network, model)
+        same = deployed(images).argmax(1) == torch.cat([network(x).argmax(1) for x in images.split(64)])
+        if same.float().mean() < 0.98:
+            raise AssertionError(f"{name}: deployed, {(~same).sum()} of {len(same)} predictions differ")
+        contestants[name, "ssf"] = bench.answer(network, images)
+        contestants[name, "ssf, deployed"] = lambda deployed=deployed: deployed(images)
+        left = cost.macs(model, run.config.selector, run.masks)
+        about[name, "ssf"] = {"macs": cost.macs(model, run.config.selector), "accuracy": run.record["accuracy"]}
+        about[name, "ssf, deployed"] = about[name, "ssf"] | {"macs": left}
+    first = len(bench.rows)
+    bench.race("sparsity", contestants, batch=256)
+    for row in bench.rows[first:]:
+        key = row["implementation"]
+        row |= about[key] | {"network": key[0], "implementation": key[1]}
+
+
+def memory(bench):
+    """Peak memory of two training steps, each in a process of its own, less what the process had before."""
+    for name in ("2-64",) if bench.quick else NETWORKS:
+        for implementation in ("published", "SpikingJelly", "ssf"):
+            bench.bar.set_postfix_str(f"memory {name} {implementation}")
+            command = [sys.executable, "-m", "ssf.bench", name, implementation]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            bench.add("memory", implementation, name, batch=NETWORKS[name][2], megabytes=float(done.stdout.split()[-1]))
+
+
+def peak(name, implementation):
+    """Megabytes that two training steps take at most."""
+    bench = Bench(True, train.device())
+    model, cuda = model_of(name), bench.device.type == "cuda"
+    network = Spikformer(model).to(bench.device)
+    kinds = {"published": Reference, "SpikingJelly": SpikingJellyBlocks}
+    if implementation in kinds:
+        network = kinds[implementation](network, model).to(bench.device)
+    bench.step(network, *samples(model, 2, bench.device))()  # what is loaded on first use
+    step = bench.step(network, *samples(model, NETWORKS[name][2], bench.device))
+    before = torch.cuda.memory_allocated() / 2**20 if cuda else resident()
+    step()
+    step()
+    return (torch.cuda.max_memory_allocated() / 2**20 if cuda else resident()) - before
+
+
+def resident():
+    """Most megabytes that this process has had in memory."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10
+
+
+def device_name():
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def processor():
+    info = Path("/proc/cpuinfo")
+    name = re.search(r"model name\s*:\s*(.*)", info.read_text()) if info.exists() else None
+    return name[1] if name else platform.processor() or platform.machine()
+
+
+def run(quick=False):
+    """All measurements as a pandas frame; on a GPU, those that it is for."""
+    import pandas as pd
+
+    bench = Bench(quick, train.device())
+    cpu = bench.device.type == "cpu"
+    for part in (speed, growth, roofline, memory, *((events, sparsity) if cpu and kernel.library("lif", TIME=4) else ())):
+        part(bench)
+    bench.bar.close()
+    machine = {"device": device_name(), "processor": processor(), "threads": torch.get_num_threads(), "cores": os.cpu_count(),
+               "torch": torch.__version__, "quick": quick}  # fmt: skip
+    return pd.DataFrame(bench.rows, columns=FIELDS).assign(**machine)
+
+
+def ratios(rows, measures=("training", "inference")):
+    """Times faster than the published implementation, by measure, network and implementation."""
+    chosen = rows[rows.measure.isin(measures)].copy()
+    chosen["images_per_second"] = chosen.batch / chosen.seconds
+    chosen["spread"] = (chosen.high - chosen.low) / chosen.seconds
+    base = chosen[chosen.implementation == "published"].set_index(["measure", "network"]).seconds
+    chosen["ratio"] = [base[row.measure, row.network] / row.seconds for row in chosen.itertuples()]
+    return chosen[["measure", "network", "batch", "implementation", "ratio", "images_per_second", "spread"]]
+
+
+if __name__ == "__main__":
+    print(peak(*sys.argv[1:3]))
