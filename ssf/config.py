@@ -8,7 +8,7 @@ import typing
 from dataclasses import dataclass, field, fields, replace
 from inspect import ismodule
 
-RESULTS_VERSION = 2  # raise it when a change to the code changes what a run measures; it is part of every hash
+RESULTS_VERSION = 3  # raise it when a change to the code changes what a run measures; it is part of every hash
 
 # channels, side and classes of every set that a preset names, as the model sees them
 DATASETS = {

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 
 from ssf import kernel
 from ssf.config import Refused
+from ssf.events import LANES, WORD, Grid, Rows
 from ssf.selector import Tokens
 
-WORD, LANES = 64, 16
 LAYOUTS = (1, 2, 4, 8)  # vectors of output channels that a row of weights is long
 
 
@@ -80,25 +80,6 @@ def spaced(chosen, step=1):
     return F.pad(places, (0, max(-len(places) % step, step - len(places))), value=-1)
 
 
-class Grid:
-    """Positions as events.c takes them: `side` squared pixels with a border, or `tokens` in a row."""
-
-    def __init__(self, side=0, tokens=0):
-        self.side, self.stride = side, side + 2 if side else 0
-        self.positions = self.stride**2 if side else tokens
-        self.where = (side, side, side + 3, self.stride) if side else (1, tokens, 0, 0)
-
-    def offsets(self, count):
-        """Where the neighbours are, seen from a position; filled up with the position itself."""
-        taps = torch.arange(9) if self.side else torch.arange(1)
-        offsets = (taps // 3 - 1) * self.stride + taps % 3 - 1 if self.side else taps
-        return F.pad(offsets, (0, count - len(taps)))
-
-    def empty(self, x, words, steps):
-        """Room for spikes; the border is silent."""
-        return (torch.zeros if self.side else torch.empty)(len(x), steps, self.positions, words, dtype=torch.int64)
-
-
 class Unit:
     """A Layer ready to run on spikes."""
 
@@ -126,22 +107,17 @@ class Unit:
         return min(took)
 
     def prepare(self, vectors):
-        c_out, c_in, taps = self.layer.weight.shape
-        self.shared = next(n for n in (8, 4, 2, 1) if n * c_in <= WORD or n == 1) if taps > 1 else 1
-        self.width, self.chunks, self.groups = -(-c_in // WORD), -(-c_out // (vectors * LANES)), -(-taps // self.shared)
-        short, room = self.chunks * vectors * LANES - c_out, self.width * WORD // self.shared
-        rows = F.pad(self.layer.weight, (0, self.groups * self.shared - taps, 0, room - c_in, 0, short))
-        rows = rows.view(self.chunks, vectors * LANES, room, self.groups, self.shared).permute(0, 3, 4, 2, 1)
-        self.rows, self.bias = rows.flatten(2, 3).contiguous(), F.pad(self.layer.bias, (0, short)).contiguous()
-        live = (self.rows != 0).any(3).unflatten(2, (self.width, WORD))
-        self.live = (live.long() << torch.arange(WORD)).sum(3)
+        self.rows = Rows(self.layer.weight, vectors)
+        self.live, self.bias = self.rows.live(), F.pad(self.layer.bias, (0, self.rows.short)).contiguous()
         self.library = kernel.library("events", TIME=self.model.time_steps, VECS=vectors)
 
     def run(self, x, grid):
-        out = grid.empty(x, self.words, self.model.time_steps)
-        kernel.call(self.library.unit, x, x.shape[3], self.width, out, self.words, len(x), grid.positions, *grid.where,
-                    self.chunks, self.groups, self.shared, grid.offsets(self.groups * self.shared), self.rows,
-                    self.live, self.bias, float(self.model.tau), self.layer.v_threshold)  # fmt: skip
+        rows, words, steps = self.rows, x.shape[3], self.model.time_steps
+        out = grid.empty(len(x), steps, self.words)
+        kernel.call(self.library.unit, x, words, rows.width, out, self.words, len(x), grid.positions, *grid.where,
+                    rows.chunks, rows.groups, rows.shared, grid.offsets(rows.groups * rows.shared), rows.rows,
+                    self.live, self.bias, *rows.scratch(grid, words, steps), None, float(self.model.tau),
+                    self.layer.v_threshold)  # fmt: skip
         return out
 
 
@@ -158,7 +134,7 @@ class FirstUnit:
         weight = self.layer.weight.unflatten(2, (3, 3))
         maps = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         currents = F.conv2d(maps, weight, self.layer.bias[0].contiguous(), padding=1).permute(0, 2, 3, 1).contiguous()
-        out = grid.empty(images, self.words, self.model.time_steps)
+        out = grid.empty(len(images), self.model.time_steps, self.words)
         kernel.call(self.library.fire, currents, images.shape[1], len(weight) // LANES, out, len(images), *grid.where,
                     grid.positions, self.words, float(self.model.tau), self.layer.v_threshold)  # fmt: skip
         return out
@@ -183,7 +159,7 @@ class Attention:
 
     def __call__(self, x):
         tokens, words = x.shape[2], -(-self.pieces // 4)
-        out = Grid(tokens=tokens).empty(x, words, self.model.time_steps).zero_()
+        out = Grid(tokens=tokens).empty(len(x), self.model.time_steps, words).zero_()
         vectors = len(self.pairs) * self.deepest + (1 + tokens) * self.pieces
         kernel.call(self.library.attention, x, x.shape[3], out, words, len(x), tokens, len(self.pairs) // WORD,
                     self.pieces, self.first, self.last, self.deepest,
@@ -294,7 +270,7 @@ class Deployed:
         for i, stage in enumerate(self.stages):
             x = stage(x, Grid(side))
             if i in self.model.pool_stages:
-                pooled = Grid((side + 1) // 2).empty(x, x.shape[3], x.shape[1])
+                pooled = Grid((side + 1) // 2).empty(*x.shape[:2], x.shape[3])
                 kernel.call(self.library.pool, x, pooled, len(x) * x.shape[1], side, x.shape[3])
                 x, side = pooled, (side + 1) // 2
         x = torch.cat([x, self.position(x, Grid(side))], 3)

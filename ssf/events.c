@@ -51,6 +51,24 @@ static inline vec floats_of(uint16_t bits)
 #endif
 }
 
+/* Append first + i for every bit i that is set to a list, which has room for 64 more than it needs; its new length. */
+static inline long listed(uint64_t bits, long first, uint16_t *list, long length)
+{
+#ifdef __AVX512VBMI2__ /* without a jump: the processor can't foresee where a loop over bits ends */
+    static const uint16_t count[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                       16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+    __m512i low = _mm512_add_epi16(_mm512_loadu_si512(count), _mm512_set1_epi16((short)first));
+    __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(32));
+    _mm512_storeu_si512(list + length, _mm512_maskz_compress_epi16((uint32_t)bits, low));
+    length += __builtin_popcountll(bits & 0xffffffff);
+    _mm512_storeu_si512(list + length, _mm512_maskz_compress_epi16((uint32_t)(bits >> 32), high));
+    return length + __builtin_popcountll(bits >> 32);
+#else
+    for (; bits; bits &= bits - 1) list[length++] = (uint16_t)(first + __builtin_ctzll(bits));
+    return length;
+#endif
+}
+
 /* One step of the neuron: the potential v takes the current and fires. */
 static inline uint16_t step(vec *v, vec current, float inverse, float threshold)
 {
@@ -79,45 +97,137 @@ void fire(const float *x, long own, long vecs, uint16_t *out, long images, long 
             }
 }
 
+/* Where several neighbours fit a word: the words of each group, joined [groups][positions]. */
+static inline void join(const uint64_t *in, uint64_t *joined, long groups, long shared, long positions, long start,
+                        long end, const int64_t *offsets)
+{
+    if (shared == 1) return;
+    memset(joined, 0, sizeof(uint64_t) * groups * positions);
+    for (long k = 0; k < groups; k++)
+        for (long m = 0; m < shared; m++) {
+            long offset = offsets[k * shared + m], shift = m * (64 / shared);
+            #pragma omp simd
+            for (long p = start; p < end; p++) joined[k * positions + p] |= in[p + offset] << shift;
+        }
+}
+
 /* Spikes of one layer. in: [images][TIME][positions][words]. The neighbours at `offsets` are looked at in groups: where
- * few channels come in, `shared` neighbours fit one word, 64 / shared channels each (a loop over bits ends in a jump that
- * no processor foresees, so the fewer the better). weights: [chunks][groups][width · 64][VECS · 16], live:
- * [chunks][groups][width], the bits whose row there is not all zero; bias: [TIME][chunks · VECS · 16]. */
+ * few channels come in, `shared` neighbours fit one word, 64 / shared channels each. weights: [chunks][n + 1][VECS · 16],
+ * n = groups · width · 64, the last row zeros; live: [chunks][groups][width], the bits whose row there is not all zero;
+ * bias: [TIME][chunks · VECS · 16]. lists: [threads][groups · words · 64 + 64],
+ * words_shared: [threads][TIME][groups][positions]. Where currents [images][TIME][rows · cols][chunks · VECS · 16] are
+ * asked for, there is no neuron. */
 void unit(const uint64_t *in, long words, long width, uint16_t *out, long out_words, long images, long positions,
           long rows, long cols, long origin, long stride, long chunks, long groups, long shared,
-          const int64_t *offsets, const float *weights, const uint64_t *live, const float *bias, float tau,
-          float threshold, int threads)
+          const int64_t *offsets, const float *weights, const uint64_t *live, const float *bias, uint16_t *lists,
+          uint64_t *words_shared, float *currents, float tau, float threshold, int threads)
 {
     float inverse = 1.0f / tau;
+    long zeros = groups * width * 64;
     #pragma omp parallel for num_threads(threads) schedule(static)
-    for (long b = 0; b < images; b++)
-        for (long chunk = 0; chunk < chunks; chunk++)
+    for (long b = 0; b < images; b++) {
+        uint16_t *list = lists + THREAD * (groups * words * 64 + 64);
+        uint64_t *joined = words_shared + THREAD * TIME * groups * positions;
+        for (long t = 0; t < TIME; t++)
+            join(in + (b * TIME + t) * positions * words, joined + t * groups * positions, groups, shared, positions,
+                 origin, origin + (rows - 1) * stride + cols, offsets);
+        for (long chunk = 0; chunk < chunks; chunk++) {
+            const float *of_chunk = weights + chunk * (zeros + 1) * VECS * LANES;
             for (long n = 0; n < rows * cols; n++) {
                 long p = origin + n / cols * stride + n % cols;
                 vec v[VECS] = {0};
                 for (long t = 0; t < TIME; t++) {
                     const uint64_t *here = in + ((b * TIME + t) * positions + p) * words;
-                    vec current[VECS];
-                    EACH_VEC current[j] = load(bias + ((t * chunks + chunk) * VECS + j) * LANES);
+                    long length = 0;
                     for (long k = 0; k < groups; k++) {
-                        const int64_t *offset = offsets + k * shared;
-                        const uint64_t *some = live + (chunk * groups + k) * width;
-                        const float *of_group = weights + (chunk * groups + k) * width * 64 * VECS * LANES;
-                        for (long w = 0, at = 0; w < words; w++) {
-                            uint64_t left = here[offset[0] * words + w];
-                            for (long m = 1; m < shared; m++) left |= here[offset[m] * words + w] << m * (64 / shared);
-                            const float *of_word = of_group + at * 64 * VECS * LANES;
-                            for (left &= some[at]; left; left &= left - 1) {
-                                const float *row = of_word + __builtin_ctzll(left) * VECS * LANES;
-                                EACH_VEC current[j] += load(row + j * LANES);
-                            }
-                            at = at + 1 == width ? 0 : at + 1;
+                        const uint64_t *word = here + offsets[k * shared] * words;
+                        if (shared > 1) word = joined + (t * groups + k) * positions + p;
+                        for (long w = 0, at = k * width; w < words; w++) {
+                            length = listed(word[w] & live[chunk * groups * width + at], at * 64, list, length);
+                            at = at + 1 == (k + 1) * width ? k * width : at + 1;
                         }
                     }
-                    uint16_t *to = out + ((b * TIME + t) * positions + p) * out_words * 4 + chunk * VECS;
-                    EACH_VEC to[j] = step(&v[j], current[j], inverse, threshold);
+                    while (length % 4) list[length++] = (uint16_t)zeros;
+                    vec current[VECS], other[VECS] = {0}; /* two sums: an addition needs not wait for the last one */
+                    EACH_VEC current[j] = load(bias + ((t * chunks + chunk) * VECS + j) * LANES);
+                    for (long e = 0; e < length; e += 4)
+                        _Pragma("GCC unroll 2") for (long i = 0; i < 4; i += 2) {
+                            const float *row = of_chunk + list[e + i] * VECS * LANES;
+                            const float *next = of_chunk + list[e + i + 1] * VECS * LANES;
+                            EACH_VEC current[j] += load(row + j * LANES);
+                            EACH_VEC other[j] += load(next + j * LANES);
+                        }
+                    EACH_VEC current[j] += other[j];
+                    if (currents) {
+                        float *to = currents + (((b * TIME + t) * rows * cols + n) * chunks + chunk) * VECS * LANES;
+                        EACH_VEC memcpy(to + j * LANES, &current[j], sizeof(vec));
+                    } else {
+                        uint16_t *to = out + ((b * TIME + t) * positions + p) * out_words * 4 + chunk * VECS;
+                        EACH_VEC to[j] = step(&v[j], current[j], inverse, threshold);
+                    }
                 }
             }
+        }
+    }
+}
+
+/* Gradient of a layer's weights, from its input's spikes (one step an image here) and the gradient of its currents
+ * [images][rows · cols][chunks · VECS · 16]: a row for every bit. sums: [threads][chunks][n + 1][VECS · 16], zeros. */
+void gradient(const uint64_t *in, long words, const float *grad, float *sums, long images, long positions, long rows,
+              long cols, long origin, long stride, long chunks, long groups, long shared, const int64_t *offsets,
+              uint16_t *lists, uint64_t *words_shared, int threads)
+{
+    long zeros = groups * words * 64;
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    for (long b = 0; b < images; b++) {
+        uint16_t *list = lists + THREAD * (groups * words * 64 + 64);
+        uint64_t *joined = words_shared + THREAD * groups * positions;
+        join(in + b * positions * words, joined, groups, shared, positions, origin, origin + (rows - 1) * stride + cols,
+             offsets);
+        for (long chunk = 0; chunk < chunks; chunk++) {
+            float *own = sums + (THREAD * chunks + chunk) * (zeros + 1) * VECS * LANES;
+            for (long n = 0; n < rows * cols; n++) {
+                long p = origin + n / cols * stride + n % cols, length = 0;
+                for (long k = 0; k < groups; k++) {
+                    const uint64_t *word = in + (b * positions + p + offsets[k * shared]) * words;
+                    if (shared > 1) word = joined + k * positions + p;
+                    for (long w = 0; w < words; w++) length = listed(word[w], (k * words + w) * 64, list, length);
+                }
+                vec g[VECS];
+                EACH_VEC g[j] = load(grad + (((b * rows * cols + n) * chunks + chunk) * VECS + j) * LANES);
+                for (long e = 0; e < length; e++) {
+                    float *row = own + list[e] * VECS * LANES;
+                    EACH_VEC {
+                        vec sum = load(row + j * LANES) + g[j];
+                        memcpy(row + j * LANES, &sum, sizeof sum);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* Spikes [images][rows · cols][channels] of 0 and 1 as bits [images][positions][words]; how many are set, by thread. */
+void pack(const float *x, long channels, uint64_t *out, long words, long images, long positions, long rows, long cols,
+          long origin, long stride, int64_t *set, int threads)
+{
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    for (long b = 0; b < images; b++) {
+        int64_t count = 0;
+        for (long n = 0; n < rows * cols; n++) {
+            const float *from = x + (b * rows * cols + n) * channels;
+            uint64_t *to = out + (b * positions + origin + n / cols * stride + n % cols) * words;
+            for (long w = 0; w < words; w++) to[w] = 0;
+            for (long c = 0; c < channels; c += LANES) {
+                uint16_t bits = 0;
+                if (c + LANES <= channels) bits = bits_of(load(from + c) != 0.0f);
+                else for (long i = c; i < channels; i++) bits |= (uint16_t)(from[i] != 0.0f) << (i - c);
+                to[c / 64] |= (uint64_t)bits << (c % 64);
+                count += __builtin_popcount(bits);
+            }
+        }
+        set[THREAD] += count;
+    }
 }
 
 /* 3×3 maximum with stride 2 of maps in [n][(side + 2)²][words], border included, into maps of half the side. */

@@ -108,9 +108,9 @@ def loads(path):
 
 def call(function, *arguments):
     """Call a kernel: tensors go by address (None: null), whole numbers as long, others as float; threads go last."""
-    kinds = {torch.Tensor: lambda t: ctypes.c_void_p(t.data_ptr()), int: ctypes.c_long, float: ctypes.c_float}
-    kinds[type(None)] = ctypes.c_void_p
-    function(*(kinds[type(a)](a) for a in arguments), ctypes.c_int(torch.get_num_threads()))
+    kinds = {int: ctypes.c_long, float: ctypes.c_float, type(None): ctypes.c_void_p}
+    given = (ctypes.c_void_p(a.data_ptr()) if isinstance(a, torch.Tensor) else kinds[type(a)](a) for a in arguments)
+    function(*given, ctypes.c_int(torch.get_num_threads()))
 
 
 def dense_steps(x):

@@ -297,3 +297,101 @@ def energy(accounts):
     ax.set_xlabel("energy of an image (µJ)")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return done(fig)
+
+
+IMPLEMENTATIONS = {
+    "published": INK,
+    "SpikingJelly": COLOURS["random"],
+    "ssf": COLOURS["ticket"],
+    "ssf, deployed": COLOURS["learned"],
+    "copy": GREY,
+}
+
+
+def speed(ratios, aims=None):
+    """Times faster than the published implementation, a panel a measure; rows as `bench.ratios` gives them.
+
+    aims: {measure: {network: ratio}}, drawn as short lines.
+    """
+    measures = list(dict.fromkeys(ratios.measure))
+    fig, axes = figure(1, len(measures), height=3.2, squeeze=False)
+    for ax, measure in zip(axes[0], measures, strict=True):
+        part = ratios[ratios.measure == measure]
+        names, kinds = list(dict.fromkeys(part.network)), [k for k in IMPLEMENTATIONS if k in set(part.implementation)]
+        for i, kind in enumerate(kinds):
+            chosen = part[part.implementation == kind].set_index("network").ratio
+            x = np.arange(len(names)) + (i - (len(kinds) - 1) / 2) * 0.8 / len(kinds)
+            label = kind if ax is axes[0][-1] else None
+            ax.bar(x, [chosen[name] for name in names], 0.8 / len(kinds), color=IMPLEMENTATIONS[kind], label=label)
+        for i, name in enumerate(names if aims else ()):
+            ax.hlines(aims[measure][name], i - 0.45, i + 0.45, color=COLOURS["reinit"], lw=1.5)
+        ax.set(title=measure, xticks=range(len(names)), xticklabels=names, xlabel="network (blocks-width)")
+    axes[0][0].set_ylabel("times as fast as published")
+    fig.legend(loc="outside upper center", ncols=4)
+    return done(fig)
+
+
+def growth(rows):
+    """Seconds of a training step as something grows, a panel each; dashed: in proportion to the MACs.
+
+    rows: variable, value, implementation, seconds, macs. The dashed line meets the library at the smallest value.
+    """
+    variables = list(dict.fromkeys(rows.variable))
+    fig, axes = figure(1, len(variables), height=2.6, sharey=True)
+    for ax, variable in zip(axes, variables, strict=True):
+        for kind in ("published", "ssf"):
+            part = rows[(rows.variable == variable) & (rows.implementation == kind)].sort_values("value")
+            label = kind if ax is axes[0] else None
+            ax.plot(part.value, part.seconds, "o-", ms=4, color=IMPLEMENTATIONS[kind], label=label)
+        label = "in proportion to the MACs" if ax is axes[0] else None
+        ax.plot(part.value, part.macs / part.macs.iloc[0] * part.seconds.iloc[0], color=GREY, ls="--", label=label)
+        ax.set(xscale="log", yscale="log", xlabel=variable)
+        ax.set_xticks(part.value, [f"{v:g}" for v in part.value])
+        ax.minorticks_off()
+    axes[0].set_ylabel("seconds a step")
+    fig.legend(loc="outside upper center", ncols=3)
+    return done(fig)
+
+
+def roofline(rows):
+    """Bytes a second that the LIF's two passes move, beside a copy; rows: value (MB a tensor), megabytes, seconds."""
+    fig, ax = figure()
+    for kind in ("copy", "ssf", "SpikingJelly"):
+        part = rows[rows.implementation == kind].sort_values("value")
+        ax.plot(part.value, part.megabytes / 1e3 / part.seconds, "o-", ms=4, color=IMPLEMENTATIONS[kind], label=kind)
+    ax.set(xscale="log", xlabel="size of the currents (MB)", ylabel="GB/s of the bytes needed", ylim=(0, None))
+    ax.set_xticks(part.value, [f"{v:g}" for v in part.value])
+    ax.minorticks_off()
+    ax.legend()
+    return done(fig)
+
+
+def events(rows):
+    """Images a second against the mean firing rate; rows: value, implementation, batch, seconds."""
+    fig, ax = figure()
+    for kind, label in (("ssf", "multiplying"), ("ssf, deployed", "adding spikes (deployed)")):
+        part = rows[rows.implementation == kind].sort_values("value")
+        ax.plot(part.value, part.batch / part.seconds, "o-", ms=4, color=IMPLEMENTATIONS[kind], label=label)
+    ax.set(xscale="log", xlabel="firing rate (spikes per neuron and time step)", ylabel="images a second", ylim=(0, None))
+    ax.set_xticks(part.value, [f"{v:.2g}" for v in part.value])
+    ax.minorticks_off()
+    ax.legend()
+    return done(fig)
+
+
+def clock(rows):
+    """Theory against clock; rows: label, macs (share left), seconds (share left), deployed (the same, deployed)."""
+    fig, ax = figure(height=0.7 * len(rows) + 1)
+    y = np.arange(len(rows))
+    for i, (column, colour, label) in enumerate(
+        (
+            ("macs", GREY, "MACs of what is left"),
+            ("seconds", IMPLEMENTATIONS["ssf"], "time, multiplying"),
+            ("deployed", IMPLEMENTATIONS["ssf, deployed"], "time, deployed"),
+        )
+    ):
+        ax.barh(y + (i - 1) * 0.26, 100 * rows[column], 0.26, color=colour, label=label)
+    ax.set(yticks=y, yticklabels=rows.label, xlabel="% of the dense network's, multiplying")
+    ax.invert_yaxis()
+    fig.legend(loc="outside upper center", ncols=3)
+    return done(fig)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ssf.config import Refused
+from ssf.events import Grid, product
 from ssf.neurons import LIF
 from ssf.selector import Tokens, TokenSelector
 
@@ -15,18 +16,38 @@ def lif(model, v_threshold=None):
 
 
 class Linear(nn.Linear):
-    """nn.Linear on tokens [T,B,N,c_in]; on a CPU as a convolution of one pixel.
+    """nn.Linear on tokens [T,B,N,c_in]; on a CPU, of spikes by events, else as a convolution of one pixel.
 
-    That is a matter of speed: torch hands convolutions to oneDNN and matrix products to MKL, which on AMD's processors
-    runs at half the speed. All three products of a training step go the same way.
+    The latter is a matter of speed: torch hands convolutions to oneDNN and matrix products to MKL, which on AMD's
+    processors runs at half the speed. All three products of a training step go the same way.
     """
 
+    of_spikes = False  # are all inputs 0 or 1?
+
     def forward(self, x):
+        if self.of_spikes:
+            currents = product(x.flatten(0, 1), self.weight[..., None], self.bias, Grid(tokens=x.shape[2]))
+            if currents is not None:
+                return currents.unflatten(0, x.shape[:2])
         if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
             return super().forward(x)
         maps = x.flatten(0, 1).unsqueeze(1).permute(0, 3, 1, 2)  # [T·B, c_in, 1, N], channels last in memory
         out = F.conv2d(maps, self.weight[..., None, None], self.bias)
         return out.permute(0, 2, 3, 1).reshape(*x.shape[:3], -1)
+
+
+class Conv(nn.Conv2d):
+    """A 3×3 convolution of maps [n,c_in,H,W], channels last in memory; on a CPU, of spikes by events."""
+
+    of_spikes = False
+
+    def forward(self, x):
+        if self.of_spikes and x.shape[2] == x.shape[3]:
+            rows = x.permute(0, 2, 3, 1).flatten(1, 2)
+            currents = product(rows, self.weight.flatten(2), None, Grid(side=x.shape[3]))
+            if currents is not None:
+                return currents.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return super().forward(x)
 
 
 class LinearUnit(nn.Module):
@@ -48,7 +69,7 @@ class ConvUnit(nn.Module):
 
     def __init__(self, c_in, c_out, model, pool=False):
         super().__init__()
-        self.conv, self.bn = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm1d(c_out)
+        self.conv, self.bn = Conv(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm1d(c_out)
         self.lif, self.time_steps = lif(model), model.time_steps
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
 
@@ -71,6 +92,8 @@ class SPS(nn.Module):
             *(ConvUnit(widths[i], widths[i + 1], model, i in model.pool_stages) for i in range(4))
         )
         self.position = ConvUnit(model.width, model.width, model)
+        for unit in (*self.stages[1:], self.position):
+            unit.conv.of_spikes = True
 
     def forward(self, images):
         frames = images if images.ndim == 5 else images.unsqueeze(0)
@@ -97,6 +120,7 @@ class SSA(nn.Module):
         self.qkv = LinearUnit(model.width, 3 * model.width, model, model.qkv_bias)
         self.attention_lif = lif(model, model.attention_v_threshold)
         self.proj = LinearUnit(model.width, model.width, model)
+        self.proj.linear.of_spikes = True
 
     def forward(self, x, keep=None):
         q, k, v = (s.unflatten(-1, (self.heads, -1)).transpose(2, 3) for s in self.qkv(x).chunk(3, dim=-1))
@@ -125,6 +149,7 @@ class Block(nn.Module):
         hidden = model.width * model.mlp_ratio
         self.attention = SSA(model)
         self.fc1, self.fc2 = LinearUnit(model.width, hidden, model), LinearUnit(hidden, model.width, model)
+        self.fc2.linear.of_spikes = True
 
     def forward(self, x, keep=None):
         x = x + self.attention(x, keep)

@@ -1,0 +1,126 @@
+"""Products with spikes on a CPU: a layer adds one row of weights for every spike, and multiplies nothing (events.c).
+
+Where few neurons fire, and few do, that is less work than a matrix product on the same machine, forward and for the
+gradient of the weights. (The gradient of the spikes is dense, and stays a product.)
+"""
+
+import torch
+import torch.nn.functional as F
+
+from ssf import kernel
+from ssf.config import Refused
+
+WORD, LANES = 64, 16
+DENSE = 0.2  # share of inputs that fire from which on a product is faster here
+
+
+class Grid:
+    """Positions as events.c takes them: `side` squared pixels with a border, or `tokens` in a row."""
+
+    def __init__(self, side=0, tokens=0):
+        self.side, self.stride = side, side + 2 if side else 0
+        self.positions = self.stride**2 if side else tokens
+        self.where = (side, side, side + 3, self.stride) if side else (1, tokens, 0, 0)
+        self.taps = 9 if side else 1
+
+    def offsets(self, count):
+        """Where the neighbours are, seen from a position; filled up with the position itself."""
+        taps = torch.arange(self.taps)
+        offsets = (taps // 3 - 1) * self.stride + taps % 3 - 1 if self.side else taps
+        return F.pad(offsets, (0, count - self.taps))
+
+    def empty(self, *shape):
+        """Room for spikes [..., positions, words]; the border is silent."""
+        shape = (*shape[:-1], self.positions, shape[-1])
+        return (torch.zeros if self.side else torch.empty)(shape, dtype=torch.int64)
+
+
+class Rows:
+    """Weights [c_out, c_in, taps] as rows to add, [chunks, inputs + 1, vectors · 16], the last one zeros.
+
+    Where few channels come in, `shared` neighbours fit one word of spikes; neighbours are looked at in `groups`.
+    """
+
+    def __init__(self, weight, vectors):
+        c_out, c_in, taps = weight.shape
+        self.shape, self.vectors = weight.shape, vectors
+        self.shared = next(n for n in (8, 4, 2, 1) if n * c_in <= WORD or n == 1) if taps > 1 else 1
+        self.width, self.chunks, self.groups = -(-c_in // WORD), -(-c_out // (vectors * LANES)), -(-taps // self.shared)
+        self.room, self.short = self.width * WORD // self.shared, self.chunks * vectors * LANES - c_out
+        if self.groups * self.width * WORD >= 2**16:
+            raise Refused(f"a layer has {self.groups * self.width * WORD} inputs; allowed: fewer than 65,536.")
+        rows = F.pad(weight, (0, self.groups * self.shared - taps, 0, self.room - c_in, 0, self.short))
+        rows = rows.view(self.chunks, vectors * LANES, self.room, self.groups, self.shared).permute(0, 3, 4, 2, 1)
+        self.rows = F.pad(rows.reshape(self.chunks, -1, vectors * LANES), (0, 0, 0, 1))
+
+    def live(self):
+        """Bits [chunks, groups, width] of the inputs whose row is not all zero."""
+        live = (self.rows[:, :-1] != 0).any(2).view(self.chunks, self.groups, self.width, WORD)
+        return (live.long() << torch.arange(WORD)).sum(3)
+
+    def weight(self, rows):
+        """The other way round: weights [c_out, c_in, taps] of rows."""
+        c_out, c_in, taps = self.shape
+        rows = rows[:, :-1].reshape(self.chunks, self.groups, self.shared, self.room, -1).permute(0, 4, 3, 1, 2)
+        return rows.reshape(c_out + self.short, self.room, -1)[:c_out, :c_in, :taps]
+
+    def scratch(self, grid, words, time_steps=1):
+        """Memory that `unit` and `gradient` work in."""
+        threads = torch.get_num_threads()
+        lists = torch.empty(threads, (self.groups * words + 1) * WORD, dtype=torch.int16)
+        return lists, torch.empty(threads, time_steps, self.groups, grid.positions, dtype=torch.int64)
+
+
+def pack(x, grid):
+    """Spikes x [n, rows · cols, C] of 0 and 1 as bits [n, positions, words], and the share that fires."""
+    words = -(-x.shape[2] // WORD)
+    bits, count = grid.empty(len(x), words), torch.zeros(torch.get_num_threads(), dtype=torch.int64)
+    call = kernel.library("events", TIME=1, VECS=1).pack
+    kernel.call(call, x, x.shape[2], bits, words, len(x), grid.positions, *grid.where, count)
+    return bits, count.sum().item() / x.numel()
+
+
+class Product(torch.autograd.Function):
+    """Currents [n, rows · cols, c_out] of spikes x and weights [c_out, c_in, taps]; `bits`: x, packed."""
+
+    @staticmethod
+    def forward(ctx, x, bits, weight, bias, grid):
+        c_out, words = len(weight), bits.shape[2]
+        vectors = next(v for v in (8, 4, 2, 1) if c_out % (v * LANES) == 0)
+        rows = Rows(weight, vectors)
+        live = torch.full((rows.chunks, rows.groups, rows.width), -1)
+        currents = torch.empty(*x.shape[:2], c_out)
+        kernel.call(kernel.library("events", TIME=1, VECS=vectors).unit, bits, words, words, None, 0, len(x),
+                    grid.positions, *grid.where, rows.chunks, rows.groups, rows.shared,
+                    grid.offsets(rows.groups * rows.shared), rows.rows, live,
+                    torch.zeros(c_out) if bias is None else bias, *rows.scratch(grid, words), currents,
+                    1.0, 1.0)  # fmt: skip
+        ctx.save_for_backward(bits, weight)
+        ctx.grid, ctx.given, ctx.rows = grid, x.shape, rows
+        return currents
+
+    @staticmethod
+    def backward(ctx, grad):
+        (bits, weight), grid, rows, grad = ctx.saved_tensors, ctx.grid, ctx.rows, grad.contiguous()
+        n, words, side = len(grad), bits.shape[2], grid.side
+        maps = (side, side) if side else (1, ctx.given[1])
+        kernel_size = (3, 3) if side else (1, 1)
+        x = torch.empty(n, *maps, ctx.given[2]).permute(0, 3, 1, 2)  # only its shape is looked at
+        to_x, _, to_bias = torch.ops.aten.convolution_backward(
+            grad.view(n, *maps, -1).permute(0, 3, 1, 2), x, weight.unflatten(2, kernel_size), [len(weight)],
+            [1, 1], [side > 0] * 2, [1, 1], False, [0, 0], 1, [ctx.needs_input_grad[0], False, ctx.needs_input_grad[3]],
+        )  # fmt: skip
+        sums = torch.zeros(torch.get_num_threads(), *rows.rows.shape)
+        kernel.call(kernel.library("events", TIME=1, VECS=rows.vectors).gradient, bits, words, grad, sums, n,
+                    grid.positions, *grid.where, rows.chunks, rows.groups, rows.shared,
+                    grid.offsets(rows.groups * rows.shared), *rows.scratch(grid, words))  # fmt: skip
+        return to_x.permute(0, 2, 3, 1).reshape(ctx.given), None, rows.weight(sums.sum(0)), to_bias, None
+
+
+def product(x, weight, bias, grid):
+    """Currents of spikes x [n, rows · cols, C] by events, or None where a product is faster, or no compiler is there."""
+    fits = x.device.type == "cpu" and x.dtype == torch.float32 and len(weight) % LANES == 0 and x.numel()
+    if not fits or kernel.library("events", TIME=1, VECS=1) is None:
+        return None
+    bits, share = pack(x.contiguous(), grid)
+    return None if share > DENSE else Product.apply(x, bits, weight, bias, grid)
