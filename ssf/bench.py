@@ -46,7 +46,8 @@ class Bench:
         self.bar = tqdm(desc="bench", leave=False, disable=None)
 
     def add(self, measure, implementation, network="", variable="", value=None, **measured):
-        self.rows.append(dict(zip(FIELDS, [measure, network, implementation, variable, value], strict=False), **measured))
+        about = [measure, network, implementation, variable, value]
+        self.rows.append(dict(zip(FIELDS, about, strict=False), **measured))
 
     def race(self, measure, contestants, repeats=None, **about):
         """Time {implementation: function}, one call of each in turn, after one to warm up."""
@@ -140,7 +141,7 @@ def speed(bench):
         networks |= {"published": Reference(network, model).to(bench.device)}
         networks |= {"SpikingJelly": SpikingJellyBlocks(network, model).to(bench.device)}
         contestants = {k: bench.answer(n, images) for k, n in networks.items()}
-        if bench.device.type == "cpu":
+        if bench.device.type == "cpu" and kernel.library("events", TIME=4, VECS=1):
             deployed = Deployed(network, model)
             contestants["ssf, deployed"] = lambda deployed=deployed, images=images: deployed(images)
         bench.race("inference", contestants, **about)
@@ -289,12 +290,12 @@ def run(quick=False):
     import pandas as pd
 
     bench = Bench(quick, train.device())
-    cpu = bench.device.type == "cpu"
-    for part in (speed, growth, roofline, memory, *((events, sparsity) if cpu and kernel.library("lif", TIME=4) else ())):
+    deployable = bench.device.type == "cpu" and kernel.library("events", TIME=4, VECS=1)
+    for part in (speed, growth, roofline, memory, *((events, sparsity) if deployable else ())):
         part(bench)
     bench.bar.close()
-    machine = {"device": device_name(), "processor": processor(), "threads": torch.get_num_threads(), "cores": os.cpu_count(),
-               "torch": torch.__version__, "quick": quick}  # fmt: skip
+    machine = {"device": device_name(), "processor": processor(), "cores": os.cpu_count()}
+    machine |= {"threads": torch.get_num_threads(), "torch": torch.__version__, "quick": quick}
     return pd.DataFrame(bench.rows, columns=FIELDS).assign(**machine)
 
 

@@ -2,7 +2,7 @@
 
 Spikes are bits, 64 channels a word, and a layer adds one row of weights for every bit that is set (events.c). BatchNorm
 is folded in. What a ticket has killed is removed exactly: a neuron without incoming weights has a current that its bias
-alone makes, the same everywhere, so what fires is known before any image is seen. If it never fires it is dropped; if it
+alone makes, the same everywhere, so what fires is known before any image is seen. If it never does it is dropped; if it
 does, a linear layer takes its contribution into a bias of its own for each time step, and a convolution, which sees a
 border, keeps it. Neurons that nothing reads go too, pairs of q and k of which one is silent, and with its last pair or
 value a head. Rows of weights without a survivor are skipped, and dropped tokens are gone.
@@ -77,7 +77,7 @@ def picked(x, places, dim):
 def spaced(chosen, step=1):
     """Places of the chosen ones, [n] bool, filled up with -1 to a multiple of `step`, and at least so many."""
     places = chosen.nonzero().squeeze(1)
-    return F.pad(places, (0, max(-len(places) % step, step - len(places))), value=-1)
+    return F.pad(places, (0, max(-len(places) % step, step - len(places)) if step else 0), value=-1)
 
 
 class Unit:
@@ -145,7 +145,10 @@ class Attention:
 
     def __init__(self, pairs, values, model):
         self.model = model
-        by_head = [spaced(row, LANES) if row.any() or not values.any() else row.new_empty(0, dtype=torch.long) for row in values]
+        if not values.any():  # nothing is left: one value, of which no pair asks anything
+            values = values.clone()
+            values[0, 0] = True
+        by_head = [spaced(row, LANES if row.any() else 0) for row in values]
         pieces = torch.tensor([0, *(len(places) // LANES for places in by_head)]).cumsum(0)
         starts = torch.arange(len(values)) * values.shape[1]
         self.values = torch.cat(
@@ -186,9 +189,7 @@ class Block:
         pairs, values = pairs & alive, values & alive
         self.attention = Attention(pairs, values, model)
         q = self.attention.pairs
-        k, v = (
-            torch.where(at < 0, -1, at + part * model.width) for part, at in ((1, q), (2, self.attention.values))
-        )
+        k, v = (torch.where(at < 0, -1, at + part * model.width) for part, at in ((1, q), (2, self.attention.values)))
         self.qkv = Unit(qkv.outputs(torch.cat([q, k, v])), model)
         self.proj = Unit(proj.inputs(self.attention.values), model)
         self.left = {

@@ -118,7 +118,7 @@ class Product(torch.autograd.Function):
 
 
 def product(x, weight, bias, grid):
-    """Currents of spikes x [n, rows · cols, C] by events, or None where a product is faster, or no compiler is there."""
+    """Currents of spikes x [n, rows · cols, C] by events; None where a product is faster, or without a C compiler."""
     fits = x.device.type == "cpu" and x.dtype == torch.float32 and len(weight) % LANES == 0 and x.numel()
     if not fits or kernel.library("events", TIME=1, VECS=1) is None:
         return None

@@ -1,9 +1,9 @@
 """Kernels in C for the CPU: compiled on first use (0.3 s), kept in the user's cache, called through ctypes.
 
 C was chosen by measurement. Without it a training step reads and writes every current and potential several times, in
-BatchNorm and then in every time step of the neuron, and that was most of the step. The same loops in numba were ten times slower
-backward, where exp stays scalar; torch.compile of the region was five times slower and took 33 s; an extension of
-torch takes 29 s to build. Where there is no C compiler, torch's and SpikingJelly's own code runs.
+BatchNorm and then in every time step of the neuron, and that was most of the step. The same loops in numba were ten
+times slower backward, where exp stays scalar; torch.compile of the region was five times slower and took 33 s; an
+extension of torch takes 29 s to build. Where there is no C compiler, torch's and SpikingJelly's own code runs.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ def library(name, **constants):
     if os.environ.get("SSF_KERNEL") == "0" or not compiler:
         return None
     keep_freed_memory()
-    flags = [*FLAGS, f"-ffp-contract={CONTRACT[name]}", *(f"-D{constant}={value}" for constant, value in constants.items())]
+    flags = [*FLAGS, f"-ffp-contract={CONTRACT[name]}", *(f"-D{key}={value}" for key, value in constants.items())]
     try:
         return ctypes.CDLL(str(compiled(Path(__file__).with_name(f"{name}.c"), [*compiler, *flags])))
     except OSError:
@@ -57,7 +57,7 @@ def keep_freed_memory():
 
 
 def compiled(source, command):
-    """The path of a source compiled, kept under a name made of source, command and processor. OSError where it can't."""
+    """The path of a compiled source, named after source, command and processor. OSError where it can't be compiled."""
     cpu = Path("/proc/cpuinfo")
     features = re.search(r"flags.*", cpu.read_text()) if cpu.exists() else None
     key = repr((source.read_bytes(), command, platform.machine(), features and features[0]))
@@ -214,5 +214,6 @@ class LIFOfNorm(torch.autograd.Function):
         rows = steps.own * steps.count / steps.channels
         b = -scale * second / deviation**2 / rows
         c = -scale * first / rows - b * mean
-        call(steps.library.norm_backward, out, x, steps.stride, steps.count, *map(steps.over_block, (scale, b, c)), steps.block)
+        a, b, c = map(steps.over_block, (scale, b, c))
+        call(steps.library.norm_backward, out, x, steps.stride, steps.count, a, b, c, steps.block)
         return out, (second / deviation).float(), first.float(), None, None, None

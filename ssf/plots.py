@@ -372,7 +372,8 @@ def events(rows):
     for kind, label in (("ssf", "multiplying"), ("ssf, deployed", "adding spikes (deployed)")):
         part = rows[rows.implementation == kind].sort_values("value")
         ax.plot(part.value, part.batch / part.seconds, "o-", ms=4, color=IMPLEMENTATIONS[kind], label=label)
-    ax.set(xscale="log", xlabel="firing rate (spikes per neuron and time step)", ylabel="images a second", ylim=(0, None))
+    ax.set(xscale="log", xlabel="firing rate (spikes per neuron and time step)")
+    ax.set(ylabel="images a second", ylim=(0, None))
     ax.set_xticks(part.value, [f"{v:.2g}" for v in part.value])
     ax.minorticks_off()
     ax.legend()

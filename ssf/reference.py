@@ -4,7 +4,6 @@ Both run on SpikingJelly's own neuron and share a library network's weights, so 
 compared. Plain on purpose: this is the usual implementation, and it stays as it is while the library gets faster.
 """
 
-import torch
 from spikingjelly.activation_based import functional, surrogate
 from spikingjelly.activation_based.model.spikformer import SpikformerBlock
 from spikingjelly.activation_based.neuron import LIFNode
@@ -100,7 +99,7 @@ class Reference(nn.Module):
     def __init__(self, network, model):
         super().__init__()
         if network.selector or model.encoding != "direct":
-            raise Refused("the reference knows neither selectors nor events; allowed: a dense network for still images.")
+            raise Refused("a reference knows neither selectors nor events; allowed: a dense network, still images.")
         self.time_steps = model.time_steps
         self.stem = Stem(model)
         self.blocks = nn.ModuleList(self.block(model) for _ in range(model.depth))

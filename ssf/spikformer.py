@@ -64,7 +64,7 @@ class LinearUnit(nn.Module):
 class ConvUnit(nn.Module):
     """LIF(BN(Conv3×3(x))), then perhaps MaxPool: spikes [T,B,H,W,c_out] from [T,B,H,W,c_in].
 
-    A still image, [1,B,H,W,c_in], is convolved once and its current repeated T times: the same numbers, T times cheaper.
+    A still image, [1,B,H,W,c_in], is convolved once and its current repeated T times: the same, T times cheaper.
     """
 
     def __init__(self, c_in, c_out, model, pool=False):

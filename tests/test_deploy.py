@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_reference import MODEL, lively
 from torch import nn
 
 from ssf import kernel, tickets, train
 from ssf.config import Selector, preset
 from ssf.deploy import Deployed
 from ssf.spikformer import Spikformer
-from test_reference import MODEL, lively
 
 pytestmark = pytest.mark.skipif(kernel.library("events", TIME=4, VECS=1) is None, reason="no C compiler here")
 

@@ -11,13 +11,14 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Passed unknown parameter")
 
 
-def test_there_are_five_chapters():
+def test_there_are_six_chapters():
     assert [c.stem for c in CHAPTERS] == [
         "01_baseline_spikformer",
         "02_winning_tickets",
         "03_token_selector",
         "04_gflops_accuracy",
         "05_audit",
+        "06_speed",
     ]
 
 

@@ -118,3 +118,42 @@ def test_training_free_draws_a_line_a_score_on_both_sides():
     removed, bypass = plots.training_free(rows, 0.9).axes
     assert [line.get_ydata()[0] for line in removed.lines] == pytest.approx([0, 200, 400, 600, 800, 90])
     assert [line.get_ydata()[0] for line in bypass.lines] == pytest.approx([100, 300, 500, 700, 900, 90])
+
+
+def test_speed_draws_a_bar_an_implementation_and_the_aims():
+    rows = pd.DataFrame(
+        [
+            {"measure": m, "network": n, "implementation": i, "ratio": r}
+            for m in ("training", "inference")
+            for n in ("2-64", "4-128")
+            for i, r in (("published", 1), ("ssf", 3))
+        ]
+    )
+    ax = plots.speed(rows, {m: {"2-64": 4, "4-128": 5} for m in ("training", "inference")}).axes[0]
+    assert [bar.get_height() for bar in ax.patches] == [1, 1, 3, 3]
+    assert [c.get_segments()[0][0][1] for c in ax.collections] == [4, 5]
+
+
+def test_growth_draws_the_theory_from_the_smallest_value():
+    rows = pd.DataFrame(
+        [
+            {"variable": v, "value": x, "implementation": i, "seconds": s * x, "macs": 10 * x**2}
+            for v in ("T", "C")
+            for x in (1, 2)
+            for i, s in (("published", 3), ("ssf", 1))
+        ]
+    )
+    published, ours, theory = (line.get_ydata().tolist() for line in plots.growth(rows).axes[1].lines)
+    assert (published, ours, theory) == ([3, 6], [1, 2], [1, 4])
+
+
+def test_roofline_events_and_clock_draw_their_rows():
+    rows = pd.DataFrame(
+        {"implementation": ["copy", "ssf", "SpikingJelly"], "value": 8, "megabytes": 80, "seconds": 0.01}
+    )
+    assert [line.get_ydata()[0] for line in plots.roofline(rows).axes[0].lines] == pytest.approx([8, 8, 8])
+    rows = pd.DataFrame({"implementation": ["ssf", "ssf, deployed"], "value": 0.1, "batch": 64, "seconds": [0.5, 0.1]})
+    assert [line.get_ydata()[0] for line in plots.events(rows).axes[0].lines] == pytest.approx([128, 640])
+    rows = pd.DataFrame({"label": ["dense", "both"], "macs": [1, 0.1], "seconds": [1, 0.8], "deployed": [0.5, 0.3]})
+    widths = [bar.get_width() for bar in plots.clock(rows).axes[0].patches]
+    assert widths == pytest.approx([100, 10, 100, 80, 50, 30])

@@ -1,0 +1,92 @@
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+
+from ssf import bench, cost, kernel, store
+from ssf.bench import Bench
+from ssf.config import Selector, preset
+from ssf.spikformer import Spikformer
+
+needs_compiler = pytest.mark.skipif(kernel.library("lif", TIME=4) is None, reason="no C compiler here")
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(bench, "NETWORKS", {"1-32": (1, 32, 2), "2-64": (1, 32, 2)})
+    return Bench(True, torch.device("cpu"))
+
+
+def table(small):
+    return pd.DataFrame(small.rows, columns=bench.FIELDS)
+
+
+@needs_compiler
+def test_speed_times_everyone_on_the_same_network(small):
+    bench.speed(small)
+    rows = table(small)
+    assert (rows.low <= rows.seconds).all() and (rows.seconds <= rows.high).all() and (rows.low > 0).all()
+    ratios = bench.ratios(rows).set_index(["measure", "network", "implementation"])
+    assert (ratios.xs("published", level=2).ratio == 1).all() and len(ratios) == 2 * (3 + 4)
+    for row in rows.itertuples():
+        key = row.measure, row.network, row.implementation
+        assert ratios.ratio[key] == pytest.approx(
+            ratios.images_per_second[key] / ratios.images_per_second[(*key[:2], "published")]
+        )
+
+
+def test_what_is_raced_is_called_in_turn(small):
+    calls = []
+    small.race("inference", {name: lambda name=name: calls.append(name) for name in "ab"}, repeats=2)
+    assert calls == list("ababab") and [row["implementation"] for row in small.rows] == ["a", "b"]
+
+
+@pytest.mark.parametrize("rate", [0.03, 0.2])
+def test_firing_sets_the_rate_of_every_layer(rate):
+    model = bench.model_of("2-64")
+    images = torch.randn(8, 3, 32, 32)
+    rates = cost.firing_rates(bench.firing(Spikformer(model), images, rate), images)
+    own = {name: r for name, r in rates.items() if not name.endswith("attention_lif")}
+    assert len(own) == 5 + 2 * 4
+    assert all(r == pytest.approx(rate, abs=0.02) for r in own.values()), own
+
+
+@needs_compiler
+def test_the_lifs_bytes_and_the_events(small):
+    bench.roofline(small)
+    rows = table(small)
+    assert set(rows.implementation) == {"copy", "ssf", "SpikingJelly"} and (rows.megabytes == 10 * rows.value).all()
+    bench.events(small)
+    events = table(small)[lambda t: t.measure == "events"]
+    assert (events.value.diff().dropna()[1::2] > 0).all() and set(events.implementation) == {"ssf", "ssf, deployed"}
+
+
+@needs_compiler
+def test_theory_and_clock_of_trained_networks(small, monkeypatch):
+    smoke = preset("smoke", **{"train.epochs": 1})
+    both = {"ticket.fraction": 0.9, "ticket.rewind_epoch": 0, "selector": Selector(keep_ratio=0.5)}
+    configs = {"dense": smoke, "both": smoke.with_(**both)}
+    monkeypatch.setattr(bench, "chain", lambda quick: ("smoke", configs))
+    bench.sparsity(small)
+    rows = table(small).set_index(["variable", "implementation"])
+    assert rows.macs["dense", "ssf"] == rows.macs["dense", "ssf, deployed"] == cost.macs(smoke.model)
+    assert rows.macs["both", "ssf, deployed"] < 0.5 * rows.macs["both", "ssf"] < 0.5 * rows.macs["dense", "ssf"]
+
+
+def test_memory_is_that_of_a_process_of_its_own():
+    done = subprocess.run(
+        [sys.executable, "-m", "ssf.bench", "2-64", "ssf"], capture_output=True, text=True, check=True
+    )
+    images, model = 64, bench.model_of("2-64")
+    currents = 4 * images * 4 * 32 * 32 * model.width / 2 / 2**20  # of the third convolution alone
+    assert currents < float(done.stdout) < 100 * currents
+
+
+def test_the_committed_rows_are_what_the_chapter_needs():
+    rows = pd.read_csv(store.ROOT / "data" / "results" / "bench_cpu.csv")
+    assert set(bench.FIELDS) < set(rows.columns)
+    assert {"training", "inference", "growth", "LIF", "memory", "events", "sparsity"} == set(rows.measure)
+    assert set(bench.ratios(rows).network) == set(bench.NETWORKS)
+    assert not (rows.measure == "sparsity")[rows.accuracy.isna()].any()
