@@ -95,7 +95,8 @@ class Bench:
 def model_of(name, **changes):
     """The Model of a network "depth-width" for 32×32 images in three colours, T = 4."""
     depth, width, _ = NETWORKS[name]
-    return replace(preset("spikformer-4-384").model, depth=depth, width=width, heads=width // 32, **changes)
+    parts = {"depth": depth, "width": width, "heads": changes.get("width", width) // 32}
+    return replace(preset("spikformer-4-384").model, **parts | changes)
 
 
 @torch.no_grad()
@@ -160,7 +161,7 @@ def growth(bench):
     for variable, values in GROWTH.items():
         for value in values[:3] if bench.quick else values:
             changes = {"T": {"time_steps": value}, "N": {"side": 4 * round(value**0.5)},
-                       "C": {"width": value, "heads": value // 32}}.get(variable, {})  # fmt: skip
+                       "C": {"width": value}}.get(variable, {})  # fmt: skip
             model, batch = replace(model_of("2-64"), **changes), value if variable == "batch" else 32
             network = Spikformer(model).to(bench.device)
             images, labels = samples(model, batch, bench.device)
