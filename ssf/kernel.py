@@ -135,8 +135,8 @@ class Steps:
         """Values [C] as float32, repeated to the length of a block."""
         return values.float().repeat(self.block // self.channels)
 
-    def work(self, dtype=torch.float32):
-        return torch.zeros(torch.get_num_threads(), 2, self.block, dtype=dtype)
+    def work(self, dtype=torch.float32, rows=2):
+        return torch.zeros(torch.get_num_threads(), rows, self.block, dtype=dtype)
 
     def total(self, sums):
         """[threads, 2, block] -> [2, C]."""
@@ -156,7 +156,7 @@ def lif_forward(steps, scale, shift, tau, v_threshold):
     """Spikes [T, ...] of the currents scale · x + shift, each [C]."""
     spikes = torch.empty(steps.time, *steps.x.shape[1:])
     call(steps.library.lif_forward, steps.x, steps.stride, spikes, steps.count, steps.over_block(scale),
-         steps.over_block(shift), steps.block, tau, v_threshold)  # fmt: skip
+         steps.over_block(shift), steps.block, steps.work(rows=steps.time), tau, v_threshold)  # fmt: skip
     return spikes
 
 
@@ -169,7 +169,7 @@ def lif_backward(steps, grad, scale, shift, mean, tau, v_threshold, alpha):
     sums = None if mean is None else steps.work(torch.float64)
     call(steps.library.lif_backward, steps.x, steps.stride, grad, grad.stride(0), out, steps.count,
          steps.over_block(scale), steps.over_block(shift), steps.over_block(shift if mean is None else mean),
-         steps.block, steps.work(), sums, tau, v_threshold, alpha)  # fmt: skip
+         steps.block, steps.work(rows=2 + steps.time), sums, tau, v_threshold, alpha)  # fmt: skip
     return out, None if mean is None else steps.total(sums)
 
 

@@ -11,6 +11,9 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 #ifdef _OPENMP
 #include <omp.h>
 #define THREAD omp_get_thread_num()
@@ -48,6 +51,19 @@ static inline void flush(float *partial, double *total, long m) /* long sums are
     for (long i = 0; i < m; i++) { total[i] += partial[i]; partial[i] = 0.0f; }
 }
 
+/* Copy a piece past the caches: memory that is only written need not be read first. For tensors no cache would hold. */
+static inline void stream(float *to, const float *from, long m)
+{
+#ifdef __AVX512F__
+    if (((uintptr_t)to & 63) == 0 && m % 16 == 0) {
+        for (long i = 0; i < m; i += 16) _mm512_stream_ps(to + i, _mm512_loadu_ps(from + i));
+        return;
+    }
+#endif
+    memcpy(to, from, sizeof(float) * m);
+}
+
+#define LARGE (1L << 21) /* floats of a tensor that is streamed */
 #define STEPS _Pragma("GCC unroll 16") for (long t = 0; t < TIME; t++)
 #define STEPS_BACK _Pragma("GCC unroll 16") for (long t = TIME - 1; t >= 0; t--)
 #define FLUSHED_EVERY 64
@@ -106,16 +122,20 @@ static inline __attribute__((always_inline)) void forward_piece(
     }
 }
 
-/* Spikes s of the currents scale * x + shift. */
+/* Spikes s of the currents scale * x + shift. work: [threads][TIME][block]. */
 void lif_forward(const float *x, long x_stride, float *s, long n, const float *scale, const float *shift, long block,
-                 float tau, float threshold, int threads)
+                 float *work, float tau, float threshold, int threads)
 {
     int exact = exact_inverse(tau);
     #pragma omp parallel for num_threads(threads) schedule(static)
     for (long start = 0; start < n; start += block) {
         long m = n - start < block ? n - start : block;
-        if (exact) forward_piece(x + start, x_stride, s + start, n, m, scale, shift, tau, threshold, 1);
-        else forward_piece(x + start, x_stride, s + start, n, m, scale, shift, tau, threshold, 0);
+        int past = n * TIME > LARGE;
+        float *to = past ? work + THREAD * TIME * block : s + start;
+        long to_stride = past ? block : n;
+        if (exact) forward_piece(x + start, x_stride, to, to_stride, m, scale, shift, tau, threshold, 1);
+        else forward_piece(x + start, x_stride, to, to_stride, m, scale, shift, tau, threshold, 0);
+        if (past) STEPS stream(s + t * n + start, to + t * block, m);
     }
 }
 
@@ -151,27 +171,30 @@ static inline __attribute__((always_inline)) void backward_piece(
 }
 
 /* Gradient of the currents scale * x + shift: out [TIME][n], or [n] where x_stride is 0. Its sums over rows, alone and
- * times x - mean, unless sums is null: [threads][2][block], zeros at first. work: [threads][2][block]. */
+ * times x - mean, unless sums is null: [threads][2][block], zeros at first. work: [threads][2 + TIME][block]. */
 void lif_backward(const float *x, long x_stride, const float *g, long g_stride, float *out, long n,
                   const float *scale, const float *shift, const float *mean, long block, float *work, double *sums,
                   float tau, float threshold, float alpha, int threads)
 {
-    #define PIECE(FIRST, EXACT, REPEATED) backward_piece(x + start, x_stride, g + start, g_stride, out + start, n, m, \
+    #define PIECE(FIRST, EXACT, REPEATED) backward_piece(x + start, x_stride, g + start, g_stride, to, to_stride, m, \
         scale, shift, mean, FIRST, second, tau, threshold, alpha, EXACT, REPEATED)
     int exact = exact_inverse(tau);
     #pragma omp parallel num_threads(threads)
     {
-        float *first = work + THREAD * 2 * block, *second = first + block;
+        float *first = work + THREAD * (2 + TIME) * block, *second = first + block;
         double *total = sums + THREAD * 2 * block;
         memset(first, 0, sizeof(float) * 2 * block);
-        long done = 0;
+        int past = !sums && x_stride && n * TIME > LARGE; /* with sums, it is about to be read again */
+        long done = 0, to_stride = past ? block : n;
         #pragma omp for schedule(static)
         for (long start = 0; start < n; start += block) {
             long m = n - start < block ? n - start : block;
+            float *to = past ? second + block : out + start;
             if (x_stride == 0) PIECE(first, 0, 1);
             else if (!exact) PIECE(first, 0, 0);
             else if (sums) PIECE(first, 1, 0);
             else PIECE(0, 1, 0);
+            if (past) STEPS stream(out + t * n + start, to + t * block, m);
             if (sums && ++done % (FLUSHED_EVERY / TIME + 1) == 0) flush(first, total, 2 * block);
         }
         if (sums) flush(first, total, 2 * block);

@@ -5,9 +5,15 @@ import torch
 from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssf import cost
+from ssf import cost, kernel
 from ssf.config import Selector, preset
 from ssf.spikformer import Spikformer
+
+
+@pytest.fixture
+def by_torch(monkeypatch):
+    """Without the kernels: torch's and SpikingJelly's counters see torch's operations only."""
+    monkeypatch.setattr(kernel, "library", lambda *_, **__: None)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +28,7 @@ from ssf.spikformer import Spikformer
         {"selector": Selector("firing_rate", 0.7, (0, 1), inference_keep_ratio=0.5), "model.qkv_bias": False},
     ],
 )
-def test_closed_formulas_equal_torchs_flop_counter(overrides):
+def test_closed_formulas_equal_torchs_flop_counter(overrides, by_torch):
     config = preset("quick", **overrides)
     network, images = Spikformer(config.model, config.selector).eval(), torch.randn(3, 1, 32, 32)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -39,7 +45,7 @@ def test_closed_formulas_equal_torchs_flop_counter(overrides):
     assert cost.parameters(config.model, config.selector) == sum(p.numel() for p in network.parameters())
 
 
-def test_closed_formulas_equal_torchs_flop_counter_for_events():
+def test_closed_formulas_equal_torchs_flop_counter_for_events(by_torch):
     config = preset("paper-cifar10dvs", **{"model.width": 32, "model.heads": 2, "model.time_steps": 3})
     network, frames = Spikformer(config.model, config.selector).eval(), torch.rand(2, 3, 2, 128, 128)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -120,7 +126,7 @@ def firing(selector=None):
 
 
 @pytest.mark.parametrize("selector", [None, Selector(keep_ratio=0.5, locations=(1, 2))])
-def test_synaptic_operations_agree_with_spikingjellys_counter(selector):
+def test_synaptic_operations_agree_with_spikingjellys_counter(selector, by_torch):
     """Linear layers with binary inputs to the unit, convolutions but for the border, where a spike reaches fewer."""
     network, model, images = firing(selector)
     rows = {row.layer.name: row for row in cost.operations(network, model, selector, images)}
