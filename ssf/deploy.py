@@ -8,8 +8,10 @@ border, keeps it. Neurons that nothing reads go too, pairs of q and k of which o
 value a head. Rows of weights without a survivor are skipped, and dropped tokens are gone.
 """
 
+import copy
 import time
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 import torch.nn.functional as F
@@ -86,14 +88,16 @@ class Unit:
     def __init__(self, layer, model):
         self.layer, self.model = layer, model
         self.words = -(-len(layer.weight) // WORD)  # of what it puts out
-        self.vectors = None  # chosen by the first call, on what it is given
+        self.vectors, self.lock = None, Lock()  # chosen by the first call, on what it is given
 
     def __call__(self, x, grid):
         """Spikes [B,T,positions,words] of spikes x."""
-        if self.vectors is None:
-            fitting = [n for n in LAYOUTS if -(-len(self.layer.weight) // (n * LANES)) * n <= 4 * self.words]
-            self.vectors = min(fitting, key=lambda vectors: self.timed(x, grid, vectors))
-            self.prepare(self.vectors)
+        with self.lock:
+            if self.vectors is None:
+                fitting = [n for n in LAYOUTS if -(-len(self.layer.weight) // (n * LANES)) * n <= 4 * self.words]
+                fitting = [n for n in fitting if kernel.library("events", TIME=self.model.time_steps, VECS=n)]
+                self.vectors = min(fitting, key=lambda vectors: self.timed(x, grid, vectors))
+                self.prepare(self.vectors)
         return self.run(x, grid)
 
     def timed(self, x, grid, vectors):
@@ -166,7 +170,7 @@ class Attention:
         vectors = len(self.pairs) * self.deepest + (1 + tokens) * self.pieces
         kernel.call(self.library.attention, x, x.shape[3], out, words, len(x), tokens, len(self.pairs) // WORD,
                     self.pieces, self.first, self.last, self.deepest,
-                    torch.empty(torch.get_num_threads(), vectors, LANES), float(self.model.attention_scale),
+                    kernel.room(torch.get_num_threads(), vectors, LANES), float(self.model.attention_scale),
                     float(self.model.tau), float(self.model.attention_v_threshold))  # fmt: skip
         return out
 
@@ -224,16 +228,17 @@ class Deployed:
     Raises ValueError without a C compiler, for a network on a GPU, and for selectors that ask for more than tokens.
     """
 
+    @torch.autocast("cpu", enabled=False)
     def __init__(self, network, model, batch=64):
         self.library = kernel.library("events", TIME=model.time_steps, VECS=1)
         if self.library is None:
             raise Refused("a deployed network needs a C compiler; allowed: cc on the PATH, or its name in CC.")
         if next(network.parameters()).device.type != "cpu":
             raise Refused("the network is on a GPU; allowed: a network on the CPU.")
-        self.selector = network.selector
-        if self.selector and self.selector.kind in ("attention", "oracle"):
-            raise Refused(f"selector.kind is {self.selector.kind!r}; allowed: one that goes by the tokens alone.")
-        self.model, self.head, self.batch = model, network.head, batch
+        if network.selector and network.selector.kind in ("attention", "oracle"):
+            raise Refused(f"selector.kind is {network.selector.kind!r}; allowed: one that goes by the tokens alone.")
+        self.head, self.selector = copy.deepcopy(network.head), copy.deepcopy(network.selector)
+        self.model, self.batch, self.image_shape = model, batch, network.image_shape
         units = network.stem.stages
         layers = shrunk([Layer.of(unit, model.time_steps) for unit in units], model.tau)
         self.stages = [FirstUnit(layers[0], model), *(Unit(layer, model) for layer in layers[1:])]
@@ -244,7 +249,13 @@ class Deployed:
             self.left[part] = tuple(map(sum, zip(*(block.left[part] for block in self.blocks), strict=True)))
 
     @torch.inference_mode()
+    @torch.autocast("cpu", enabled=False)
     def __call__(self, images):
+        if images.shape[1:] != self.image_shape or images.dtype != torch.float32 or images.device.type != "cpu":
+            raise Refused(
+                f"images are {list(images.shape)}, {images.dtype}, on {images.device}; "
+                f"allowed: [B, {', '.join(map(str, self.image_shape))}], torch.float32, on the CPU."
+            )
         return torch.cat([self.logits(part) for part in images.split(self.batch)])
 
     def logits(self, images):
@@ -275,11 +286,11 @@ class Deployed:
                 kernel.call(self.library.pool, x, pooled, len(x) * x.shape[1], side, x.shape[3])
                 x, side = pooled, (side + 1) // 2
         x = torch.cat([x, self.position(x, Grid(side))], 3)
-        return x.unflatten(2, (side + 2, side + 2))[:, :, 1:-1, 1:-1].flatten(2, 3)
+        return x.unflatten(2, (side + 2, side + 2))[:, :, 1:-1, 1:-1].flatten(2, 3).contiguous()
 
     def counts(self, x):
         """The residual stream [B,T,N,C] as numbers."""
         width = -(-self.model.width // WORD)
-        out = torch.empty(*x.shape[:3], width * WORD)
+        out = kernel.room(*x.shape[:3], width * WORD)
         kernel.call(self.library.counts, x, x.shape[3], width, out, x.shape[:3].numel())
         return out[..., : self.model.width]

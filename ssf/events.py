@@ -6,6 +6,7 @@ gradient of the weights. (The gradient of the spikes is dense, and stays a produ
 
 import torch
 import torch.nn.functional as F
+from torch.autograd.function import once_differentiable
 
 from ssf import kernel
 from ssf.config import Refused
@@ -32,7 +33,8 @@ class Grid:
     def empty(self, *shape):
         """Room for spikes [..., positions, words]; the border is silent."""
         shape = (*shape[:-1], self.positions, shape[-1])
-        return (torch.zeros if self.side else torch.empty)(shape, dtype=torch.int64)
+        spikes = kernel.room(*shape, dtype=torch.int64)
+        return spikes.zero_() if self.side else spikes
 
 
 class Rows:
@@ -67,17 +69,22 @@ class Rows:
     def scratch(self, grid, words, time_steps=1):
         """Memory that `unit` and `gradient` work in."""
         threads = torch.get_num_threads()
-        lists = torch.empty(threads, (self.groups * words + 1) * WORD, dtype=torch.int16)
-        return lists, torch.empty(threads, time_steps, self.groups, grid.positions, dtype=torch.int64)
+        lists = kernel.room(threads, (self.groups * words + 1) * WORD, dtype=torch.int16)
+        return lists, kernel.room(threads, time_steps, self.groups, grid.positions, dtype=torch.int64)
 
 
 def pack(x, grid):
     """Spikes x [n, rows · cols, C] of 0 and 1 as bits [n, positions, words], and the share that fires."""
     words = -(-x.shape[2] // WORD)
-    bits, count = grid.empty(len(x), words), torch.zeros(torch.get_num_threads(), dtype=torch.int64)
+    bits, count = grid.empty(len(x), words), kernel.room(torch.get_num_threads(), dtype=torch.int64).zero_()
     call = kernel.library("events", TIME=1, VECS=1).pack
     kernel.call(call, x, x.shape[2], bits, words, len(x), grid.positions, *grid.where, count)
     return bits, count.sum().item() / x.numel()
+
+
+def widest(c_out):
+    """Vectors of output channels to take at a time."""
+    return next(vectors for vectors in (8, 4, 2, 1) if c_out % (vectors * LANES) == 0)
 
 
 class Product(torch.autograd.Function):
@@ -86,41 +93,47 @@ class Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, bits, weight, bias, grid):
         c_out, words = len(weight), bits.shape[2]
-        vectors = next(v for v in (8, 4, 2, 1) if c_out % (v * LANES) == 0)
+        vectors = widest(c_out)
         rows = Rows(weight, vectors)
         live = torch.full((rows.chunks, rows.groups, rows.width), -1)
-        currents = torch.empty(*x.shape[:2], c_out)
+        currents = kernel.room(*x.shape[:2], c_out)
         kernel.call(kernel.library("events", TIME=1, VECS=vectors).unit, bits, words, words, None, 0, len(x),
                     grid.positions, *grid.where, rows.chunks, rows.groups, rows.shared,
                     grid.offsets(rows.groups * rows.shared), rows.rows, live,
-                    torch.zeros(c_out) if bias is None else bias, *rows.scratch(grid, words), currents,
+                    kernel.room(c_out).zero_() if bias is None else bias, *rows.scratch(grid, words), currents,
                     1.0, 1.0)  # fmt: skip
         ctx.save_for_backward(bits, weight)
         ctx.grid, ctx.given, ctx.rows = grid, x.shape, rows
         return currents
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):
         (bits, weight), grid, rows, grad = ctx.saved_tensors, ctx.grid, ctx.rows, grad.contiguous()
         n, words, side = len(grad), bits.shape[2], grid.side
         maps = (side, side) if side else (1, ctx.given[1])
         kernel_size = (3, 3) if side else (1, 1)
-        x = torch.empty(n, *maps, ctx.given[2]).permute(0, 3, 1, 2)  # only its shape is looked at
+        x = grad.new_empty(n, *maps, ctx.given[2]).permute(0, 3, 1, 2)  # only its shape is looked at
         to_x, _, to_bias = torch.ops.aten.convolution_backward(
             grad.view(n, *maps, -1).permute(0, 3, 1, 2), x, weight.unflatten(2, kernel_size), [len(weight)],
             [1, 1], [side > 0] * 2, [1, 1], False, [0, 0], 1, [ctx.needs_input_grad[0], False, ctx.needs_input_grad[3]],
         )  # fmt: skip
-        sums = torch.zeros(torch.get_num_threads(), *rows.rows.shape)
+        sums = kernel.room(torch.get_num_threads(), *rows.rows.shape).zero_()
         kernel.call(kernel.library("events", TIME=1, VECS=rows.vectors).gradient, bits, words, grad, sums, n,
                     grid.positions, *grid.where, rows.chunks, rows.groups, rows.shared,
                     grid.offsets(rows.groups * rows.shared), *rows.scratch(grid, words))  # fmt: skip
-        return to_x.permute(0, 2, 3, 1).reshape(ctx.given), None, rows.weight(sums.sum(0)), to_bias, None
+        to_x = None if to_x is None else to_x.permute(0, 2, 3, 1).reshape(ctx.given)
+        return to_x, None, rows.weight(sums.sum(0)), to_bias, None
 
 
 def product(x, weight, bias, grid):
     """Currents of spikes x [n, rows · cols, C] by events; None where a product is faster, or without a C compiler."""
-    fits = x.device.type == "cpu" and x.dtype == torch.float32 and len(weight) % LANES == 0 and x.numel()
-    if not fits or kernel.library("events", TIME=1, VECS=1) is None:
+    for tensor in (x, weight, bias):
+        if tensor is not None and (tensor.device.type != "cpu" or tensor.dtype != torch.float32):
+            return None
+    if len(weight) % LANES or not x.numel():
+        return None
+    if any(kernel.library("events", TIME=1, VECS=vectors) is None for vectors in (1, widest(len(weight)))):
         return None
     bits, share = pack(x.contiguous(), grid)
     return None if share > DENSE else Product.apply(x, bits, weight, bias, grid)

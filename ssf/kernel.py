@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from torch.autograd.function import once_differentiable
 
 FLAGS = ("-O3", "-fopenmp-simd", "-fPIC")
 CONTRACT = {"lif": "off", "events": "fast"}  # may a · b + c be rounded once? Not where torch rounds twice
@@ -91,7 +92,7 @@ def compile_to(path, source, command):
         for extra in (["-march=native", "-fopenmp"], ["-march=native"], []):
             steps = (
                 [*command, *extra, "-c", str(source), "-o", str(unlinked)],
-                [command[0], "-shared", str(unlinked), "-o", str(made)],
+                [*command, "-shared", str(unlinked), "-o", str(made)],
             )
             if all(subprocess.run(step, capture_output=True).returncode == 0 for step in steps) and loads(made):
                 os.replace(made, path)
@@ -111,6 +112,11 @@ def call(function, *arguments):
     kinds = {int: ctypes.c_long, float: ctypes.c_float, type(None): ctypes.c_void_p}
     given = (ctypes.c_void_p(a.data_ptr()) if isinstance(a, torch.Tensor) else kinds[type(a)](a) for a in arguments)
     function(*given, ctypes.c_int(torch.get_num_threads()))
+
+
+def room(*shape, dtype=torch.float32):
+    """An empty tensor as C takes it, whatever torch's defaults are."""
+    return torch.empty(shape, dtype=dtype, device="cpu")
 
 
 def dense_steps(x):
@@ -136,7 +142,7 @@ class Steps:
         return values.float().repeat(self.block // self.channels)
 
     def work(self, dtype=torch.float32, rows=2):
-        return torch.zeros(torch.get_num_threads(), rows, self.block, dtype=dtype)
+        return room(torch.get_num_threads(), rows, self.block, dtype=dtype).zero_()
 
     def total(self, sums):
         """[threads, 2, block] -> [2, C]."""
@@ -154,7 +160,7 @@ def moments(steps):
 
 def lif_forward(steps, scale, shift, tau, v_threshold):
     """Spikes [T, ...] of the currents scale · x + shift, each [C]."""
-    spikes = torch.empty(steps.time, *steps.x.shape[1:])
+    spikes = room(steps.time, *steps.x.shape[1:])
     call(steps.library.lif_forward, steps.x, steps.stride, spikes, steps.count, steps.over_block(scale),
          steps.over_block(shift), steps.block, steps.work(rows=steps.time), tau, v_threshold)  # fmt: skip
     return spikes
@@ -165,7 +171,7 @@ def lif_backward(steps, grad, scale, shift, mean, tau, v_threshold, alpha):
 
     Without a mean there are no sums.
     """
-    grad, out = dense_steps(grad), torch.empty(steps.x.shape)
+    grad, out = dense_steps(grad), room(*steps.x.shape)
     sums = None if mean is None else steps.work(torch.float64)
     call(steps.library.lif_backward, steps.x, steps.stride, grad, grad.stride(0), out, steps.count,
          steps.over_block(scale), steps.over_block(shift), steps.over_block(shift if mean is None else mean),
@@ -173,7 +179,7 @@ def lif_backward(steps, grad, scale, shift, mean, tau, v_threshold, alpha):
     return out, None if mean is None else steps.total(sums)
 
 
-ONE, ZERO = torch.ones(1), torch.zeros(1)
+ONE, ZERO = room(1).fill_(1), room(1).fill_(0)
 
 
 class LIF(torch.autograd.Function):
@@ -187,6 +193,7 @@ class LIF(torch.autograd.Function):
         return lif_forward(steps, ONE, ZERO, *constants[:2])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):
         return lif_backward(Steps(*ctx.saved_tensors), grad, ONE, ZERO, None, *ctx.constants)[0], None
 
@@ -207,6 +214,7 @@ class LIFOfNorm(torch.autograd.Function):
         return lif_forward(steps, scale, shift, *constants[:2]), mean, var
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad, *_):
         x, mean, deviation, scale, shift = ctx.saved_tensors
         steps = Steps(x, x.shape[-1], ctx.time)

@@ -6,6 +6,7 @@ from spikingjelly.activation_based.neuron import LIFNode
 from torch import nn
 
 from ssf import kernel
+from ssf.config import Refused
 
 
 class LIF(LIFNode):
@@ -27,7 +28,7 @@ class LIF(LIFNode):
 
     def __init__(self, tau=2.0, v_threshold=1.0, alpha=4.0):
         super().__init__(
-            tau=tau, decay_input=True, v_threshold=v_threshold, v_reset=0.0,
+            tau=float(tau), decay_input=True, v_threshold=float(v_threshold), v_reset=0.0,
             surrogate_function=surrogate.Sigmoid(alpha), detach_reset=True, step_mode="m",
         )  # fmt: skip
         self.alpha = alpha
@@ -40,10 +41,12 @@ class LIF(LIFNode):
         """
         if x_seq.dtype in (torch.bfloat16, torch.float16):
             x_seq = x_seq.float()
-        constants = self.tau, self.v_threshold, self.alpha
+        constants = float(self.tau), float(self.v_threshold), float(self.alpha)
         fast = x_seq.device.type == "cpu" and x_seq.dtype == torch.float32 and x_seq.numel() and not self.carries_over
         fast = fast and kernel.library("lif", TIME=time_steps or len(x_seq))
-        if fast and type(norm) is nn.BatchNorm1d and norm.momentum is not None:
+        if time_steps and len(x_seq) not in (1, time_steps):
+            raise Refused(f"currents are of {len(x_seq)} time steps; allowed: {time_steps}, or one that is repeated.")
+        if fast and self._knows(norm, x_seq):
             if norm.training:
                 return self._of_batch(x_seq, norm, time_steps, constants)
             if not torch.is_grad_enabled():
@@ -65,12 +68,18 @@ class LIF(LIFNode):
         return spikes
 
     @staticmethod
+    def _knows(norm, x):
+        """Is this a BatchNorm that the kernel computes?"""
+        if type(norm) is not nn.BatchNorm1d or norm.momentum is None or not (norm.affine and norm.track_running_stats):
+            return False
+        return norm.weight.device.type == "cpu" and norm.weight.dtype == torch.float32 and x.numel() > x.shape[-1]
+
+    @staticmethod
     def _of_batch(x, norm, time_steps, constants):
         spikes, mean, var = kernel.LIFOfNorm.apply(x, norm.weight, norm.bias, norm.eps, time_steps, constants)
-        if norm.track_running_stats:
-            count = x.numel() / x.shape[-1]
-            with torch.no_grad():
-                norm.num_batches_tracked += 1
-                norm.running_mean.lerp_(mean.float(), norm.momentum)
-                norm.running_var.lerp_((var * count / max(count - 1, 1)).float(), norm.momentum)
+        count = x.numel() / x.shape[-1]
+        with torch.no_grad():
+            norm.num_batches_tracked += 1
+            norm.running_mean.lerp_(mean.float(), norm.momentum)
+            norm.running_var.lerp_((var * count / (count - 1)).float(), norm.momentum)
         return spikes

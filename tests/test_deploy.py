@@ -90,7 +90,21 @@ def test_dropped_tokens_are_those_of_the_network(kind, dropped):
     agrees(lively(model, selector), model, torch.randn(6, 3, 32, 32))
 
 
+def test_a_single_token_and_autocast():
+    model = replace(MODEL, side=16, pool_stages=(0, 1, 2, 3))
+    assert model.tokens == 1
+    network, images = lively(model), torch.randn(5, 3, 16, 16)
+    deployed = agrees(network, model, images)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = deployed(images)
+    assert torch.equal(mixed, deployed(images))
+
+
 def test_what_it_cannot_do_it_says():
+    deployed = Deployed(Spikformer(MODEL), MODEL)
+    for images in (torch.zeros(2, 3, 28, 28), torch.zeros(2, 4, 3, 32, 32), torch.zeros(2, 3, 32, 32).double()):
+        with pytest.raises(ValueError, match=r"allowed: \[B, 3, 32, 32\], torch.float32, on the CPU"):
+            deployed(images)
     with pytest.raises(ValueError, match="one that goes by the tokens alone"):
         Deployed(Spikformer(MODEL, Selector(kind="attention", locations=(1,))), MODEL)
 

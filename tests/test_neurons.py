@@ -159,3 +159,22 @@ def test_the_kernel_is_kept_elsewhere_where_the_cache_cannot_be_written(tmp_path
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(kernel.tempfile, "gettempdir", lambda: str(tmp_path))
     assert kernel.own_folder().is_relative_to(tmp_path) and kernel.own_folder().is_dir()
+
+
+def test_whole_numbers_and_other_defaults_of_torch_change_nothing(either):
+    x = (3 * torch.randn(4, 50)).requires_grad_()
+    expected = LIF(2.0, 1.0, 4.0)(x)
+    (grad,) = torch.autograd.grad(expected.sum(), x)
+    torch.set_default_dtype(torch.float64)
+    try:
+        spikes = LIF(2, 1, 4)(x)
+        (other,) = torch.autograd.grad(spikes.sum(), x)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert spikes.dtype == torch.float32 and torch.equal(spikes, expected)
+    torch.testing.assert_close(other, grad)
+
+
+def test_time_steps_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="currents are of 3 time steps; allowed: 4"):
+        LIF()(torch.randn(3, 5, 8), nn.BatchNorm1d(8), 4)
