@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from ssf import kernel
 from ssf.config import Refused
 from ssf.events import LANES, WORD, Grid, Rows
+from ssf.neurons import LIF, affine
 from ssf.selector import Tokens
 
 LAYOUTS = (1, 2, 4, 8)  # vectors of output channels that a row of weights is long
@@ -36,22 +37,17 @@ class Layer:
     def of(cls, unit, time_steps):
         """A LinearUnit or ConvUnit with its BatchNorm folded in."""
         layer = unit.linear if hasattr(unit, "linear") else unit.conv
-        scale = unit.bn.weight.double() / (unit.bn.running_var.double() + unit.bn.eps).sqrt()
+        scale, bias = affine(unit.bn)
         weight = layer.weight.double().reshape(*layer.weight.shape[:2], -1) * scale[:, None, None]
-        bias = 0 if layer.bias is None else layer.bias.double()
-        bias = (bias - unit.bn.running_mean.double()) * scale + unit.bn.bias.double()
+        if layer.bias is not None:
+            bias = bias + layer.bias.double() * scale
         bias = bias.detach().float().expand(time_steps, -1)
         return cls(weight.detach().float(), bias, float(unit.lif.v_threshold))
 
     def constant(self, tau):
         """Spikes [T, c_out] of the neurons without incoming weights; NaN for the others."""
-        v, spikes = torch.zeros(self.bias.shape[1]), []
-        for current in self.bias:
-            h = v + (current - v) / tau
-            spikes.append((h >= self.v_threshold).float())
-            v = h * (h < self.v_threshold)
         fed = (self.weight != 0).flatten(1).any(1)
-        return torch.stack(spikes).masked_fill(fed, torch.nan)
+        return LIF(tau, self.v_threshold)(self.bias).masked_fill(fed, torch.nan)
 
     def read(self):
         """Which inputs some weight reads, [c_in]."""
@@ -118,9 +114,8 @@ class Unit:
     def run(self, x, grid):
         rows, words, steps = self.rows, x.shape[3], self.model.time_steps
         out = grid.empty(len(x), steps, self.words)
-        kernel.call(self.library.unit, x, words, rows.width, out, self.words, len(x), grid.positions, *grid.where,
-                    rows.chunks, rows.groups, rows.shared, grid.offsets(rows.groups * rows.shared), rows.rows,
-                    self.live, self.bias, *rows.scratch(grid, words, steps), None, float(self.model.tau),
+        kernel.call(self.library.unit, x, words, rows.width, out, self.words, len(x), *rows.layout(grid),
+                    rows.rows, self.live, self.bias, *rows.scratch(grid, words, steps), None, float(self.model.tau),
                     self.layer.v_threshold)  # fmt: skip
         return out
 

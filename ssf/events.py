@@ -66,6 +66,11 @@ class Rows:
         rows = rows[:, :-1].reshape(self.chunks, self.groups, self.shared, self.room, -1).permute(0, 4, 3, 1, 2)
         return rows.reshape(c_out + self.short, self.room, -1)[:c_out, :c_in, :taps]
 
+    def layout(self, grid):
+        """Positions, chunks and neighbours, as `unit` and `gradient` take them."""
+        offsets = grid.offsets(self.groups * self.shared)
+        return grid.positions, *grid.where, self.chunks, self.groups, self.shared, offsets
+
     def scratch(self, grid, words, time_steps=1):
         """Memory that `unit` and `gradient` work in."""
         threads = torch.get_num_threads()
@@ -98,8 +103,7 @@ class Product(torch.autograd.Function):
         live = torch.full((rows.chunks, rows.groups, rows.width), -1)
         currents = kernel.room(*x.shape[:2], c_out)
         kernel.call(kernel.library("events", TIME=1, VECS=vectors).unit, bits, words, words, None, 0, len(x),
-                    grid.positions, *grid.where, rows.chunks, rows.groups, rows.shared,
-                    grid.offsets(rows.groups * rows.shared), rows.rows, live,
+                    *rows.layout(grid), rows.rows, live,
                     kernel.room(c_out).zero_() if bias is None else bias, *rows.scratch(grid, words), currents,
                     1.0, 1.0)  # fmt: skip
         ctx.save_for_backward(bits, weight)
@@ -120,8 +124,7 @@ class Product(torch.autograd.Function):
         )  # fmt: skip
         sums = kernel.room(torch.get_num_threads(), *rows.rows.shape).zero_()
         kernel.call(kernel.library("events", TIME=1, VECS=rows.vectors).gradient, bits, words, grad, sums, n,
-                    grid.positions, *grid.where, rows.chunks, rows.groups, rows.shared,
-                    grid.offsets(rows.groups * rows.shared), *rows.scratch(grid, words))  # fmt: skip
+                    *rows.layout(grid), *rows.scratch(grid, words))  # fmt: skip
         to_x = None if to_x is None else to_x.permute(0, 2, 3, 1).reshape(ctx.given)
         return to_x, None, rows.weight(sums.sum(0)), to_bias, None
 

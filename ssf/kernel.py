@@ -142,7 +142,8 @@ class Steps:
         return values.float().repeat(self.block // self.channels)
 
     def work(self, dtype=torch.float32, rows=2):
-        return room(torch.get_num_threads(), rows, self.block, dtype=dtype).zero_()
+        """Memory for each thread, as it comes."""
+        return room(torch.get_num_threads(), rows, self.block, dtype=dtype)
 
     def total(self, sums):
         """[threads, 2, block] -> [2, C]."""
@@ -152,34 +153,36 @@ class Steps:
 def moments(steps):
     """Mean and biased variance [C] of the currents, in float64. Sums are of differences from the first row."""
     origin = steps.x[0].reshape(-1, steps.channels)[0]
-    sums, origins = steps.work(torch.float64), steps.over_block(origin)
+    sums, origins = steps.work(torch.float64).zero_(), steps.over_block(origin)
     call(steps.library.moments, steps.x, steps.stride, steps.count, origins, steps.block, steps.work(), sums)
     first, second = steps.total(sums) * steps.channels / (steps.own * steps.count)
     return origin + first, (second - first**2).clamp(min=0)
 
 
 def lif_forward(steps, scale, shift, tau, v_threshold):
-    """Spikes [T, ...] of the currents scale · x + shift, each [C]."""
+    """Spikes [T, ...] of the currents scale · x + shift, each over_block."""
     spikes = room(steps.time, *steps.x.shape[1:])
-    call(steps.library.lif_forward, steps.x, steps.stride, spikes, steps.count, steps.over_block(scale),
-         steps.over_block(shift), steps.block, steps.work(rows=steps.time), tau, v_threshold)  # fmt: skip
+    call(steps.library.lif_forward, steps.x, steps.stride, spikes, steps.count, scale, shift, steps.block,
+         steps.work(rows=steps.time), tau, v_threshold)  # fmt: skip
     return spikes
 
 
 def lif_backward(steps, grad, scale, shift, mean, tau, v_threshold, alpha):
     """Gradient, shaped as steps.x, of the currents scale · x + shift; its sums [2, C], alone and times x - mean.
 
-    Without a mean there are no sums.
+    scale, shift, mean: over_block. Without a mean there are no sums.
     """
     grad, out = dense_steps(grad), room(*steps.x.shape)
-    sums = None if mean is None else steps.work(torch.float64)
+    sums = None if mean is None else steps.work(torch.float64).zero_()
     call(steps.library.lif_backward, steps.x, steps.stride, grad, grad.stride(0), out, steps.count,
-         steps.over_block(scale), steps.over_block(shift), steps.over_block(shift if mean is None else mean),
-         steps.block, steps.work(rows=2 + steps.time), sums, tau, v_threshold, alpha)  # fmt: skip
+         scale, shift, shift if mean is None else mean, steps.block, steps.work(rows=2 + steps.time), sums,
+         tau, v_threshold, alpha)  # fmt: skip
     return out, None if mean is None else steps.total(sums)
 
 
-ONE, ZERO = room(1).fill_(1), room(1).fill_(0)
+def identity(steps):
+    """Scale and shift that change nothing."""
+    return room(steps.block).fill_(1), room(steps.block).zero_()
 
 
 class LIF(torch.autograd.Function):
@@ -190,12 +193,13 @@ class LIF(torch.autograd.Function):
         steps = Steps(x)
         ctx.save_for_backward(steps.x)
         ctx.constants = constants
-        return lif_forward(steps, ONE, ZERO, *constants[:2])
+        return lif_forward(steps, *identity(steps), *constants[:2])
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        return lif_backward(Steps(*ctx.saved_tensors), grad, ONE, ZERO, None, *ctx.constants)[0], None
+        steps = Steps(*ctx.saved_tensors)
+        return lif_backward(steps, grad, *identity(steps), None, *ctx.constants)[0], None
 
 
 class LIFOfNorm(torch.autograd.Function):
@@ -207,21 +211,21 @@ class LIFOfNorm(torch.autograd.Function):
         mean, var = moments(steps)
         deviation = (var + eps).sqrt()
         scale = weight / deviation
-        shift = bias - mean * scale
-        ctx.save_for_backward(steps.x, mean, deviation, scale, shift)
+        blocks = steps.over_block(scale), steps.over_block(bias - mean * scale)
+        ctx.save_for_backward(steps.x, mean, deviation, scale, *blocks)
         ctx.time, ctx.constants = time, constants
         ctx.mark_non_differentiable(mean, var)
-        return lif_forward(steps, scale, shift, *constants[:2]), mean, var
+        return lif_forward(steps, *blocks, *constants[:2]), mean, var
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad, *_):
-        x, mean, deviation, scale, shift = ctx.saved_tensors
+        x, mean, deviation, scale, *blocks = ctx.saved_tensors
         steps = Steps(x, x.shape[-1], ctx.time)
-        out, (first, second) = lif_backward(steps, grad, scale, shift, mean, *ctx.constants)
+        out, (first, second) = lif_backward(steps, grad, *blocks, steps.over_block(mean), *ctx.constants)
         rows = steps.own * steps.count / steps.channels
         b = -scale * second / deviation**2 / rows
         c = -scale * first / rows - b * mean
-        a, b, c = map(steps.over_block, (scale, b, c))
-        call(steps.library.norm_backward, out, x, steps.stride, steps.count, a, b, c, steps.block)
+        b, c = map(steps.over_block, (b, c))
+        call(steps.library.norm_backward, out, x, steps.stride, steps.count, blocks[0], b, c, steps.block)
         return out, (second / deviation).float(), first.float(), None, None, None

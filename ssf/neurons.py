@@ -9,6 +9,12 @@ from ssf import kernel
 from ssf.config import Refused
 
 
+def affine(norm):
+    """What a BatchNorm does at inference, scale · x + shift: both [C], float64."""
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    return scale, norm.bias.double() - norm.running_mean.double() * scale
+
+
 class LIF(LIFNode):
     """Leaky integrate-and-fire over a sequence: currents [T, ...] in, spikes {0, 1} of the same shape out.
 
@@ -50,9 +56,8 @@ class LIF(LIFNode):
             if norm.training:
                 return self._of_batch(x_seq, norm, time_steps, constants)
             if not torch.is_grad_enabled():
-                scale = norm.weight / (norm.running_var.double() + norm.eps).sqrt()
                 steps = kernel.Steps(x_seq, x_seq.shape[-1], time_steps)
-                return kernel.lif_forward(steps, scale, norm.bias - norm.running_mean * scale, *constants[:2])
+                return kernel.lif_forward(steps, *map(steps.over_block, affine(norm)), *constants[:2])
         if norm is not None:
             x_seq = norm(x_seq.flatten(0, -2)).view(x_seq.shape)
         x_seq = x_seq.expand(time_steps or -1, *x_seq.shape[1:])
