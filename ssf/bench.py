@@ -127,21 +127,26 @@ def samples(model, batch, device):
     return images.to(device), torch.arange(batch, device=device) % model.classes
 
 
+PEERS = {"published": Reference, "SpikingJelly": SpikingJellyBlocks}
+
+
+def beside(network, model, names=PEERS):
+    """{implementation: the same network}: the peers of those names, and the library's own."""
+    device = next(network.parameters()).device
+    return {name: PEERS[name](network, model).to(device) for name in names} | {"ssf": network}
+
+
 def speed(bench):
     """Training and inference, the published implementation and SpikingJelly's blocks beside the library."""
     for name, (_, _, batch) in NETWORKS.items():
         model = model_of(name)
         network = Spikformer(model).to(bench.device)
         images, labels = samples(model, batch, bench.device)
-        peers = {"published": Reference(network, model), "SpikingJelly": SpikingJellyBlocks(network, model)}
-        networks = {k: n.to(bench.device) for k, n in peers.items()} | {"ssf": network}
         about = {"network": name, "batch": batch, "macs": cost.macs(model)}
-        bench.race("training", {k: bench.step(n, images, labels) for k, n in networks.items()}, **about)
+        bench.race("training", {k: bench.step(n, images, labels) for k, n in beside(network, model).items()}, **about)
 
         firing(network, images[:8], RATE)
-        networks |= {"published": Reference(network, model).to(bench.device)}
-        networks |= {"SpikingJelly": SpikingJellyBlocks(network, model).to(bench.device)}
-        contestants = {k: bench.answer(n, images) for k, n in networks.items()}
+        contestants = {k: bench.answer(n, images) for k, n in beside(network, model).items()}
         if bench.device.type == "cpu" and kernel.library("events", TIME=4, VECS=1):
             deployed = Deployed(network, model)
             contestants["ssf, deployed"] = lambda deployed=deployed, images=images: deployed(images)
@@ -165,7 +170,7 @@ def growth(bench):
             model, batch = replace(model_of("2-64"), **changes), value if variable == "batch" else 32
             network = Spikformer(model).to(bench.device)
             images, labels = samples(model, batch, bench.device)
-            networks = {"published": Reference(network, model).to(bench.device), "ssf": network}
+            networks = beside(network, model, ["published"])
             bench.race("growth", {k: bench.step(n, images, labels) for k, n in networks.items()},
                        2 if bench.quick else 5, network="2-64", variable=variable, value=value, batch=batch,
                        macs=cost.macs(model) * batch)  # fmt: skip
@@ -245,7 +250,7 @@ def sparsity(bench):
 def memory(bench):
     """Peak memory of two training steps, each in a process of its own, less what the process had before."""
     for name in ("2-64",) if bench.quick else NETWORKS:
-        for implementation in ("published", "SpikingJelly", "ssf"):
+        for implementation in (*PEERS, "ssf"):
             bench.bar.set_postfix_str(f"memory {name} {implementation}")
             command = [sys.executable, "-m", "ssf.bench", name, implementation]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -257,9 +262,8 @@ def peak(name, implementation):
     bench = Bench(True, train.device())
     model, cuda = model_of(name), bench.device.type == "cuda"
     network = Spikformer(model).to(bench.device)
-    kinds = {"published": Reference, "SpikingJelly": SpikingJellyBlocks}
-    if implementation in kinds:
-        network = kinds[implementation](network, model).to(bench.device)
+    if implementation in PEERS:
+        network = beside(network, model, [implementation])[implementation]
     bench.step(network, *samples(model, 2, bench.device))()  # what is loaded on first use
     step = bench.step(network, *samples(model, NETWORKS[name][2], bench.device))
     before = torch.cuda.memory_allocated() / 2**20 if cuda else resident()
