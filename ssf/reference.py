@@ -145,9 +145,12 @@ class SpikingJellyBlocks(Reference):
 
     @staticmethod
     def block(model):
-        if model.attention_scale != 0.125 or model.attention_v_threshold != 0.5 or model.v_threshold != 1:
-            raise Refused("SpikingJelly's attention has a scale of 0.125 and thresholds of 0.5 and 1; allowed: these.")
-        return SpikformerBlock(model.width, model.heads, model.mlp_ratio, tau=model.tau, detach_reset=True)
+        attention = model.attention_scale, model.attention_v_threshold
+        if (*attention, model.v_threshold, model.tau, model.surrogate_alpha) != (0.125, 0.5, 1, 2, 4):
+            raise Refused(
+                "SpikingJelly's attention has a scale of 0.125, thresholds of 0.5 and 1, tau 2 and alpha 4; allowed: these."
+            )
+        return SpikformerBlock(model.width, model.heads, model.mlp_ratio)
 
     @staticmethod
     def named(tensors):

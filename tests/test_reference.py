@@ -101,6 +101,7 @@ def test_it_is_for_dense_networks_on_still_images(peer):
 
 
 def test_spikingjellys_attention_has_constants_of_its_own():
-    model = replace(MODEL, attention_scale=0.25)
-    with pytest.raises(ValueError, match=r"scale of 0\.125"):
-        SpikingJellyBlocks(Spikformer(model), model)
+    for change in ({"attention_scale": 0.25}, {"tau": 1.5}):
+        model = replace(MODEL, **change)
+        with pytest.raises(ValueError, match=r"scale of 0\.125"):
+            SpikingJellyBlocks(Spikformer(model), model)
