@@ -148,7 +148,7 @@ class SpikingJellyBlocks(Reference):
         attention = model.attention_scale, model.attention_v_threshold
         if (*attention, model.v_threshold, model.tau, model.surrogate_alpha) != (0.125, 0.5, 1, 2, 4):
             raise Refused(
-                "SpikingJelly's attention has a scale of 0.125, thresholds of 0.5 and 1, tau 2 and alpha 4; allowed: these."
+                "SpikingJelly's attention has a scale of 0.125, thresholds 0.5 and 1, tau 2, alpha 4; allowed: these."
             )
         return SpikformerBlock(model.width, model.heads, model.mlp_ratio)
 
