@@ -10,14 +10,24 @@ from inspect import ismodule
 
 RESULTS_VERSION = 3  # raise it when a change to the code changes what a run measures; it is part of every hash
 
-# channels, side and classes of every set that a preset names, as the model sees them
+
+def _input(encoding, channels, side, classes):
+    return {"encoding": encoding, "channels": channels, "side": side, "classes": classes}
+
+
+# every data set as the model sees it
 DATASETS = {
-    "fashion-mini": {"channels": 1, "side": 32, "classes": 10},  # 28×28, zero-padded to 32×32
-    "cifar10": {"channels": 3, "side": 32, "classes": 10},
-    "cifar100": {"channels": 3, "side": 32, "classes": 100},
-    "cifar10-dvs": {"channels": 2, "side": 128, "classes": 10},
-    "dvs128-gesture": {"channels": 2, "side": 128, "classes": 11},
+    "fashion-mini": _input("direct", 1, 32, 10),  # 28×28, zero-padded
+    "fashion-mnist": _input("direct", 1, 32, 10),  # the same
+    "cluttered-fashion": _input("direct", 1, 48, 10),
+    "event-fashion": _input("frames", 2, 32, 10),
+    "cifar10": _input("direct", 3, 32, 10),
+    "cifar10-jpeg": _input("direct", 3, 32, 10),
+    "cifar100": _input("direct", 3, 32, 100),
+    "cifar10-dvs": _input("frames", 2, 128, 10),
+    "dvs128-gesture": _input("frames", 2, 128, 11),
 }
+WITH_FOREGROUND = ("cluttered-fashion",)  # the sets that tell which pixels are foreground
 
 
 class Refused(ValueError):
@@ -81,7 +91,26 @@ class Data(_Part):
     validation_share: float = _allowed(
         "a share of the training split, at least 0 and below 1", lambda v: 0 <= v < 1, 0.1
     )
-    augment: bool = _allowed("True or False: random shift by up to 2 pixels, horizontal flip", lambda v: True, True)
+    augment: str = _allowed(
+        "none, light (random shift by up to 2 pixels, horizontal flip) or published (the recipe of the published code "
+        "for images or for event frames)",
+        lambda v: v in ("none", "light", "published"),
+        "light",
+    )
+    split: str = _allowed(
+        "for cifar10-dvs, which has no split of its own: file_order (the last tenth of each class is the test split, "
+        "as published) or stratified (a tenth of each class, drawn)",
+        lambda v: v in ("file_order", "stratified"),
+        "file_order",
+    )
+    difficulty: float = _allowed("for cluttered-fashion: 0 (an empty background) to 1", lambda v: 0 <= v <= 1, 0.5)
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, owner in (("split", "cifar10-dvs"), ("difficulty", "cluttered-fashion")):
+            default = type(self).__dataclass_fields__[name].default
+            given = getattr(self, name)
+            _check(self.name == owner or given == default, f"data.{name}", given, f"{default}, but with {owner}")
 
 
 @dataclass(frozen=True)
@@ -267,6 +296,13 @@ class Train(_Part):
     weight_decay: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 0.06)
     label_smoothing: float = _allowed("a share of at least 0 and below 1", lambda v: 0 <= v < 1, 0.1)
     mixed_precision: bool = _allowed("True or False: products in bfloat16, neurons in float32", lambda v: True, False)
+    mixup: float = _allowed(
+        "0 (none) or the parameter of the Beta distribution that the shares of two images are drawn from (Zhang 2018)",
+        lambda v: 0 <= v < float("inf"),
+        0.0,
+    )
+    mixup_probability: float = _allowed("a probability: that a batch is mixed", lambda v: 0 <= v <= 1, 1.0)
+    mixup_epochs: int = _allowed("0 (all) or the number of epochs with mixup", lambda v: v >= 0, 0)
 
 
 PARTS = {"data": Data, "model": Model, "selector": Selector, "ticket": Ticket, "train": Train}
@@ -297,10 +333,16 @@ class RunConfig:
             f"blocks below model.depth, {self.model.depth}",
         )
         _check(
-            self.selector is None or self.selector.kind != "oracle",
+            self.selector is None or self.selector.kind != "oracle" or self.data.name in WITH_FOREGROUND,
             "selector.kind",
             "oracle",
-            f"with images whose foreground is known; {self.data.name} does not tell",
+            f"with images whose foreground is known ({', '.join(WITH_FOREGROUND)}); {self.data.name} does not tell",
+        )
+        _check(
+            self.selector is None or self.selector.kind != "oracle" or self.data.augment != "published",
+            "data.augment",
+            "published",
+            "none or light with selector.kind oracle: the foreground goes no further with the image",
         )
         rewind = self.ticket.rewind_epoch if self.ticket else 0
         _check(
@@ -352,8 +394,14 @@ class RunConfig:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def with_(self, **overrides):
-        """A copy with whole parts (selector=None) or dotted fields (**{"train.epochs": 3}) replaced, all at once."""
+        """A copy with whole parts (selector=None) or dotted fields (**{"train.epochs": 3}) replaced, all at once.
+
+        Another data.name brings its model.channels, side, classes and encoding along, where they are not given.
+        """
         changes, inside = {}, {}
+        if "model" not in overrides:
+            shape = DATASETS.get(str(overrides.get("data.name")), {})
+            overrides = {f"model.{name}": value for name, value in shape.items()} | overrides
         allowed = [f.name for f in fields(RunConfig)]
         for key, value in overrides.items():
             part, dot, name = key.partition(".")
@@ -373,8 +421,9 @@ class RunConfig:
 
 
 _PAPER_TRAIN = Train(
-    epochs=300, batch_size=64, lr=5e-4, min_lr=1e-5, warmup_epochs=20, weight_decay=0.06, mixed_precision=True
-)
+    epochs=300, batch_size=64, lr=5e-4, min_lr=1e-5, warmup_epochs=20, weight_decay=0.06, mixed_precision=True,
+    mixup=0.5, mixup_epochs=200,
+)  # fmt: skip
 _PAPER_MODEL = Model(channels=3, depth=4, width=384, heads=12, time_steps=4)
 _PAPER_SELECTOR = Selector(keep_ratio=0.9, locations=(1, 2, 3))
 _PAPER_TICKET = Ticket(round=9, fraction=0.25, rewind_epoch=20)
@@ -384,7 +433,7 @@ _EVENT_MODEL = Model(
     attention_scale=0.25, qkv_bias=False, block_init="torch", pool_stages=(0, 1, 2, 3),
 )  # fmt: skip
 _EVENT_SELECTOR = replace(_PAPER_SELECTOR, keep_ratio=0.7)  # what the published loss asks for; see chapter 05
-_EVENT_TRAIN = replace(_PAPER_TRAIN, lr=1e-3, batch_size=16, warmup_epochs=10)
+_EVENT_TRAIN = replace(_PAPER_TRAIN, lr=1e-3, batch_size=16, warmup_epochs=10, mixup_probability=0.5, mixup_epochs=75)
 
 PRESETS = {
     # seconds: for tests and for a first look
@@ -395,24 +444,42 @@ PRESETS = {
     ),
     # the notebooks' default: the whole of the method on two cores in about a minute a chapter
     "quick": RunConfig(
-        Data(train_size=2800, augment=False),
+        Data(train_size=2800, augment="none"),
         Model(width=32, heads=4, time_steps=2, pool_stages=(0, 1)),
         train=Train(epochs=4, batch_size=25, lr=2e-2, warmup_epochs=0.3),
     ),
     # the dense baselines of the Spikformer paper, CIFAR
-    "spikformer-4-256": RunConfig(Data("cifar10"), replace(_PAPER_MODEL, width=256, heads=8), train=_DENSE_TRAIN),
-    "spikformer-2-384": RunConfig(Data("cifar10"), replace(_PAPER_MODEL, depth=2), train=_DENSE_TRAIN),
-    "spikformer-4-384": RunConfig(Data("cifar10"), _PAPER_MODEL, train=_DENSE_TRAIN),
+    "spikformer-4-256": RunConfig(
+        Data("cifar10", augment="published"), replace(_PAPER_MODEL, width=256, heads=8), train=_DENSE_TRAIN
+    ),
+    "spikformer-2-384": RunConfig(
+        Data("cifar10", augment="published"), replace(_PAPER_MODEL, depth=2), train=_DENSE_TRAIN
+    ),
+    "spikformer-4-384": RunConfig(Data("cifar10", augment="published"), _PAPER_MODEL, train=_DENSE_TRAIN),
     # SparseSpikformer: selector and ticket on 4-384
-    "paper-cifar10": RunConfig(Data("cifar10"), _PAPER_MODEL, _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN),
+    "paper-cifar10": RunConfig(
+        Data("cifar10", augment="published"), _PAPER_MODEL, _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN
+    ),
     "paper-cifar100": RunConfig(
-        Data("cifar100"), replace(_PAPER_MODEL, classes=100), _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN
+        Data("cifar100", augment="published"),
+        replace(_PAPER_MODEL, classes=100),
+        _PAPER_SELECTOR,
+        _PAPER_TICKET,
+        _PAPER_TRAIN,
     ),
     # the same for event cameras: the dense baseline of the Spikformer paper, and SparseSpikformer
-    "spikformer-dvs-2-256": RunConfig(Data("cifar10-dvs"), replace(_EVENT_MODEL, depth=2), train=_EVENT_TRAIN),
-    "paper-cifar10dvs": RunConfig(Data("cifar10-dvs"), _EVENT_MODEL, _EVENT_SELECTOR, _PAPER_TICKET, _EVENT_TRAIN),
+    "spikformer-dvs-2-256": RunConfig(
+        Data("cifar10-dvs", augment="published"), replace(_EVENT_MODEL, depth=2), train=_EVENT_TRAIN
+    ),
+    "paper-cifar10dvs": RunConfig(
+        Data("cifar10-dvs", augment="published"), _EVENT_MODEL, _EVENT_SELECTOR, _PAPER_TICKET, _EVENT_TRAIN
+    ),
     "paper-dvs128": RunConfig(
-        Data("dvs128-gesture"), replace(_EVENT_MODEL, classes=11), _EVENT_SELECTOR, _PAPER_TICKET, _EVENT_TRAIN
+        Data("dvs128-gesture", augment="published"),
+        replace(_EVENT_MODEL, classes=11),
+        _EVENT_SELECTOR,
+        _PAPER_TICKET,
+        _EVENT_TRAIN,
     ),
 }
 
