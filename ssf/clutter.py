@@ -78,9 +78,3 @@ def put(canvas, items, masks, place, size, first, extent):
     cover = drawn(rows, masks, columns)
     ink = drawn(rows, items * masks, columns)
     return (ink + (SOLID - cover) * canvas).div(SOLID).floor(), cover
-
-
-def token_shares(foreground, tokens):
-    """Share of each token's pixels that is foreground: bool [n,H,W] -> float32 [n,tokens]."""
-    patch = foreground.shape[-1] // round(tokens**0.5)
-    return torch.nn.functional.avg_pool2d(foreground[:, None].float(), patch).flatten(1)

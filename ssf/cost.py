@@ -127,17 +127,17 @@ def hooked(network, kind, hook):
 
 
 @torch.no_grad()
-def spikes(network, images):
-    """Spikes of every LIF, in order of depth: {layer name: [T, B, ...] of 0 and 1}. `images` [B,c,H,W], float."""
+def spikes(network, *inputs):
+    """Spikes of every LIF, in order of depth: {layer name: [T, B, ...] of 0 and 1}. `inputs`: the network's."""
     seen = {}
     with hooked(network, LIF, lambda name, _, __, out: seen.__setitem__(name, out)):
-        network(images)
+        network(*inputs)
     return seen
 
 
-def firing_rates(network, images):
+def firing_rates(network, *inputs):
     """Mean number of spikes per neuron and time step of every LIF, {layer name: a number in [0, 1]}."""
-    return {name: s.mean().item() for name, s in spikes(network, images).items()}
+    return {name: s.mean().item() for name, s in spikes(network, *inputs).items()}
 
 
 # What reaches these layers is 0 or 1 by construction. The residual stream (qkv, fc1) counts spikes: 0 to 2, and one
@@ -163,8 +163,8 @@ class Operations:
 
 
 @torch.no_grad()
-def operations(network, model, selector, images):
-    """[Operations] of every layer of `layers`, per image, from the inputs that `images` [B,...] cause.
+def operations(network, model, selector, *inputs):
+    """[Operations] of every layer of `layers`, per image, from what the network's `inputs` [B,...] cause.
 
     The two attention products are additions driven by q and by v, half of their MACs each.
     """
@@ -184,7 +184,7 @@ def operations(network, model, selector, images):
         )
 
     with hooked(network, (nn.Linear, nn.Conv2d, LIF), look):
-        network(images)
+        network(*inputs)
     return [Operations(row, *seen[row.name]) for row in layers(model, selector)]
 
 

@@ -128,8 +128,8 @@ class _Step(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, images):
-        return self.network.forward_tokens(images)
+    def forward(self, images, foreground=None):
+        return self.network.forward_tokens(images, foreground)
 
 
 def forward_of(network):

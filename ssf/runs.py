@@ -7,13 +7,15 @@ one. Each is a run of its own, so what is there is never trained twice, and what
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
+
 from ssf import cost, data, distributed, store, tickets, train
 from ssf.config import Failed, RunConfig
 from ssf.spikformer import Spikformer
 
 REINIT = 0x5EED  # added to the seed for the new initialisation of the control
 MASK = "mask."  # prefix of the masks in a checkpoint
-LOOKED_AT = 100  # test images behind firing rates and operations
+LOOKED_AT = 100  # test images behind firing rates and operations, or as many as fit
 
 
 @dataclass
@@ -65,7 +67,7 @@ def _there(config):
 
 def _make(config, folder):
     store.provenance()  # of the code as it was loaded
-    dataset = data.load(config.data.name)
+    dataset = data.load_for(config)
     if distributed.rank() == 0:
         store.write_json(folder / "config.json", config.as_dict())
     if config.selector:
@@ -110,9 +112,11 @@ def _save(folder, moment, masks):
 def _finish(config, dataset, trained, masks):
     """The last checkpoint, without the optimiser's moments, and the record."""
     folder, where = store.run_folder(config), train.device()
-    images = dataset.standardise(dataset.test_images[:LOOKED_AT]).to(where)
-    rates = cost.firing_rates(trained.network, images)
-    operations = cost.operations(trained.network, config.model, config.selector, images)
+    some = torch.arange(min(LOOKED_AT, len(dataset.test_labels)))
+    pixels, _, foreground = next(data.batches(dataset.part("test", some)))
+    looked_at = dataset.standardise(pixels).to(where), train.truth(trained.network, foreground)
+    rates = cost.firing_rates(trained.network, *looked_at)
+    operations = cost.operations(trained.network, config.model, config.selector, *looked_at)
     weights = train.copy_weights(trained.network)
     _save(folder, train.Moment(config.train.epochs, weights, trained.history, trained.seconds), masks)
     seen = len(trained.history) * trained.images

@@ -71,13 +71,24 @@ def make_network(config, seed=None):
         return Spikformer(config.model, config.selector)
 
 
+def truth(network, foreground):
+    """What the oracle selector goes by, [B,N], of the pixels that are foreground [B,H,W]; None for other networks."""
+    if foreground is None or network.selector is None or network.selector.kind != "oracle":
+        return None
+    return data.token_shares(foreground, network.selector.tokens)
+
+
 @torch.no_grad()
-def evaluate(network, images, labels, batch_size=250):
-    """(accuracy, mean cross-entropy) on standardised images. The random selector draws the same tokens every time."""
+def evaluate(network, images, labels, foreground=None, prepare=None):
+    """(accuracy, mean cross-entropy) on standardised images, or on others and what prepares them, batch by batch.
+
+    The random selector draws the same tokens every time.
+    """
     network.eval()
     with own_random_state():
         torch.manual_seed(0)
-        logits = torch.cat([network(x) for x, _ in data.batches(images, labels, batch_size)])
+        parts = data.batches((images, foreground))
+        logits = torch.cat([network(prepare(x) if prepare else x, truth(network, f)) for x, f in parts])
     return (logits.argmax(1) == labels).float().mean().item(), F.cross_entropy(logits, labels).item()
 
 
@@ -126,20 +137,17 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
 
     Raises ValueError (Failed) where the loss or a weight stops being a finite number, or torch gives up.
     """
-    dataset = dataset or data.load(config.data.name)
     start = start or Moment(0, {})
     where = device()
+    dataset = (dataset or data.load_for(config)).to(where)
     network = distributed.synchronised(network.to(where))
     masks = {name: mask.to(where) for name, mask in (masks or {}).items()}
     if teacher:
         teacher = teacher.to(where)
         if config.selector.teacher_in_training_mode:
             teacher = distributed.synchronised(teacher)
-    (images, labels), held_out = (
-        (dataset.standardise(dataset.train_images[part]).to(where), dataset.train_labels[part].to(where))
-        for part in data.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)
-    )
-    test = dataset.standardise(dataset.test_images).to(where), dataset.test_labels.to(where)
+    parts = data.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)
+    learned_from, held_out, test = parts[0], dataset.part("train", parts[1]), dataset.part("test")
     opt = optimiser(network, config.train)
     restore(network, opt, start.tensors)
     apply_masks(network, masks)
@@ -156,14 +164,14 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
             seed = config.seed * 1009 + epoch
             torch.manual_seed(seed + 7919 * distributed.rank())  # of Gumbel noise and random tokens
             generator = torch.Generator().manual_seed(seed)
-            stream = data.batches(images, labels, config.train.batch_size, generator, config.data.augment)
-            steps = math.ceil(len(labels) / config.train.batch_size)
+            stream = data.training_batches(config, dataset, learned_from, epoch, generator)
+            steps = math.ceil(len(learned_from) / config.train.batch_size)
             loss, accuracy = _epoch(config, network, forward, opt, epoch, masks, teacher, stream, steps)
             seconds += time.perf_counter() - began
             row = {"epoch": epoch + 1, "train_loss": loss, "train_accuracy": accuracy}
             if len(held_out[1]):
-                row["validation_accuracy"], _ = evaluate(network, *held_out)
-            row["test_accuracy"], row["test_loss"] = evaluate(network, *test)
+                row["validation_accuracy"], _ = evaluate(network, *held_out, dataset.standardise)
+            row["test_accuracy"], row["test_loss"] = evaluate(network, *test, dataset.standardise)
             if not all(map(math.isfinite, row.values())) or not all(p.isfinite().all() for p in network.parameters()):
                 raise Failed(
                     f"weights or losses are no finite numbers after epoch {epoch + 1}; a smaller train.lr may help"
@@ -173,13 +181,13 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
             bar.update()
             if after_epoch:
                 after_epoch(Moment(epoch + 1, snapshot(network, opt), list(history), seconds))
-    return Trained(network.eval(), history, seconds, len(labels))
+    return Trained(network.eval(), history, seconds, len(learned_from))
 
 
-def _loss(config, forward, teacher, x, y):
+def _loss(config, forward, teacher, x, y, foreground=None):
     """Training loss of one batch, and its logits [B,classes]."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.train.mixed_precision):
-        logits, kept = forward(x)
+        logits, kept = forward(x, foreground)
         if config.selector:
             with torch.no_grad():
                 target = teacher(x).float()
@@ -194,15 +202,17 @@ def _epoch(config, network, forward, opt, epoch, masks, teacher, stream, steps):
     network.train()
     near_zero = config.ticket is not None and config.ticket.freeze == "near_zero"
     total = correct = seen = 0
-    for step, (x, y) in enumerate(stream):
+    for step, (x, y, foreground) in enumerate(stream):
         if len(y) == 1 and seen:
             continue
         rate = learning_rate(config.train, epoch + step / steps)
         for group in opt.param_groups:
             group["lr"] = rate
-        mine, labels, weight = distributed.share(x, y)
-        loss, logits = _loss(config, forward, teacher, mine, labels)
+        given = [t for t in (x, y, truth(network, foreground)) if t is not None]
+        *mine, weight = distributed.share(*given)
+        loss, logits = _loss(config, forward, teacher, *mine)
         loss = loss * weight
+        labels = mine[1] if mine[1].ndim == 1 else mine[1].argmax(1)
         right = (logits.argmax(1) == labels).float().mean() * weight
         mean_loss, mean_right = distributed.mean(torch.stack([loss.detach(), right])).tolist()
         if not math.isfinite(mean_loss):

@@ -1,0 +1,144 @@
+"""Event cameras' data: CIFAR10-DVS and DVS128 Gesture through SpikingJelly, as frames of T slices."""
+
+import math
+
+import numpy as np
+from tqdm import tqdm
+
+from ssf.cache import cached
+from ssf.config import Failed, Refused
+from ssf.static import CIFAR10_CLASSES
+
+GESTURES = (
+    "hand clapping",
+    "right hand wave",
+    "left hand wave",
+    "right arm clockwise",
+    "right arm counter clockwise",
+    "left arm clockwise",
+    "left arm counter clockwise",
+    "arm roll",
+    "air drums",
+    "air guitar",
+    "other gestures",
+)
+SIDE = 128
+TEST_SHARE = 0.1  # of CIFAR10-DVS, in both its splits
+MOST = 255  # events of a pixel in a frame; what is more counts as so many
+
+
+def cifar10_dvs(root, time_steps, split="file_order", seed=0):
+    """Arrays of CIFAR10-DVS (Li et al., Frontiers in Neuroscience 2017), and its classes.
+
+    It has no split of its own. file_order: the last tenth of each class, in the order of file names, is the test split
+    (the published code's). stratified: a tenth of each class, drawn with the seed.
+    """
+    from spikingjelly.datasets import CIFAR10DVS
+
+    files = prepared(CIFAR10DVS, root, {"": CIFAR10_CLASSES})[""]
+    rng, chosen = np.random.default_rng(seed), {"train": [], "test": []}
+    for label in range(len(CIFAR10_CLASSES)):
+        of_class = [f for f in files if f[1] == label]
+        if split == "stratified":
+            of_class = [of_class[i] for i in rng.permutation(len(of_class))]
+        cut = math.ceil((1 - TEST_SHARE) * len(of_class) - 1e-9)
+        chosen["train"] += of_class[:cut]
+        chosen["test"] += of_class[cut:]
+    name = f"{root.resolve()} {split} {seed if split == 'stratified' else ''}"
+    return frames("cifar10-dvs", name, chosen, time_steps), CIFAR10_CLASSES
+
+
+def dvs128_gesture(root, time_steps):
+    """Arrays of DVS128 Gesture (Amir et al., CVPR 2017), split by its authors by person, and its classes."""
+    from spikingjelly.datasets import DVS128Gesture
+
+    folders = tuple(str(label) for label in range(len(GESTURES)))
+    chosen = prepared(DVS128Gesture, root, {"train": folders, "test": folders})
+    return frames("dvs128-gesture", str(root.resolve()), chosen, time_steps), GESTURES
+
+
+def prepared(kind, root, folders):
+    """{split: [(file of events, label)]} by SpikingJelly, in the order of file names; fetched and unpacked if need be.
+
+    folders: {split: the folders of its classes, in the order of labels}.
+    Raises ValueError (Failed or Refused), one sentence, for what is missing, damaged or can't be fetched.
+    """
+    events, marker = root / "events_np", root / "events_np.building"
+    if marker.exists():
+        raise Refused(f"{marker} says that unpacking was interrupted; remove it, {events} and {root / 'extract'}.")
+    if not events.exists():
+        check_archives(kind, root)
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            kind(root) if kind.downloadable() else kind(root, train=True)
+        except Exception as error:  # of many libraries' kinds: network, archives, formats
+            marker.unlink(missing_ok=True)
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise Failed(
+                f"{kind.__name__} could not be fetched or unpacked in {root} ({reason}); remove {root / 'extract'} and "
+                f"{events}, and put whole files into {root / 'download'}."
+            ) from None
+    found = {}
+    for split, names in folders.items():
+        found[split] = []
+        for label, name in enumerate(names):
+            folder = events / split / name
+            paths = sorted(folder.glob("*.np[yz]"))
+            if not paths:
+                raise Refused(
+                    f"{folder} is missing or empty; expected: files of events, one folder a class; remove {events} and "
+                    f"{root / 'extract'} to unpack the archives again."
+                )
+            found[split] += [(path, label) for path in paths]
+    return found
+
+
+def check_archives(kind, root):
+    """Whole archives in root/download, as far as they are there; all of them, where they must be fetched by hand."""
+    from torchvision.datasets.utils import check_integrity
+
+    for name, url, md5 in kind.resource_url_md5():
+        path = root / "download" / name
+        if path.exists() and not check_integrity(str(path), md5):
+            raise Refused(f"{path} is damaged or half-downloaded: its MD5 is not {md5}; fetch it again from {url}.")
+        if not path.exists() and not kind.downloadable():
+            raise Refused(f"{path} is missing; {kind.__name__} must be fetched by hand: put {name} there, from {url}.")
+
+
+def frames(name, source, chosen, time_steps):
+    """Arrays of the files' frames, uint8 [n,T,2,128,128]: equal numbers of events in each (SpikingJelly's "number").
+
+    Both splits are in an order drawn with a fixed seed, as files are sorted by class.
+    """
+    from spikingjelly.datasets.utils import integrate_events_by_fixed_frames_number
+
+    def build(room):
+        rng = np.random.default_rng(0)
+        for split, files in chosen.items():
+            images = room(f"{split}_images", (len(files), time_steps, 2, SIDE, SIDE), np.uint8)
+            labels = room(f"{split}_labels", (len(files),), np.int64)
+            order = tqdm(rng.permutation(len(files)), desc=f"{name} {split}", leave=False, disable=None)
+            for place, i in enumerate(order):
+                path, labels[place] = files[i]
+                counts = integrate_events_by_fixed_frames_number(
+                    read(path, time_steps), "number", time_steps, SIDE, SIDE
+                )
+                images[place] = counts.clip(max=MOST)
+
+    sizes = [(str(path.name), path.stat().st_size) for files in chosen.values() for path, _ in files]
+    return cached(name, f"{source} {time_steps} {sizes}", build)
+
+
+def read(path, time_steps):
+    """{"t", "x", "y", "p": arrays} of a file. ValueError, one sentence, if it is no such file or of another camera."""
+    mend = f"remove {path.parents[1]} to have it made again"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            events = {key: file[key] for key in "txyp"}
+    except Exception as error:  # numpy's, zip's and the system's
+        raise Refused(f"{path} is no whole file of events ({type(error).__name__}); {mend}.") from None
+    if len({len(v) for v in events.values()}) != 1 or len(events["t"]) < time_steps:
+        raise Refused(f"{path} has fewer events than frames, or not as many of each of t, x, y and p; {mend}.")
+    if max(events["x"].max(), events["y"].max()) >= SIDE or min(events["x"].min(), events["y"].min()) < 0:
+        raise Refused(f"{path} has events beyond {SIDE}×{SIDE} pixels; expected: those of a DVS128; {mend}.")
+    return events
