@@ -118,8 +118,8 @@ LOOKS = {
     "sharpness": lambda x, level, sign: blend(x, smooth(x), enhancement(level, sign)),
 }
 MOVES = {  # matrices for images of that side
-    "shear_x": lambda level, sign, side: affine(xy=0.3 * level * sign),
-    "shear_y": lambda level, sign, side: affine(yx=0.3 * level * sign),
+    "shear_x": lambda level, sign, side: affine(xy=0.3 * level * sign, x=0.15 * level * sign * side),  # about a corner
+    "shear_y": lambda level, sign, side: affine(yx=0.3 * level * sign, y=0.15 * level * sign * side),
     "translate_x": lambda level, sign, side: affine(x=0.45 * level * sign * side),
     "translate_y": lambda level, sign, side: affine(y=0.45 * level * sign * side),
     "rotate": lambda level, sign, side: turned(30 * level * sign),
@@ -179,7 +179,7 @@ def erase(images, generator, probability=0.25, areas=(0.02, 1 / 3), stretch=1 / 
 
 
 EVENT_MOVES = {  # magnitude from -1 to 1; 5 of 128 pixels
-    "shear_x": lambda m, side: affine(xy=-(0.3 * m).tan()),
+    "shear_x": lambda m, side: affine(xy=(0.3 * m).tan()),
     "translate_x": lambda m, side: affine(x=-(m * 5 * side / 128).trunc()),
     "translate_y": lambda m, side: affine(y=-(m * 5 * side / 128).trunc()),
     "rotate": lambda m, side: turned(30 * m),

@@ -8,8 +8,8 @@ import torch
 
 from ssf.draws import WEIGHTS, drawn, draws, hats, whole
 
-SIDE, ITEM = 48, 28  # pixels of the canvas and of an item
-SIZES = (17, 28)  # of the item on the canvas
+SIDE, ITEM = 40, 28  # pixels of the canvas and of an item
+SIZES = (20, 28)  # of the item on the canvas
 FRAGMENTS, EXTENTS = 8, (9, 16)  # how many at difficulty 1, and of how many pixels
 GRIDS = ((5, 3), (12, 2), (SIDE, 1))  # the texture: noise of so many points a side, and its weight
 INK = 24  # grey level from which a pixel belongs to an item
@@ -27,7 +27,7 @@ def item_masks(items):
 
 
 def texture(bits):
-    """Smooth noise, grey levels 0 to 255, float32 [n,48,48] of whole numbers."""
+    """Smooth noise, grey levels 0 to 255, float32 [n,40,40] of whole numbers."""
     total, n, used = 0, len(bits), 0
     for points, weight in GRIDS:
         grid = torch.from_numpy(whole(bits[:, used : used + points**2], 0, 255).reshape(n, points, points))
@@ -38,9 +38,9 @@ def texture(bits):
 
 
 def cluttered(items, masks, chosen, difficulty=0.5, seed=0):
-    """Canvases of some of the items: images uint8 [n,48,48] and foreground bool [n,48,48].
+    """Canvases of some of the items: images uint8 [n,40,40] and foreground bool [n,40,40].
 
-    Each item is scaled to 17 to 28 pixels a side and put anywhere, in front of everything. Behind it: fragments of
+    Each item is scaled to 20 to 28 pixels a side and put anywhere, in front of everything. Behind it: fragments of
     other items, as bright as it is, and textured noise. The foreground is the item, its holes filled.
 
     Args:
@@ -66,7 +66,7 @@ def cluttered(items, masks, chosen, difficulty=0.5, seed=0):
 
 
 def canvases(items, difficulty=0.5, seed=0):
-    """`cluttered` of all items, images uint8 [N,48,48] and foreground bool [N,48,48]."""
+    """`cluttered` of all items, images uint8 [N,40,40] and foreground bool [N,40,40]."""
     masks = item_masks(items)
     parts = [cluttered(items, masks, chosen, difficulty, seed) for chosen in torch.arange(len(items)).split(AT_ONCE)]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))

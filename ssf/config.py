@@ -19,7 +19,7 @@ def _input(encoding, channels, side, classes):
 DATASETS = {
     "fashion-mini": _input("direct", 1, 32, 10),  # 28×28, zero-padded
     "fashion-mnist": _input("direct", 1, 32, 10),  # the same
-    "cluttered-fashion": _input("direct", 1, 48, 10),
+    "cluttered-fashion": _input("direct", 1, 40, 10),
     "event-fashion": _input("frames", 2, 32, 10),
     "cifar10": _input("direct", 3, 32, 10),
     "cifar10-jpeg": _input("direct", 3, 32, 10),

@@ -98,7 +98,7 @@ def test_every_change_changes_the_hash():
             ("selector.keep_ratio", 0.6),
             ("ticket.round", 2),
             ("train.lr", 1e-3),
-            ("data.augment", True),
+            ("data.augment", "published"),
         ]
     ]
     assert len({base.hash(), *(o.hash() for o in others)}) == len(others) + 1

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ssf import data
+from ssf.config import DATASETS, WITH_FOREGROUND, preset
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -44,28 +45,39 @@ def copy(folder):
         shutil.copy(DATA / name, folder)
 
 
-def test_a_damaged_file_is_named_with_what_mends_it(tmp_path, monkeypatch):
+def test_a_damaged_file_is_named_with_what_mends_it(tmp_path):
     copy(tmp_path)
-    monkeypatch.setenv("SSF_DATA", str(tmp_path))
     raw = bytearray((tmp_path / "fashion-mini.npz").read_bytes())
     raw[1000] ^= 1
     (tmp_path / "fashion-mini.npz").write_bytes(raw)
     with pytest.raises(ValueError, match=rf"fashion-mini.npz is damaged: .*git checkout -- {tmp_path}"):
-        data.load("fashion-mini")
+        data.load("fashion-mini", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["fashion-mini.npz", "SHA256SUMS"])
-def test_a_missing_file_is_named_with_what_mends_it(tmp_path, monkeypatch, name):
+def test_a_missing_file_is_named_with_what_mends_it(tmp_path, name):
     copy(tmp_path)
     (tmp_path / name).unlink()
-    monkeypatch.setenv("SSF_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=f"{name} is missing; .*git checkout -- {tmp_path}"):
-        data.load("fashion-mini")
+        data.load("fashion-mini", tmp_path)
 
 
-def test_an_unknown_set_is_refused():
+def test_an_unknown_set_and_no_time_steps_are_refused():
     with pytest.raises(ValueError, match="data.name is 'imagenet'; allowed: fashion-mini"):
         data.load("imagenet")
+    with pytest.raises(ValueError, match="time_steps is 0; allowed: a positive whole number"):
+        data.load("event-fashion", time_steps=0)
+
+
+@pytest.mark.parametrize("name", ["fashion-mini", "cluttered-fashion", "event-fashion"])
+def test_every_set_that_is_always_there_fits_its_model(name):
+    told, made = DATASETS[name], data.load(name, time_steps=3)
+    frames = () if told["encoding"] == "direct" else (3,)
+    assert made.train_images.shape[1:] == (*frames, told["channels"], told["side"], told["side"])
+    assert made.train_images.dtype == torch.uint8 and len(made.classes) == told["classes"]
+    assert torch.equal(made.test_labels, data.load("fashion-mini").test_labels)
+    assert (made.train_foreground is not None) == (name in WITH_FOREGROUND)
+    assert "10,000 training and 2,000 test" in made.summary() and "10 classes, balanced:" in made.summary()
 
 
 def test_split_is_disjoint_seeded_and_of_the_size_asked_for():
@@ -79,30 +91,64 @@ def test_split_is_disjoint_seeded_and_of_the_size_asked_for():
         data.split(labels, 1001, 0.1, seed=0)
 
 
-def test_augmentation_shifts_by_at_most_two_pixels_and_mirrors():
-    images = torch.zeros(400, 1, 11, 11)
-    images[:, :, 5, 4] = 1  # one bright pixel, off centre, so that a mirrored one is told apart
-    out = data.augment(images, torch.Generator().manual_seed(0))
-    places = {tuple(p) for p in out[:, 0].nonzero()[:, 1:].tolist()}
-    assert out.sum() == 400
-    assert places == {(r, c) for r in range(3, 8) for c in [*range(2, 7), *range(4, 9)]}
-
-
-def test_augmentation_is_a_function_of_batch_and_generator():
-    images, kept = torch.rand(8, 3, 16, 16), None
-    for _ in range(2):
-        out = data.augment(images, torch.Generator().manual_seed(5))
-        assert kept is None or torch.equal(out, kept)
-        kept = out
-    assert not torch.equal(kept, data.augment(images, torch.Generator().manual_seed(6)))
-
-
-def test_batches_cover_every_image_once_in_an_order_of_the_generator():
+def test_batches_cover_every_image_once_in_the_order_given():
     images, labels = torch.arange(10.0).view(10, 1, 1, 1), torch.arange(10)
-    drawn = [y for _, y in data.batches(images, labels, 4, torch.Generator().manual_seed(0))]
-    assert [len(y) for y in drawn] == [4, 4, 2] and sorted(torch.cat(drawn).tolist()) == list(range(10))
-    assert torch.cat(drawn).tolist() != list(range(10))
-    assert torch.cat([y for _, y in data.batches(images, labels, 4)]).tolist() == list(range(10))
+    drawn = list(data.batches((images, labels, None), 4, torch.arange(9, -1, -1)))
+    assert [len(y) for _, y, _ in drawn] == [4, 4, 2] and all(nothing is None for _, _, nothing in drawn)
+    assert torch.cat([y for _, y, _ in drawn]).tolist() == list(range(9, -1, -1))
+    assert torch.cat([x for x, _, _ in drawn]).flatten().tolist() == list(range(9, -1, -1))
+    assert torch.cat([y for _, y in data.batches((images, labels))]).tolist() == list(range(10))
+
+
+def test_batches_to_look_at_shrink_as_samples_grow():
+    assert len(next(data.batches((torch.zeros(300, 1, 32, 32),)))[0]) == 250
+    assert len(next(data.batches((torch.zeros(20, 16, 2, 128, 128, dtype=torch.uint8),)))[0]) == 8
+
+
+def epoch(name, number=0, **overrides):
+    """The batches of an epoch over 40 images."""
+    config = preset("smoke", **{"data.name": name, "train.batch_size": 16, **overrides})
+    made = data.load_for(config)
+    return list(data.training_batches(config, made, torch.arange(40), number, torch.Generator().manual_seed(number)))
+
+
+@pytest.mark.parametrize("name", ["cluttered-fashion", "event-fashion"])
+@pytest.mark.parametrize("kind", ["none", "light", "published"])
+def test_an_epoch_is_a_function_of_its_seed(name, kind):
+    a, b, other = (epoch(name, number, **{"data.augment": kind}) for number in (0, 0, 1))
+    assert [x.shape[0] for x, _, _ in a] == [16, 16, 8] and a[0][0].dtype == torch.float32
+    assert all(torch.equal(x, y) for one, two in zip(a, b, strict=True) for x, y in zip(one[:2], two[:2], strict=True))
+    assert not torch.equal(a[0][0], other[0][0])
+
+
+def test_without_augmentation_an_epoch_is_the_images_as_they_are():
+    made, drawn = data.load("fashion-mini"), epoch("fashion-mini", **{"data.augment": "none"})
+    images = torch.cat([x for x, _, _ in drawn])
+    expected = made.standardise(made.train_images[:40])
+    assert sorted(images.flatten(1).sum(1).tolist()) == pytest.approx(sorted(expected.flatten(1).sum(1).tolist()))
+
+
+def test_mixup_ends_with_its_epochs():
+    mixed = {"train.mixup": 0.5, "train.mixup_epochs": 2}
+    for number, ndim in ((0, 2), (1, 2), (2, 1)):
+        assert {y.ndim for _, y, _ in epoch("fashion-mini", number, **mixed)} == {ndim}
+
+
+def test_the_foreground_moves_with_the_image():
+    for images, _, foreground in epoch("cluttered-fashion", **{"data.augment": "light", "data.difficulty": 0.0}):
+        dark = images.amin((1, 2, 3), keepdim=True)  # an empty canvas: nothing but the item is bright
+        around = torch.nn.functional.max_pool2d(foreground[:, None].float(), 3, 1, 1)[:, 0] > 0
+        assert not (images > dark)[:, 0][~around].any()
+        assert (images > dark)[:, 0][foreground].float().mean() > 0.9
+
+
+def test_token_shares_are_means_over_patches():
+    foreground = torch.rand(3, 8, 8) < 0.5
+    shares = data.token_shares(foreground, 16)
+    for token in range(16):
+        r, c = divmod(token, 4)
+        patch = foreground[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
+        torch.testing.assert_close(shares[:, token], patch.float().mean((1, 2)))
 
 
 def idx(array):
@@ -116,7 +162,7 @@ def make(folder, out):
     )
 
 
-def test_the_script_that_made_the_set_draws_it_from_idx_files(tmp_path, monkeypatch):
+def test_the_script_that_made_the_set_draws_it_from_idx_files(tmp_path):
     rng = np.random.default_rng(0)
     for name, count in (("train", 11_000), ("t10k", 2_500)):
         labels = np.arange(count) % 10
@@ -126,8 +172,7 @@ def test_the_script_that_made_the_set_draws_it_from_idx_files(tmp_path, monkeypa
         (tmp_path / f"{name}-labels-idx1-ubyte.gz").write_bytes(idx(labels))
     out = tmp_path / "fashion-mini.npz"
     assert make(tmp_path, out).returncode == 0
-    monkeypatch.setenv("SSF_DATA", str(tmp_path))
-    made = data.load("fashion-mini")
+    made = data.load("fashion-mini", tmp_path)
     assert made.train_labels.bincount().tolist() == [1000] * 10
     assert torch.equal(made.test_images[:, 0, 2, 2].long(), made.test_labels)
     first = out.read_bytes()
@@ -140,9 +185,8 @@ def test_the_script_that_made_the_set_draws_it_from_idx_files(tmp_path, monkeypa
     assert broken.returncode == 1 and str(images) in broken.stderr and "Traceback" not in broken.stderr
 
 
-def test_a_garbled_checksum_file_counts_as_damage(tmp_path, monkeypatch):
+def test_a_garbled_checksum_file_counts_as_damage(tmp_path):
     copy(tmp_path)
     (tmp_path / "SHA256SUMS").write_bytes(b"\xff\n\nnonsense")
-    monkeypatch.setenv("SSF_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="fashion-mini.npz is damaged"):
-        data.load("fashion-mini")
+        data.load("fashion-mini", tmp_path)

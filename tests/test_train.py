@@ -19,12 +19,13 @@ def easy():
     images = torch.randint(0, 60, (600, 1, 32, 32), generator=generator, dtype=torch.uint8)
     for image, label in zip(images, labels, strict=True):
         image[0, 3 * label : 3 * label + 3] += 190
-    return data.Dataset("easy", tuple("0123456789"), images[:500], labels[:500], images[500:], labels[500:])
+    return data.Dataset("easy", "easy", tuple("0123456789"), images[:500], labels[:500], images[500:], labels[500:])
 
 
 def config(**overrides):
     return preset(
-        "smoke", **{"data.train_size": 0, "train.epochs": 4, "train.batch_size": 20, "data.augment": False, **overrides}
+        "smoke",
+        **{"data.train_size": 0, "train.epochs": 4, "train.batch_size": 20, "data.augment": "none", **overrides},
     )
 
 
