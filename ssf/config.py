@@ -448,6 +448,12 @@ PRESETS = {
         Model(width=32, heads=4, time_steps=2, pool_stages=(0, 1)),
         train=Train(epochs=4, batch_size=25, lr=2e-2, warmup_epochs=0.3),
     ),
+    # the same where items stand in clutter, for the token selector
+    "clutter": RunConfig(
+        Data("cluttered-fashion", train_size=5600, augment="none", difficulty=0.25),
+        Model(side=40, width=48, heads=4, time_steps=2, pool_stages=(0, 1)),
+        train=Train(epochs=3, batch_size=50, lr=2e-2, warmup_epochs=0.3),
+    ),
     # the dense baselines of the Spikformer paper, CIFAR
     "spikformer-4-256": RunConfig(
         Data("cifar10", augment="published"), replace(_PAPER_MODEL, width=256, heads=8), train=_DENSE_TRAIN

@@ -154,7 +154,7 @@ def load(name, root=None, time_steps=4, split="file_order", difficulty=0.5, seed
     if name in ("cifar10", "cifar10-jpeg"):
         files = static.parquet_files(root)
         if files:
-            arrays, jpeg = static.parquet_set(name, files)
+            arrays, jpeg = static.parquet_set(files)
             kind = ("cifar10-jpeg", "CIFAR-10 (JPEG)") if jpeg else ("cifar10", "CIFAR-10")
             return Dataset(*kind, *stored(arrays, static.CIFAR10_CLASSES))
         if name == "cifar10-jpeg":

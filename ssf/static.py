@@ -64,7 +64,7 @@ def parquet_files(root):
     return {}
 
 
-def parquet_set(name, files):
+def parquet_set(files):
     """Arrays of CIFAR-10 from parquet (columns img.bytes and label), and whether the images went through JPEG.
 
     The rows of a file may be sorted by class, so their order is drawn, with a fixed seed.
@@ -82,7 +82,7 @@ def parquet_set(name, files):
             room(f"{split}_jpeg", (1,), bool)[:] = encoded.any()
 
     source = " ".join(digest(path) for paths in files.values() for path in paths)
-    arrays = cached(name, f"parquet {source}", build)
+    arrays = cached("cifar10", f"parquet {source}", build)
     jpeg = any([bool(arrays.pop(f"{split}_jpeg")) for split in SPLITS])
     return arrays, jpeg
 

@@ -1,0 +1,237 @@
+"""Still images from files: tiny ones, in the formats the sets are published in, through the real loaders."""
+
+import gzip
+import hashlib
+import io
+import pickle
+import shutil
+import tarfile
+import urllib.request
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_data import idx
+from torchvision import datasets
+
+from ssf import cache, data
+
+
+@pytest.fixture(autouse=True)
+def own_cache_and_no_network(tmp_path, monkeypatch):
+    def closed(*_, **__):
+        raise URLError("no network")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(urllib.request, "urlopen", closed)
+
+
+def encoded(image, kind):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def parquet(path, kind="PNG", rows=20, side=32, **columns):
+    """A parquet file as the hubs have it, its rows sorted by class; an image's first pixel tells its label."""
+    import pyarrow
+    from pyarrow import parquet as pq
+
+    labels = np.sort(np.arange(rows) % 10)
+    images = np.zeros((rows, side, side, 3), np.uint8)
+    images[:, 0, 0, 1] = labels
+    table = {
+        "img": [{"bytes": encoded(image, kind), "path": f"{i}.png"} for i, image in enumerate(images)],
+        "label": labels,
+    }
+    pq.write_table(pyarrow.table(table | columns), path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "set").mkdir()
+    parquet(tmp_path / "set" / "train.parquet", rows=50)
+    parquet(tmp_path / "set" / "test.parquet")
+    return tmp_path / "set"
+
+
+def test_parquet_is_read_decoded_and_shuffled(folder):
+    dataset = data.load("cifar10", folder)
+    assert (dataset.name, dataset.title) == ("cifar10", "CIFAR-10")
+    assert dataset.train_images.shape == (50, 3, 32, 32) and dataset.test_images.shape == (20, 3, 32, 32)
+    assert torch.equal(dataset.train_images[:, 1, 0, 0].long(), dataset.train_labels)
+    assert dataset.train_labels.bincount().tolist() == [5] * 10
+    assert dataset.train_labels.tolist() != sorted(dataset.train_labels.tolist())
+    assert dataset.summary().startswith("CIFAR-10: 50 training and 20 test images, 3×32×32")
+
+
+def test_the_hubs_folders_and_shards_are_found(folder, monkeypatch):
+    inner = folder / "cifar10" / "plain_text"
+    inner.mkdir(parents=True)
+    for i in range(2):
+        shutil.copy(folder / "test.parquet", inner / f"train-0000{i}-of-00002.parquet")
+    shutil.copy(folder / "test.parquet", inner / "test-00000-of-00001.parquet")
+    monkeypatch.setenv("SSF_DATA", str(folder))
+    assert len(data.load("cifar10").train_labels) == 40
+
+
+def test_jpegs_are_called_so_and_not_trained_on_under_another_name(folder, monkeypatch):
+    parquet(folder / "train.parquet", "JPEG")
+    assert data.load("cifar10", folder).title == "CIFAR-10 (JPEG)"
+    (folder / "cifar10").mkdir()
+    for name in ("train", "test"):
+        (folder / f"{name}.parquet").rename(folder / "cifar10" / f"{name}.parquet")
+    monkeypatch.setenv("SSF_DATA", str(folder))
+    with pytest.raises(ValueError, match="data.name is 'cifar10', but the images .* allowed: cifar10-jpeg"):
+        data.load_for(data_config("cifar10"))
+    (folder / "cifar10").rename(folder / "cifar10-jpeg")
+    assert data.load_for(data_config("cifar10-jpeg")).name == "cifar10-jpeg"
+
+
+def data_config(name):
+    from ssf.config import preset
+
+    return preset("smoke", **{"data.name": name})
+
+
+def test_the_second_time_nothing_is_decoded(folder, monkeypatch):
+    first = data.load("cifar10", folder)
+    monkeypatch.setattr(Image, "open", None)
+    assert torch.equal(data.load("cifar10", folder).train_images, first.train_images)
+    parquet(folder / "test.parquet", rows=30)  # another file: decoded anew
+    with pytest.raises(ValueError, match="no readable image"):
+        data.load("cifar10", folder)
+
+
+@pytest.mark.parametrize(
+    "spoil, sentence",
+    [
+        (lambda f: f.write_bytes(f.read_bytes()[:-200]), "train.parquet is no whole parquet file"),
+        (lambda f: f.unlink(), r"train\*.parquet is missing; expected: files of both splits"),
+        (lambda f: parquet(f, label=[0.5] * 20), r"columns img .*label \(double\); expected: img with a field bytes"),
+        (lambda f: parquet(f, img=["?"] * 20), r"train.parquet has the columns img \(string\)"),
+        (lambda f: parquet(f, label=[10] * 20), "train.parquet has no rows, or labels beyond 0 to 9"),
+        (lambda f: parquet(f, side=28), "train.parquet, row 0, has 28×28 pixels; expected: 32×32"),
+        (lambda f: parquet(f, img=[{"bytes": b"no picture"}] * 20), "train.parquet, row 0, is no readable image"),
+    ],
+)
+def test_bad_parquet_ends_in_a_sentence(folder, spoil, sentence):
+    spoil(folder / "train.parquet")
+    with pytest.raises(ValueError, match=sentence) as failure:
+        data.load("cifar10", folder)
+    assert str(folder) in str(failure.value) and "\n" not in str(failure.value)
+
+
+def md5(path):
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def cifar(root, monkeypatch, kind, folder, files, meta):
+    """An archive as CIFAR's authors publish it, four images a file, and its checksums for torchvision."""
+    inner, lists = root / folder, []
+    inner.mkdir(parents=True)
+    for number, (name, key) in enumerate(files):
+        images = np.full((4, 3072), number, np.uint8)
+        inner.joinpath(name).write_bytes(pickle.dumps({"data": images, key: [number % 3] * 4}))
+        lists.append([name, md5(inner / name)])
+    inner.joinpath(meta["filename"]).write_bytes(pickle.dumps({meta["key"]: ["a", "b", "c"]}))
+    archive = root / kind.filename
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(inner, folder)
+    for name, value in (
+        ("train_list", lists[:-1]),
+        ("test_list", lists[-1:]),
+        ("tgz_md5", md5(archive)),
+        ("meta", meta | {"md5": md5(inner / meta["filename"])}),
+    ):
+        monkeypatch.setattr(kind, name, value)
+    shutil.rmtree(inner)
+    return archive
+
+
+def test_cifar_goes_through_torchvision(tmp_path, monkeypatch):
+    files = [*((f"data_batch_{i}", "labels") for i in range(1, 6)), ("test_batch", "labels")]
+    meta = {"filename": "batches.meta", "key": "label_names"}
+    cifar(tmp_path / "10", monkeypatch, datasets.CIFAR10, "cifar-10-batches-py", files, meta)
+    dataset = data.load("cifar10", tmp_path / "10")
+    assert dataset.classes == ("a", "b", "c") and dataset.train_images.shape == (20, 3, 32, 32)
+    assert dataset.train_labels.tolist() == [n % 3 for n in range(5) for _ in range(4)]
+    assert dataset.test_images.unique().tolist() == [5]
+
+    meta = {"filename": "meta", "key": "fine_label_names"}
+    files = [("train", "fine_labels"), ("test", "fine_labels")]
+    cifar(tmp_path / "100", monkeypatch, datasets.CIFAR100, "cifar-100-python", files, meta)
+    assert data.load("cifar100", tmp_path / "100").train_images.shape == (4, 3, 32, 32)
+
+
+def test_a_half_downloaded_archive_ends_in_a_sentence(tmp_path, monkeypatch):
+    files = [("data_batch_1", "labels"), ("test_batch", "labels")]
+    meta = {"filename": "batches.meta", "key": "label_names"}
+    archive = cifar(tmp_path, monkeypatch, datasets.CIFAR10, "cifar-10-batches-py", files, meta)
+    archive.write_bytes(archive.read_bytes()[:300])
+    with pytest.raises(
+        ValueError, match="cifar10 is not whole in .*no network.*put cifar-10-python.tar.gz there, from"
+    ):
+        data.load("cifar10", tmp_path)
+
+
+def test_fashion_mnist_goes_through_torchvision(tmp_path, monkeypatch):
+    raw, resources = tmp_path / "FashionMNIST" / "raw", []
+    raw.mkdir(parents=True)
+    for name, count in (("train", 30), ("t10k", 20)):
+        labels = np.arange(count) % 10
+        images = np.repeat(labels, 28 * 28).reshape(-1, 28, 28)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            path = raw / f"{name}-{kind}-ubyte.gz"
+            path.write_bytes(idx(array))
+            resources.append((path.name, md5(path)))
+    monkeypatch.setattr(datasets.FashionMNIST, "resources", resources)
+    dataset = data.load("fashion-mnist", tmp_path)
+    assert dataset.train_images.shape == (30, 1, 32, 32) and dataset.classes[9] == "Ankle boot"
+    assert torch.equal(dataset.test_images[:, 0, 15, 15].long(), dataset.test_labels)
+    assert not dataset.train_images[..., :2].any()
+    assert gzip.decompress((raw / "t10k-labels-idx1-ubyte.gz").read_bytes())[:4] == b"\0\0\x08\x01"
+
+
+def build(room):
+    room("numbers", (5,), np.int64)[:] = range(5)
+
+
+def kept():
+    (folder,) = (f for f in (cache.own_folder() / "sets").iterdir() if f.is_dir())
+    return folder
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda f: f.joinpath("meta.json").write_text(f.joinpath("meta.json").read_text().replace("1,", "0,", 1)),
+        lambda f: f.joinpath("meta.json").write_text("{"),
+        lambda f: f.joinpath("meta.json").unlink(),
+        lambda f: f.joinpath("numbers.npy").write_bytes(f.joinpath("numbers.npy").read_bytes()[:-1] + b"\7"),
+        lambda f: f.joinpath("numbers.npy").unlink(),
+    ],
+    ids=["another version", "no JSON", "no version", "a changed byte", "a missing file"],
+)
+def test_a_cache_that_does_not_fit_is_built_anew(spoil):
+    assert cache.cached("toy", "x", build)["numbers"].tolist() == [0, 1, 2, 3, 4]
+    spoil(kept())
+    built = []
+    again = cache.cached("toy", "x", lambda room: [built.append(1), build(room)])
+    assert again["numbers"].tolist() == [0, 1, 2, 3, 4] and built
+    cache.cached("toy", "x", None)  # whole now: nothing to build
+
+
+def test_a_cache_is_not_changed_by_its_readers_and_not_left_half_built():
+    cache.cached("toy", "x", build)["numbers"][0] = 99
+    assert cache.cached("toy", "x", None)["numbers"][0] == 0
+
+    def broken(room):
+        build(room)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        cache.cached("toy", "y", broken)
+    assert kept().name.startswith("toy-") and cache.cached("toy", "y", build)["numbers"][4] == 4
