@@ -174,25 +174,93 @@ def density(densities):
     return done(fig)
 
 
-def tokens(images, kept, titles=None):
-    """Images [n,H,W] above the same images with their dropped tokens dimmed; `kept` [n,N] of 0 and 1."""
-    from matplotlib import colormaps
+def picture(image):
+    """An image [c,H,W] as colours [H,W,3] of 0 to 1: grey dark on white, event frames blue (ON) and orange (OFF)."""
+    image = torch.as_tensor(image).float().cpu()
+    if len(image) == 2:
+        off, on = (image / image.amax().clamp(min=1)).sqrt()
+        inks = torch.tensor([[0.16, 0.63, 1.0], [1.0, 0.55, 0.3]])  # what OFF and ON take from red, green and blue
+        return (1 - off[..., None] * inks[0] - on[..., None] * inks[1]).clamp(0, 1).numpy()
+    low, high = (0, 255) if image.max() > 1 else (image.min(), image.max())
+    image = ((image - low) / max(float(high - low), 1e-9)).clamp(0, 1)
+    return (1 - image).expand(3, -1, -1).permute(1, 2, 0).numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()
 
-    n, side = len(images), round(kept.shape[1] ** 0.5)
-    fig, axes = figure(2, n, height=1.1, squeeze=False)
-    patch = images.shape[-1] // side
-    for i in range(n):
-        shade = torch.as_tensor(kept[i]).cpu().view(side, side).repeat_interleave(patch, 0).repeat_interleave(patch, 1)
-        axes[0][i].imshow(images[i], cmap="gray_r")
-        picture = colormaps["gray_r"](images[i] / max(1, images[i].max()))[..., :3]
-        ground = np.array([0.84, 0.37, 0.0])
-        axes[1][i].imshow(np.where(shade.bool()[..., None], picture, 0.25 * picture + 0.75 * ground))
-        axes[0][i].set_title(titles[i] if titles else "", fontsize="small")
-        for ax in axes[:, i]:
+
+def gallery(rows, titles=None, size=1.0):
+    """Rows of pictures: {label: images [n,c,H,W]}, see `picture`."""
+    n = max(len(images) for images in rows.values())
+    fig, axes = figure(len(rows), n, height=size, squeeze=False)
+    for line, (label, images) in zip(axes, rows.items(), strict=True):
+        for i, ax in enumerate(line):
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
-    axes[0][0].set_ylabel("image")
-    axes[1][0].set_ylabel("kept")
+            if i < len(images):
+                ax.imshow(images[i] if isinstance(images[i], np.ndarray) else picture(images[i]))
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
+    for ax, title in zip(axes[0], titles or (), strict=False):
+        ax.set_title(title, fontsize="small")
+    return done(fig)
+
+
+def tokens(images, selections, titles=None):
+    """Images [n,c,H,W] above the same with some of their tokens coloured over; {label: [n,N] of 0 and 1}, 1 is kept."""
+    rows, ground = {"image": images}, np.array([0.84, 0.37, 0.0])
+    for label, kept in selections.items():
+        side = round(kept.shape[1] ** 0.5)
+        patch = images.shape[-1] // side
+        shades = torch.as_tensor(kept).cpu().view(-1, side, side)
+        shades = shades.repeat_interleave(patch, 1).repeat_interleave(patch, 2).bool().numpy()[..., None]
+        shown = [picture(image) for image in images]
+        rows[label] = [np.where(s, p, 0.25 * p + 0.75 * ground) for s, p in zip(shades, shown, strict=True)]
+    return gallery(rows, titles)
+
+
+SELECTORS = {
+    "learned": ("learned", "learned"),
+    "firing_rate": ("firing rate", "ticket"),
+    "attention": ("attention received", "both"),
+    "information": ("information", "reinit"),
+    "information_per_place": ("information per place", "events"),
+    "random": ("random", "random"),
+    "oracle": ("oracle", "dense"),
+}
+
+
+def truth(rows):
+    """Selectors against the truth, a panel a measure; rows: kind, measure, mean, error (half of a 95 % interval).
+
+    Without rows, for a set that does not tell, a figure that says so.
+    """
+    if len(rows) == 0:
+        fig, ax = figure(height=1)
+        ax.text(0.5, 0.5, "this data set does not tell its foreground", ha="center", va="center")
+        ax.set_axis_off()
+        return done(fig)
+    measures, kinds = list(dict.fromkeys(rows.measure)), list(dict.fromkeys(rows.kind))
+    fig, axes = figure(1, len(measures), height=0.3 * len(kinds) + 1, sharey=True)
+    for ax, measure in zip(axes, measures, strict=True):
+        part = rows[rows.measure == measure].set_index("kind").loc[kinds]
+        colours = [COLOURS[SELECTORS[kind][1]] for kind in kinds]
+        ax.barh([SELECTORS[kind][0] for kind in kinds], part["mean"], xerr=part.error, color=colours, height=0.7)
+        ax.set(xlabel=measure, xlim=(0, 1))
+    axes[0].invert_yaxis()
+    return done(fig)
+
+
+def camera(image, events, frames):
+    """An image [1,H,W], the events [steps,2,H,W] that a camera moving before it sends, and their frames [T,2,H,W]."""
+    fig, axes = figure(1, 2, height=2.6)
+    axes[0].imshow(picture(image))
+    axes[0].set(xticks=[], yticks=[], title="what the camera looks at")
+    axes[0].spines[:].set_visible(False)
+    steps, edges = len(events), np.linspace(0, len(events), len(frames) + 1)
+    for polarity, name, colour in ((1, "ON", COLOURS["ticket"]), (0, "OFF", COLOURS["reinit"])):
+        t, _, x = torch.as_tensor(events[:, polarity]).nonzero(as_tuple=True)
+        axes[1].scatter(t + 0.5, x, s=3, color=colour, linewidths=0, alpha=0.6, label=name)
+    for edge in edges[1:-1]:
+        axes[1].axvline(edge, color=GREY, lw=0.8, ls=":")
+    axes[1].set(xlabel="time (steps of the camera)", ylabel="column of the pixel", xlim=(0, steps))
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside upper right", ncols=2, markerscale=3)
     return done(fig)
 
 
@@ -246,17 +314,10 @@ def cost_accuracy(rows):
 def training_free(rows, dense):
     """Accuracy of a dense network whose tokens are dropped by a score; rows: kind, dropped, keep_ratio, accuracy."""
     fig, axes = figure(1, 2, height=3.2, sharey=True)
-    styles = {
-        "firing_rate": "ticket",
-        "information": "learned",
-        "information_per_place": "events",
-        "attention": "both",
-        "random": "random",
-    }
     for ax, dropped in zip(axes, ("removed", "bypass"), strict=True):
-        for kind, colour in styles.items():
+        for kind in dict.fromkeys(rows.kind):
             part = rows[(rows.kind == kind) & (rows.dropped == dropped)].sort_values("keep_ratio")
-            label = kind.replace("_", " ")
+            label, colour = SELECTORS[kind]
             ax.plot(part.keep_ratio, 100 * part.accuracy, "o-", ms=4, color=COLOURS[colour], label=label)
         ax.axhline(100 * dense, color=INK, ls="--", lw=1, label="all tokens")
         ax.set(title=f"dropped tokens: {dropped}", xlabel="keep ratio ρ")
