@@ -17,7 +17,7 @@ EXAMPLES = {
     "sweep": """  python -m ssf sweep notebooks/02_winning_tickets.ipynb -p seed=0,1,2 -p rounds=3
   python -m ssf sweep notebooks/03_token_selector.ipynb -p seed=0,1 --scheduler tcp://host:8786""",
     "bench": """  python -m ssf bench --quick
-  python -m ssf bench""",
+  python -m ssf bench --only feeding""",
     "results": """  python -m ssf results
   python -m ssf results --export study""",
 }
@@ -97,11 +97,15 @@ def sweep(args):
 def bench(args):
     from ssf import bench, store
 
-    rows = bench.run(args.quick)
-    name = bench.device_name().replace(" ", "_")
+    unknown = [name for name in args.only if name not in bench.PARTS]
+    if unknown:
+        raise Refused(f"--only is {unknown[0]!r}; allowed: {', '.join(bench.PARTS)}.")
+    rows = bench.run(args.quick, args.only)
+    name = "_".join(["bench", *args.only, bench.device_name().replace(" ", "_")])
     shown = bench.ratios(rows).sort_values(["measure", "network", "ratio"], ascending=[False, True, True])
-    print(shown.to_string(index=False, float_format=lambda v: f"{v:.3g}"))
-    print(store.export(rows, f"bench_{name}"))
+    if len(shown):
+        print(shown.to_string(index=False, float_format=lambda v: f"{v:.3g}"))
+    print(store.export(rows, name))
     return DONE
 
 
@@ -149,6 +153,7 @@ def parser():
     sub.add_argument("--out", default="sweeps", help="folder of the executed notebooks (default: sweeps)")
     sub = command("bench", bench, "time the library beside the published implementation, into data/results/")
     sub.add_argument("--quick", action="store_true", help="in three minutes on two cores: fewer repeats and values")
+    sub.add_argument("--only", action="append", default=[], metavar="PART", help="a part, into a file of its own")
     sub = command("results", results, "the records under runs/, as a table or a file")
     sub.add_argument("--export", metavar="NAME", help="write them to data/results/NAME.csv")
     return top

@@ -13,16 +13,18 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
 from ssf import cost, data, kernel, reference, runs, train
-from ssf.config import Selector, Ticket, preset
+from ssf.config import DATASETS, Data, RunConfig, Selector, Ticket, Train, preset
 from ssf.deploy import Deployed
 from ssf.neurons import LIF
 from ssf.reference import Reference, SpikingJellyBlocks
@@ -247,6 +249,54 @@ def sparsity(bench):
         row |= about[row["implementation"]] | {"implementation": row["implementation"][1]}
 
 
+FED = {"fashion-mini": (64, 2048), "cifar10": (64, 2048), "event-fashion": (64, 2048), "cifar10-dvs": (16, 64)}
+
+
+def feeding(bench):
+    """Samples a second that a memory-mapped set gives, augmented or not, beside those that training 2-64 takes.
+
+    `FED` has the batch and the number of samples; "published" is a whole recipe, mixup included.
+    """
+    for name, (batch, count) in list(FED.items())[: 3 if bench.quick else 4]:
+        parts = {"time_steps": 16, "pool_stages": (0, 1, 2, 3)} if name == "cifar10-dvs" else {}
+        config = RunConfig(Data(name), model_of("2-64", **DATASETS[name], **parts), train=Train(batch_size=batch))
+        network = Spikformer(config.model).to(bench.device)
+        with tempfile.TemporaryDirectory() as folder:
+            dataset = mapped(config, Path(folder), count).to(bench.device)
+            images, labels = dataset.standardise(dataset.train_images[:batch]), dataset.train_labels[:batch]
+            contestants = {"training": bench.step(network, images, labels)}
+            for kind in ("none", "light", "published"):
+                mixup = 0.5 if kind == "published" else 0.0
+                contestants[kind] = epoch(config.with_(**{"data.augment": kind, "train.mixup": mixup}), dataset)
+            first = len(bench.rows)
+            bench.race("feeding", contestants, network="2-64", variable=name)
+        for row in bench.rows[first:]:
+            row["batch"] = batch if row["implementation"] == "training" else count
+
+
+def epoch(config, dataset):
+    """A function that draws an epoch's batches and looks at none."""
+    which = torch.arange(len(dataset.train_labels))
+
+    def once():
+        for _ in data.training_batches(config, dataset, which, 0, torch.Generator()):
+            pass
+
+    return once
+
+
+def mapped(config, folder, count):
+    """A data set of the config's shape, noise, mapped into memory from a file as decoded sets are."""
+    model, rng = config.model, np.random.default_rng(0)
+    frames = (model.time_steps,) if model.encoding == "frames" else ()
+    shape = (count, *frames, model.channels, model.side, model.side)
+    np.save(folder / "images.npy", rng.integers(0, 256 if model.encoding == "direct" else 3, shape, np.uint8))
+    images = torch.from_numpy(np.load(folder / "images.npy", mmap_mode="c"))
+    labels = torch.arange(count) % model.classes
+    classes = tuple(map(str, range(model.classes)))
+    return data.Dataset(config.data.name, "noise", classes, images, labels, images[:1], labels[:1])
+
+
 def memory(bench):
     """Peak memory of two training steps, each in a process of its own, less what the process had before."""
     for name in ("2-64",) if bench.quick else NETWORKS:
@@ -290,14 +340,18 @@ def processor():
     return name[1] if name else platform.processor() or platform.machine()
 
 
-def run(quick=False):
-    """All measurements as a pandas frame; on a GPU, those that it is for."""
+PARTS = {part.__name__: part for part in (speed, growth, roofline, feeding, memory, events, sparsity)}
+
+
+def run(quick=False, only=()):
+    """All measurements, or those parts of `PARTS`, as a pandas frame; on a GPU, those that it is for."""
     import pandas as pd
 
     bench = Bench(quick, train.device())
     deployable = bench.device.type == "cpu" and kernel.library("events", TIME=4, VECS=1)
-    for part in (speed, growth, roofline, memory, *((events, sparsity) if deployable else ())):
-        part(bench)
+    for name, part in PARTS.items():
+        if (name in only or not only) and (deployable or name not in ("events", "sparsity")):
+            part(bench)
     bench.bar.close()
     machine = {"device": device_name(), "processor": processor(), "cores": os.cpu_count()}
     machine |= {"threads": torch.get_num_threads(), "torch": torch.__version__, "quick": quick}

@@ -27,6 +27,7 @@ DATASETS = {
     "cifar10-dvs": _input("frames", 2, 128, 10),
     "dvs128-gesture": _input("frames", 2, 128, 11),
 }
+OF_ONE_SET = {"split": "cifar10-dvs", "difficulty": "cluttered-fashion"}  # fields of Data, and whose they are
 WITH_FOREGROUND = ("cluttered-fashion",)  # the sets that tell which pixels are foreground
 
 
@@ -107,10 +108,10 @@ class Data(_Part):
 
     def __post_init__(self):
         super().__post_init__()
-        for name, owner in (("split", "cifar10-dvs"), ("difficulty", "cluttered-fashion")):
-            default = type(self).__dataclass_fields__[name].default
-            given = getattr(self, name)
-            _check(self.name == owner or given == default, f"data.{name}", given, f"{default}, but with {owner}")
+        for f in fields(self):
+            owner, given = OF_ONE_SET.get(f.name), getattr(self, f.name)
+            ok = owner in (None, self.name) or given == f.default
+            _check(ok, f"data.{f.name}", given, f"{f.default}, but with {owner}")
 
 
 @dataclass(frozen=True)
@@ -396,12 +397,15 @@ class RunConfig:
     def with_(self, **overrides):
         """A copy with whole parts (selector=None) or dotted fields (**{"train.epochs": 3}) replaced, all at once.
 
-        Another data.name brings its model.channels, side, classes and encoding along, where they are not given.
+        Another data.name brings its model.channels, side, classes and encoding along, where they are not given, and
+        leaves what is another set's behind.
         """
-        changes, inside = {}, {}
-        if "model" not in overrides:
-            shape = DATASETS.get(str(overrides.get("data.name")), {})
-            overrides = {f"model.{name}": value for name, value in shape.items()} | overrides
+        changes, inside, name = {}, {}, str(overrides.get("data.name"))
+        if name in DATASETS:
+            shape = {} if "model" in overrides else DATASETS[name]
+            usual = {f.name: f.default for f in fields(Data) if name != OF_ONE_SET.get(f.name, name)}
+            brought = {"model": shape, "data": usual}
+            overrides = {f"{part}.{f}": v for part, values in brought.items() for f, v in values.items()} | overrides
         allowed = [f.name for f in fields(RunConfig)]
         for key, value in overrides.items():
             part, dot, name = key.partition(".")

@@ -186,16 +186,21 @@ def picture(image):
     return (1 - image).expand(3, -1, -1).permute(1, 2, 0).numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()
 
 
-def gallery(rows, titles=None, size=1.0):
+def gallery(rows, titles=None):
     """Rows of pictures: {label: images [n,c,H,W]}, see `picture`."""
+    return pictures({label: [picture(image) for image in images] for label, images in rows.items()}, titles)
+
+
+def pictures(rows, titles=None):
+    """Rows of pictures: {label: n arrays [H,W,3] of 0 to 1}."""
     n = max(len(images) for images in rows.values())
-    fig, axes = figure(len(rows), n, height=size, squeeze=False)
+    fig, axes = figure(len(rows), n, height=min(1.0, 6.6 / n), squeeze=False)
     for line, (label, images) in zip(axes, rows.items(), strict=True):
         for i, ax in enumerate(line):
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             if i < len(images):
-                ax.imshow(images[i] if isinstance(images[i], np.ndarray) else picture(images[i]))
+                ax.imshow(images[i])
         line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
     for ax, title in zip(axes[0], titles or (), strict=False):
         ax.set_title(title, fontsize="small")
@@ -204,15 +209,15 @@ def gallery(rows, titles=None, size=1.0):
 
 def tokens(images, selections, titles=None):
     """Images [n,c,H,W] above the same with some of their tokens coloured over; {label: [n,N] of 0 and 1}, 1 is kept."""
-    rows, ground = {"image": images}, np.array([0.84, 0.37, 0.0])
+    shown, ground = [picture(image) for image in images], np.array([0.84, 0.37, 0.0])
+    rows = {"image": shown}
     for label, kept in selections.items():
         side = round(kept.shape[1] ** 0.5)
         patch = images.shape[-1] // side
         shades = torch.as_tensor(kept).cpu().view(-1, side, side)
         shades = shades.repeat_interleave(patch, 1).repeat_interleave(patch, 2).bool().numpy()[..., None]
-        shown = [picture(image) for image in images]
         rows[label] = [np.where(s, p, 0.25 * p + 0.75 * ground) for s, p in zip(shades, shown, strict=True)]
-    return gallery(rows, titles)
+    return pictures(rows, titles)
 
 
 SELECTORS = {
@@ -248,19 +253,23 @@ def truth(rows):
 
 
 def camera(image, events, frames):
-    """An image [1,H,W], the events [steps,2,H,W] that a camera moving before it sends, and their frames [T,2,H,W]."""
-    fig, axes = figure(1, 2, height=2.6)
-    axes[0].imshow(picture(image))
-    axes[0].set(xticks=[], yticks=[], title="what the camera looks at")
-    axes[0].spines[:].set_visible(False)
-    steps, edges = len(events), np.linspace(0, len(events), len(frames) + 1)
+    """An image [h,w] and the events [steps,2,H,W] of the sensor's middle row as a camera moves before it.
+
+    The image lies in the middle of the sensor; `frames`: into how many the steps are counted.
+    """
+    fig, axes = figure(1, 2, height=2.4, gridspec_kw={"width_ratios": [1, 2]})
+    steps, _, side, _ = events.shape
+    row, margin = side // 2, (side - len(image)) / 2
+    axes[0].imshow(image, cmap="gray_r", extent=(margin, side - margin, side - margin, margin))
+    axes[0].axhline(row + 0.5, color=INK, ls="--", lw=1)
+    axes[0].set(xlim=(0, side), ylim=(side, 0), yticks=[], xlabel="column of the sensor")
     for polarity, name, colour in ((1, "ON", COLOURS["ticket"]), (0, "OFF", COLOURS["reinit"])):
-        t, _, x = torch.as_tensor(events[:, polarity]).nonzero(as_tuple=True)
-        axes[1].scatter(t + 0.5, x, s=3, color=colour, linewidths=0, alpha=0.6, label=name)
-    for edge in edges[1:-1]:
+        t, x = torch.as_tensor(events[:, polarity, row]).nonzero(as_tuple=True)
+        axes[1].scatter(t + 0.5, x + 0.5, s=12, color=colour, linewidths=0, label=name)
+    for edge in np.linspace(0, steps, frames + 1)[1:-1]:
         axes[1].axvline(edge, color=GREY, lw=0.8, ls=":")
-    axes[1].set(xlabel="time (steps of the camera)", ylabel="column of the pixel", xlim=(0, steps))
-    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside upper right", ncols=2, markerscale=3)
+    axes[1].set(xlabel="time (steps of the camera)", ylabel="column of the sensor", xlim=(0, steps), ylim=(0, side))
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return done(fig)
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ssf.config import PRESETS, RunConfig, Ticket, from_notebook, preset
+from ssf.config import PRESETS, Data, RunConfig, Ticket, from_notebook, preset
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,25 @@ def test_a_notebook_may_have_imported_something_and_none_is_the_presets_value():
     assert chosen.selector is not None
     with pytest.raises(ValueError, match="preset is None; allowed"):
         from_notebook(notebook(preset=None), FIELDS)
+
+
+def test_another_data_set_brings_its_shape_along_and_leaves_what_is_not_its_own():
+    cluttered = preset("clutter")
+    assert cluttered.data.difficulty != Data().difficulty
+    events = cluttered.with_(**{"data.name": "event-fashion"})
+    assert (events.model.encoding, events.model.channels, events.model.side) == ("frames", 2, 32)
+    assert events.data.difficulty == Data().difficulty and events.model.width == cluttered.model.width
+    same = {"data.name": "cluttered-fashion"}
+    assert cluttered.with_(**same) == cluttered
+    assert cluttered.with_(**{"data.difficulty": 1, **same}).data.difficulty == 1.0
+    for wrong, sentence in (
+        ({"data.name": "event-fashion", "data.difficulty": 0.1}, "data.difficulty is 0.1; allowed: 0.5, but with"),
+        (
+            {"data.name": "cifar10", "data.split": "stratified"},
+            "data.split is 'stratified'; allowed: file_order, but with",
+        ),
+        ({"data.name": "event-fashion", "model.side": 48}, "model.side is 48; allowed: 32, as in the data set event"),
+        ({"data.name": ["cifar10"]}, r"data.name is \['cifar10'\]"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            cluttered.with_(**wrong)

@@ -11,7 +11,7 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Passed unknown parameter")
 
 
-def test_there_are_six_chapters():
+def test_there_are_seven_chapters():
     assert [c.stem for c in CHAPTERS] == [
         "01_baseline_spikformer",
         "02_winning_tickets",
@@ -19,6 +19,7 @@ def test_there_are_six_chapters():
         "04_gflops_accuracy",
         "05_audit",
         "06_speed",
+        "07_data",
     ]
 
 

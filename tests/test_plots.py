@@ -47,9 +47,10 @@ def test_tickets_draws_each_control_at_its_place():
 
 
 def test_tokens_dims_the_dropped_and_only_them():
-    images, kept = np.full((1, 4, 4), 100), np.array([[1, 0, 0, 1]])
-    shown = plots.tokens(images, kept).axes[1].images[0].get_array()
-    plain = plots.tokens(images, np.ones((1, 4))).axes[1].images[0].get_array()
+    images, kept = np.full((1, 1, 4, 4), 100), np.array([[1, 0, 0, 1]])
+    whole, shown, plain = (ax.images[0].get_array() for ax in
+                           plots.tokens(images, {"kept": kept, "all": np.ones((1, 4))}).axes)  # fmt: skip
+    assert (whole == plain).all()
     changed = (shown != plain).any(-1)
     assert changed.tolist() == [[False, False, True, True]] * 2 + [[True, True, False, False]] * 2
 
@@ -118,6 +119,38 @@ def test_training_free_draws_a_line_a_score_on_both_sides():
     removed, bypass = plots.training_free(rows, 0.9).axes
     assert [line.get_ydata()[0] for line in removed.lines] == pytest.approx([0, 200, 400, 600, 800, 90])
     assert [line.get_ydata()[0] for line in bypass.lines] == pytest.approx([100, 300, 500, 700, 900, 90])
+
+
+def test_truth_draws_a_bar_a_selector_and_measure_or_says_that_there_is_none():
+    rows = [
+        ("learned", "recall", 0.9),
+        ("learned", "precision", 0.5),
+        ("oracle", "recall", 1.0),
+        ("oracle", "precision", 0.6),
+    ]
+    rows = pd.DataFrame(rows, columns=["kind", "measure", "mean"]).assign(error=0.01)
+    recall, precision = plots.truth(rows).axes
+    assert [bar.get_width() for bar in recall.patches] == [0.9, 1.0]
+    assert [bar.get_width() for bar in precision.patches] == [0.5, 0.6] and precision.get_xlabel() == "precision"
+    assert "does not tell" in plots.truth(rows[:0]).axes[0].texts[0].get_text()
+
+
+def test_event_frames_are_white_without_events_blue_where_on_and_orange_where_off():
+    frame = np.zeros((2, 1, 3))
+    frame[0, 0, 1] = frame[1, 0, 2] = 4
+    nothing, off, on = plots.picture(frame)[0]
+    assert nothing.tolist() == [1, 1, 1] and on[2] > on[0] and off[0] > off[2]
+
+
+def test_a_gallery_leaves_room_where_a_row_is_short():
+    fig = plots.gallery({"a": np.zeros((3, 1, 2, 2)), "b": np.ones((1, 3, 2, 2))}, titles=["x"])
+    assert [len(ax.images) for ax in fig.axes] == [1, 1, 1, 1, 0, 0] and fig.axes[3].get_ylabel() == "b"
+
+
+def test_camera_draws_the_events_of_the_middle_row_and_the_edges_of_the_frames():
+    events = (torch.rand(6, 2, 8, 8) < 0.3).to(torch.uint8)
+    _, tracks = plots.camera(np.zeros((6, 6)), events, 3).axes
+    assert sum(len(c.get_offsets()) for c in tracks.collections) == events[:, :, 4].sum() and len(tracks.lines) == 2
 
 
 def test_speed_draws_a_bar_an_implementation_and_the_aims():
