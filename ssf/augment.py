@@ -74,85 +74,44 @@ def turned(degrees):
     return affine(angle.cos(), -angle.sin(), 0.0, angle.sin(), angle.cos())
 
 
-def tv(name, *arguments):
-    """A function of torchvision.transforms.v2.functional, which takes a second to import."""
-    from torchvision.transforms.v2 import functional
-
-    return getattr(functional, name)(*arguments)
-
-
-def blend(images, other, factor):
-    """other + factor · (images - other), within 0 to 255; factor [n]."""
-    return (other + factor.view(-1, 1, 1, 1) * (images - other)).clamp(0, 255)
-
-
-def grey(images):
-    return tv("rgb_to_grayscale", images, 3) if images.shape[1] == 3 else images
-
-
-def smooth(images):
-    """The 3×3 filter that PIL's sharpness starts from; the border stays."""
-    kernel = torch.ones(3, 3, device=images.device).index_put_((torch.tensor(1), torch.tensor(1)), torch.tensor(5.0))
-    out, c = images.clone(), images.shape[1]
-    inner = F.conv2d(images, (kernel / 13).expand(c, 1, 3, 3), groups=c)
-    out[..., 1:-1, 1:-1] = inner.round()
-    return out
-
-
-# What timm's RandAugment "rand-m9-n1-mstd0.4-inc1" chooses from: images float32 [n,c,H,W] of whole grey levels,
-# level [n] from 0 to 1, sign [n] -1 or 1 -> images of any grey level
-LOOKS = {
-    "autocontrast": lambda x, level, sign: tv("autocontrast", x.to(torch.uint8)),
-    "equalize": lambda x, level, sign: tv("equalize", x.to(torch.uint8)),
-    "invert": lambda x, level, sign: 255 - x,
-    "posterize": lambda x, level, sign: x - x % (2 ** (4 + (4 * level).floor())).view(-1, 1, 1, 1),
-    "solarize": lambda x, level, sign: torch.where(x < (256 - (256 * level).floor()).view(-1, 1, 1, 1), x, 255 - x),
-    "solarize_add": lambda x, level, sign: torch.where(
-        x < 128, (x + (110 * level).floor().view(-1, 1, 1, 1)).clamp(max=255), x
-    ),
-    "color": lambda x, level, sign: blend(x, grey(x), enhancement(level, sign)),
-    "contrast": lambda x, level, sign: blend(
-        x, grey(x).mean((1, 2, 3), keepdim=True).round(), enhancement(level, sign)
-    ),
-    "brightness": lambda x, level, sign: blend(x, 0.0, enhancement(level, sign)),
-    "sharpness": lambda x, level, sign: blend(x, smooth(x), enhancement(level, sign)),
-}
-MOVES = {  # matrices for images of that side
+# The operations that the published code leaves in timm's list, and their arguments for a level from 0 to 1 (magnitude
+# 0 to 10) and a sign of -1 or 1: matrices for `warp` of images of that side. The fifth is "equalize".
+MOVES = {
     "shear_x": lambda level, sign, side: affine(xy=0.3 * level * sign, x=0.15 * level * sign * side),  # about a corner
-    "shear_y": lambda level, sign, side: affine(yx=0.3 * level * sign, y=0.15 * level * sign * side),
     "translate_x": lambda level, sign, side: affine(x=0.45 * level * sign * side),
     "translate_y": lambda level, sign, side: affine(y=0.45 * level * sign * side),
     "rotate": lambda level, sign, side: turned(30 * level * sign),
 }
 
 
-def enhancement(level, sign):
-    return (1 + 0.9 * level * sign).clamp(min=0.1)
+def equalize(images):
+    """The histogram of each channel made even; uint8 -> uint8."""
+    from torchvision.transforms.v2 import functional  # here: it takes a second
+
+    return functional.equalize(images)
 
 
 def rand_augment(images, generator, fill=128.0, magnitude=9.0, spread=0.4):
-    """RandAugment (Cubuk et al., 2020) as timm has it for "rand-m9-n1-mstd0.4-inc1": images uint8 [B,c,H,W] -> same.
+    """RandAugment (Cubuk et al., 2020) as the published code has it: images uint8 [B,c,H,W] -> same.
 
-    Half of the images get one of 15 operations, each at a magnitude drawn around 9 (of 10, standard deviation 0.4).
-    Unlike timm's, what turns or moves is always interpolated linearly, not cubically half of the time.
+    Its config says "rand-m9-n1-mstd0.4-inc1", which in timm is a choice of 15 operations; its own copy of timm's file
+    has all but five commented out. Half of the images get one of the five, each at a magnitude drawn around 9 of 10
+    (standard deviation 0.4), interpolated by cubic splines; `fill`, a grey level or one a channel, moves in.
     """
-    names = [*LOOKS, *MOVES]
-    operation = torch.where(uniform(generator, images) < 0.5, one_of(generator, images, len(names)), -1)
+    operation = torch.where(uniform(generator, images) < 0.5, one_of(generator, images, 1 + len(MOVES)), -1)
     level = magnitude + spread * torch.randn(len(images), generator=generator).to(images.device)
     level, sign = (level / 10).clamp(0, 1), 1 - 2.0 * one_of(generator, images, 2)
-    out = images.float()
-    for i, name in enumerate(LOOKS):
-        which = (operation == i).nonzero().squeeze(1)
-        if len(which):
-            out[which] = LOOKS[name](out[which], level[which], sign[which]).float()
-    which, matrices = [], []
-    for i, name in enumerate(MOVES):
-        which.append((operation == len(LOOKS) + i).nonzero().squeeze(1))
-        matrices.append(MOVES[name](level[which[-1]], sign[which[-1]], images.shape[-1]))
-    which = torch.cat(which)
+    out, matrices = images.clone(), []
+    moved = [(operation == i).nonzero().squeeze(1) for i in range(len(MOVES))]
+    for which, move in zip(moved, MOVES.values(), strict=True):
+        matrices.append(move(level[which], sign[which], images.shape[-1]))
+    which, even = torch.cat(moved), (operation == len(MOVES)).nonzero().squeeze(1)
     if len(which):
-        out[which] = warp(out[which], torch.cat(matrices), "bilinear", fill)
-    return out.round().to(torch.uint8)
+        warped = warp(images[which], torch.cat(matrices), "bicubic", fill)
+        out[which] = warped.round().clamp(0, 255).to(torch.uint8)
+    if len(even):
+        out[even] = equalize(images[even])
+    return out
 
 
 def erase(images, generator, probability=0.25, areas=(0.02, 1 / 3), stretch=1 / 0.3):
@@ -178,10 +137,10 @@ def erase(images, generator, probability=0.25, areas=(0.02, 1 / 3), stretch=1 / 
     return images.masked_fill(inside.view(len(images), *[1] * (images.ndim - 3), height, width), 0)
 
 
-EVENT_MOVES = {  # magnitude from -1 to 1; 5 of 128 pixels
+EVENT_MOVES = {  # for a magnitude from -1 to 1; up to 5 of 128 pixels, whole ones
     "shear_x": lambda m, side: affine(xy=(0.3 * m).tan()),
-    "translate_x": lambda m, side: affine(x=-(m * 5 * side / 128).trunc()),
-    "translate_y": lambda m, side: affine(y=-(m * 5 * side / 128).trunc()),
+    "translate_x": lambda m, side: affine(x=-((5 * m).trunc() * side / 128).round()),
+    "translate_y": lambda m, side: affine(y=-((5 * m).trunc() * side / 128).round()),
     "rotate": lambda m, side: turned(30 * m),
 }
 
@@ -209,10 +168,12 @@ def mixup(images, labels, classes, generator, alpha, probability=1.0):
     """Images [B,...] mixed with those of the batch in reverse, and soft labels [B,classes] (Zhang et al., 2018).
 
     One share a batch, from Beta(alpha, alpha), as timm's batch mode has it; with `probability`, else nothing is mixed.
+    Whole grey levels stay whole, as there; the images come back as float32.
     """
     soft = F.one_hot(labels, classes).float()
     rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))  # torch's Beta takes no generator
     share, mixes = rng.beta(alpha, alpha), rng.random() < probability
     if not mixes:
-        return images, soft
-    return images.lerp(images.flip(0), 1 - share), soft.lerp(soft.flip(0), 1 - share)
+        return images.float(), soft
+    mixed = images.float().lerp(images.flip(0).float(), 1 - share)
+    return mixed if images.is_floating_point() else mixed.round(), soft.lerp(soft.flip(0), 1 - share)

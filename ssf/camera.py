@@ -4,7 +4,7 @@ A pixel of an event camera sends an event when the logarithm of its brightness h
 one: ON (1) where it got brighter, OFF (0) where darker (Lichtsteiner et al., IEEE JSSC 2008). The camera moves in three
 saccades, as that of N-MNIST did before a screen (Orchard et al., Frontiers in Neuroscience 2015).
 
-It is a simulation: time goes in steps, a pixel sends at most one event a step, brightness is that of an 8-bit image,
+It is a simulation: time goes in steps, a change sends at most one event a step, brightness is that of an 8-bit image,
 and nothing moves but the camera. `draws` makes it the same on every machine.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ssf.config import Refused
-from ssf.draws import WEIGHTS, drawn, draws, hats, whole
+from ssf.draws import WEIGHTS, drawn, draws, hats, numbers, whole
 
 SIDE, ITEM = 32, 28  # pixels of the sensor and of an image
 UNIT = 4096  # of the fixed-point logarithm
@@ -32,11 +32,11 @@ class Camera:
     mismatch: float = 0.1  # each pixel's threshold is off by up to this share, the same for all images
     dark: int = 24  # grey levels: the brightness of black
     refractory: int = 1  # steps after an event in which a pixel is blind
-    noise: float = 0.001  # events that nothing caused, per pixel and step
+    noise: float = 0.001  # events that nothing caused, per pixel and step, blind or not; as many in every image
 
     def __post_init__(self):
         for name, ok, allowed in (
-            ("steps", self.steps >= 3 and self.steps % 3 == 0, "a positive multiple of 3"),
+            ("steps", 3 <= self.steps <= 255 and self.steps % 3 == 0, "a multiple of 3 from 3 to 255"),
             ("reach", 0 <= self.reach <= 8, "0 to 8 pixels"),
             ("threshold", self.threshold > 0, "a positive number"),
             ("mismatch", 0 <= self.mismatch < 1, "a share of at least 0 and below 1"),
@@ -60,16 +60,17 @@ def path(bits, camera):
     return np.concatenate([*places, stops[:, 3:]], axis=1)
 
 
-def see(items, chosen, camera=None, seed=0):
+def see(items, chosen, camera=None, seed=0, split=0):
     """Events of some of the items: uint8 [n,steps,2,32,32], 1 where a pixel sent one; channel 0 is OFF, 1 is ON.
 
     Args:
         items: uint8 [N,28,28]; chosen: whole numbers [n], which of them.
+        split: 0 or 1; the same numbers of the two have nothing in common.
     """
     camera, chosen = camera or Camera(), np.asarray(chosen)
     n, pixels = len(chosen), SIDE**2
     false = round(camera.noise * camera.steps * pixels)
-    bits = draws(seed, chosen, 4 + false)
+    bits = draws(seed, numbers(chosen, split), 4 + false)
     table = torch.tensor([round(UNIT * math.log(v + camera.dark)) for v in range(256)], dtype=torch.int32)
     uneven = torch.from_numpy(whole(draws(seed + 1, [0], pixels), -1000, 1000)).view(SIDE, SIDE)  # thousandths
     threshold = (UNIT * camera.threshold * (1 + camera.mismatch * uneven.double() / 1000)).round().int()
@@ -106,7 +107,7 @@ def integrate(events, time_steps):
     return torch.stack([events[:, a:b].sum(1, dtype=torch.uint8) for a, b in spans], dim=1)
 
 
-def frames(items, time_steps, camera=None, seed=0):
+def frames(items, time_steps, camera=None, seed=0, split=0):
     """`integrate` of `see` of all items, uint8 [N,T,2,32,32]."""
     parts = torch.arange(len(items)).split(AT_ONCE)
-    return torch.cat([integrate(see(items, chosen, camera, seed), time_steps) for chosen in parts])
+    return torch.cat([integrate(see(items, chosen, camera, seed, split), time_steps) for chosen in parts])

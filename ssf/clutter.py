@@ -6,7 +6,7 @@ Seeded and made on the fly; `draws` sees to it that every machine makes the same
 import numpy as np
 import torch
 
-from ssf.draws import WEIGHTS, drawn, draws, hats, whole
+from ssf.draws import WEIGHTS, drawn, draws, hats, numbers, whole
 
 SIDE, ITEM = 40, 28  # pixels of the canvas and of an item
 SIZES = (20, 28)  # of the item on the canvas
@@ -37,7 +37,7 @@ def texture(bits):
     return (total / sum(weight for _, weight in GRIDS)).floor()
 
 
-def cluttered(items, masks, chosen, difficulty=0.5, seed=0):
+def cluttered(items, masks, chosen, difficulty=0.5, seed=0, split=0):
     """Canvases of some of the items: images uint8 [n,40,40] and foreground bool [n,40,40].
 
     Each item is scaled to 20 to 28 pixels a side and put anywhere, in front of everything. Behind it: fragments of
@@ -46,10 +46,11 @@ def cluttered(items, masks, chosen, difficulty=0.5, seed=0):
     Args:
         items, masks: uint8 [N,28,28] of one split, and their `item_masks`; fragments come from the same split.
         chosen: whole numbers [n], which of them to draw.
+        split: 0 or 1, of the same numbers in each: they have nothing in common.
         difficulty: 0 (an empty canvas) to 1 (8 fragments, noise up to two thirds of the grey scale).
     """
     chosen = np.asarray(chosen)
-    bits = draws(seed, chosen, 3 + 6 * FRAGMENTS + sum(points**2 for points, _ in GRIDS))
+    bits = draws(seed, numbers(chosen, split), 3 + 6 * FRAGMENTS + sum(points**2 for points, _ in GRIDS))
     canvas = (texture(bits[:, 3 + 6 * FRAGMENTS :]) * round(170 * difficulty) / 256).floor()
     for f in range(round(FRAGMENTS * difficulty)):
         which, extent, row, column, top, left = (bits[:, 3 + 6 * f + i] for i in range(6))
@@ -65,10 +66,10 @@ def cluttered(items, masks, chosen, difficulty=0.5, seed=0):
     return canvas.to(torch.uint8), cover >= SOLID // 2
 
 
-def canvases(items, difficulty=0.5, seed=0):
+def canvases(items, difficulty=0.5, seed=0, split=0):
     """`cluttered` of all items, images uint8 [N,40,40] and foreground bool [N,40,40]."""
     masks = item_masks(items)
-    parts = [cluttered(items, masks, chosen, difficulty, seed) for chosen in torch.arange(len(items)).split(AT_ONCE)]
+    parts = [cluttered(items, masks, c, difficulty, seed, split) for c in torch.arange(len(items)).split(AT_ONCE)]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 

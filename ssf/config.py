@@ -339,12 +339,13 @@ class RunConfig:
             "oracle",
             f"with images whose foreground is known ({', '.join(WITH_FOREGROUND)}); {self.data.name} does not tell",
         )
-        _check(
-            self.selector is None or self.selector.kind != "oracle" or self.data.augment != "published",
-            "data.augment",
-            "published",
-            "none or light with selector.kind oracle: the foreground goes no further with the image",
-        )
+        oracle = self.selector is not None and self.selector.kind == "oracle"
+        for name, given, ok in (
+            ("data.augment", self.data.augment, self.data.augment != "published"),
+            ("train.mixup", self.train.mixup, self.train.mixup == 0),
+        ):
+            allowed = "none or light, and no mixup, with selector.kind oracle: the foreground goes no further"
+            _check(ok or not oracle, name, given, allowed)
         rewind = self.ticket.rewind_epoch if self.ticket else 0
         _check(
             rewind < self.train.epochs,

@@ -188,6 +188,21 @@ def operations(network, model, selector, *inputs):
     return [Operations(row, *seen[row.name]) for row in layers(model, selector)]
 
 
+def averaged(looks):
+    """(firing rates, [Operations]) over several batches; looks: (images, firing rates, [Operations]) of each."""
+    total = sum(n for n, _, _ in looks)
+
+    def mean(value):
+        return sum(n * value(rates, rows) for n, rates, rows in looks) / total
+
+    rates = {name: mean(lambda r, _, name=name: r[name]) for name in looks[0][1]}
+    rows = [
+        Operations(row.layer, mean(lambda _, o, i=i: o[i].nonzero), mean(lambda _, o, i=i: o[i].mean))
+        for i, row in enumerate(looks[0][2])
+    ]
+    return rates, rows
+
+
 ACCOUNTS = ("no spikes", "one addition", "as many additions", "multiplied")
 
 

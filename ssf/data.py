@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ssf import augment, camera, clutter, neuromorphic, static
-from ssf.config import DATASETS, Refused
+from ssf.config import Data, Refused
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -65,7 +65,7 @@ class Dataset:
         """Mean and standard deviation of the training pixels, each [c,1,1], in grey levels from 0 to 255."""
         levels, moments = torch.arange(256.0, dtype=torch.float64), []
         for channel in range(self.train_images.shape[1]):
-            share = torch.bincount(self.train_images[:, channel].flatten(), minlength=256).double()
+            share = torch.bincount(self.train_images[:, channel].flatten(), minlength=256).cpu().double()
             share /= share.sum()
             mean = (share * levels).sum()
             moments.append((mean, ((levels - mean) ** 2 * share).sum().sqrt()))
@@ -95,7 +95,7 @@ class Dataset:
 
 def data_root():
     """Where sets that are not embedded lie: the folder that SSF_DATA names, or data/sets of the repository."""
-    return Path(os.environ.get("SSF_DATA") or EMBEDDED / "sets")
+    return Path(os.environ.get("SSF_DATA") or EMBEDDED / "sets").expanduser()
 
 
 def read_checked(path, mend):
@@ -137,20 +137,21 @@ def load(name, root=None, time_steps=4, split="file_order", difficulty=0.5, seed
 
     Raises ValueError, one sentence, for an unknown name, and for files that are missing, damaged or of another kind.
     """
-    if not isinstance(name, str) or name not in DATASETS:
-        raise Refused(f"data.name is {name!r}; allowed: {', '.join(DATASETS)}.")
-    if not isinstance(time_steps, int) or time_steps < 1:
-        raise Refused(f"time_steps is {time_steps!r}; allowed: a positive whole number.")
+    Data(name, split=split, difficulty=difficulty)  # refuses what can't be
+    for what, given, least in (("time_steps", time_steps, 1), ("seed", seed, 0)):
+        if not isinstance(given, int) or given < least:
+            raise Refused(f"{what} is {given!r}; allowed: a whole number of at least {least}.")
     if name in MADE:
         time_steps = time_steps if name == "event-fashion" else 0  # so that a set is made once
         difficulty = difficulty if name == "cluttered-fashion" else 0
         return made(name, Path(root or EMBEDDED), time_steps, difficulty, seed)
-    root = Path(root) if root else data_root() / name
+    root = Path(root).expanduser() if root else data_root() / name
     if name == "dvs128-gesture":
         return Dataset(name, "DVS128 Gesture", *stored(*neuromorphic.dvs128_gesture(root, time_steps)))
     if name == "cifar10-dvs":
         arrays = neuromorphic.cifar10_dvs(root, time_steps, split, seed)
-        return Dataset(name, f"CIFAR10-DVS ({split.replace('_', ' ')} split)", *stored(*arrays))
+        drawn = f"stratified split, seed {seed}" if split == "stratified" else "split in file order"
+        return Dataset(name, f"CIFAR10-DVS ({drawn})", *stored(*arrays))
     if name in ("cifar10", "cifar10-jpeg"):
         files = static.parquet_files(root)
         if files:
@@ -171,7 +172,7 @@ def load_for(config):
     told = config.data
     dataset = load(told.name, None, config.model.time_steps, told.split, told.difficulty)
     if dataset.name != told.name:
-        raise Refused(f"data.name is {told.name!r}, but the images there went through JPEG; allowed: {dataset.name}.")
+        raise Refused(f"data.name is {told.name!r}, but the images there are {dataset.title}; allowed: {dataset.name}.")
     return dataset
 
 
@@ -183,7 +184,7 @@ def stored(arrays, classes):
 MADE = ("fashion-mini", "cluttered-fashion", "event-fashion")  # out of the embedded images
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=2)
 def made(name, root, time_steps, difficulty, seed):
     """A set out of the embedded images."""
     (images, labels), (test_images, test_labels) = embedded(root).values()
@@ -192,10 +193,11 @@ def made(name, root, time_steps, difficulty, seed):
         title, images, foreground = "Fashion-MNIST (a sixth)", (padded(images), padded(test_images)), (None, None)
     elif name == "event-fashion":
         title, foreground = "event-fashion (simulated)", (None, None)
-        images = [camera.frames(part, time_steps, seed=seed) for part in (images, test_images)]
+        images = [camera.frames(part, time_steps, seed=seed, split=i) for i, part in enumerate((images, test_images))]
     else:
         title = f"cluttered-fashion (difficulty {difficulty:g})"
-        images, foreground = zip(*(clutter.canvases(p, difficulty, seed) for p in (images, test_images)), strict=True)
+        both = (clutter.canvases(part, difficulty, seed, i) for i, part in enumerate((images, test_images)))
+        images, foreground = zip(*both, strict=True)
         images = [part[:, None] for part in images]
     return Dataset(name, title, classes, images[0], labels[0], images[1], labels[1], *foreground)
 
@@ -243,11 +245,10 @@ def training_batches(config, dataset, which, epoch, generator):
             images = augment.event_frames(images, generator)
         elif told.augment == "published":
             images = augment.rand_augment(augment.flip(images, generator), generator, dataset.statistics[0])
+        if mixes and len(labels) > 1:
+            shares = train.mixup, train.mixup_probability
+            images, labels = augment.mixup(images, labels, len(dataset.classes), generator, *shares)
         images = dataset.standardise(images)
         if told.augment == "published" and not dataset.counts_events:
             images = augment.erase(images, generator)
-        if mixes and len(labels) > 1:
-            images, labels = augment.mixup(
-                images, labels, len(dataset.classes), generator, train.mixup, train.mixup_probability
-            )
         yield images, labels, foreground

@@ -25,6 +25,11 @@ def draws(seed, images, count):
     return mixed(of_image[:, None] + np.arange(1, count + 1, dtype=np.uint64) * step)
 
 
+def numbers(chosen, split):
+    """Numbers of images as `draws` takes them, so that the splits of a set share no stream."""
+    return np.asarray(chosen, np.uint64) + np.uint64(split << 32)
+
+
 def whole(bits, low, high):
     """Random bits -> whole numbers int64 from low to high, both included; low and high are numbers or arrays."""
     low, high = np.asarray(low, np.int64), np.asarray(high, np.int64)

@@ -1,11 +1,12 @@
 """Event cameras' data: CIFAR10-DVS and DVS128 Gesture through SpikingJelly, as frames of T slices."""
 
 import math
+import shutil
 
 import numpy as np
 from tqdm import tqdm
 
-from ssf.cache import cached
+from ssf.cache import cached, lock
 from ssf.config import Failed, Refused
 from ssf.static import CIFAR10_CLASSES
 
@@ -35,7 +36,7 @@ def cifar10_dvs(root, time_steps, split="file_order", seed=0):
     """
     from spikingjelly.datasets import CIFAR10DVS
 
-    files = prepared(CIFAR10DVS, root, {"": CIFAR10_CLASSES})[""]
+    files = prepared(CIFAR10DVS, root, {"": CIFAR10_CLASSES}, root)[""]
     rng, chosen = np.random.default_rng(seed), {"train": [], "test": []}
     for label in range(len(CIFAR10_CLASSES)):
         of_class = [f for f in files if f[1] == label]
@@ -45,7 +46,7 @@ def cifar10_dvs(root, time_steps, split="file_order", seed=0):
         chosen["train"] += of_class[:cut]
         chosen["test"] += of_class[cut:]
     name = f"{root.resolve()} {split} {seed if split == 'stratified' else ''}"
-    return frames("cifar10-dvs", name, chosen, time_steps), CIFAR10_CLASSES
+    return frames("cifar10-dvs", name, chosen, time_steps)[0], CIFAR10_CLASSES
 
 
 def dvs128_gesture(root, time_steps):
@@ -53,37 +54,25 @@ def dvs128_gesture(root, time_steps):
     from spikingjelly.datasets import DVS128Gesture
 
     folders = tuple(str(label) for label in range(len(GESTURES)))
-    chosen = prepared(DVS128Gesture, root, {"train": folders, "test": folders})
-    return frames("dvs128-gesture", str(root.resolve()), chosen, time_steps), GESTURES
+    chosen = prepared(DVS128Gesture, root, {"train": folders, "test": folders}, root, True)
+    return frames("dvs128-gesture", str(root.resolve()), chosen, time_steps)[0], GESTURES
 
 
-def prepared(kind, root, folders):
+def prepared(kind, root, folders, *arguments):
     """{split: [(file of events, label)]} by SpikingJelly, in the order of file names; fetched and unpacked if need be.
 
-    folders: {split: the folders of its classes, in the order of labels}.
+    folders: {split: the folders of its classes, in the order of labels}. arguments: those that `kind` is called with.
     Raises ValueError (Failed or Refused), one sentence, for what is missing, damaged or can't be fetched.
     """
-    events, marker = root / "events_np", root / "events_np.building"
-    if marker.exists():
-        raise Refused(f"{marker} says that unpacking was interrupted; remove it, {events} and {root / 'extract'}.")
-    if not events.exists():
-        check_archives(kind, root)
-        root.mkdir(parents=True, exist_ok=True)
-        try:
-            kind(root) if kind.downloadable() else kind(root, train=True)
-        except Exception as error:  # of many libraries' kinds: network, archives, formats
-            marker.unlink(missing_ok=True)
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise Failed(
-                f"{kind.__name__} could not be fetched or unpacked in {root} ({reason}); remove {root / 'extract'} and "
-                f"{events}, and put whole files into {root / 'download'}."
-            ) from None
+    with lock(root):
+        unpack(kind, root, arguments)
+    events = root / "events_np"
     found = {}
     for split, names in folders.items():
         found[split] = []
         for label, name in enumerate(names):
             folder = events / split / name
-            paths = sorted(folder.glob("*.np[yz]"))
+            paths = sorted(folder.glob("*.npz"))
             if not paths:
                 raise Refused(
                     f"{folder} is missing or empty; expected: files of events, one folder a class; remove {events} and "
@@ -93,6 +82,29 @@ def prepared(kind, root, folders):
     return found
 
 
+def unpack(kind, root, arguments):
+    """Fetch a set if need be and unpack it, whole or not at all."""
+    events, extract = root / "events_np", root / "extract"
+    marker = root / "events_np.building"
+    if marker.exists():
+        raise Refused(f"{marker} says that unpacking was interrupted; remove it, {events} and {extract}.")
+    if events.exists():
+        return
+    check_archives(kind, root)
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        kind(*arguments)
+    except Exception as error:  # of many libraries' kinds: network, archives, formats
+        for path in (events, extract):
+            shutil.rmtree(path, ignore_errors=True)
+        marker.unlink(missing_ok=True)
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise Failed(
+            f"{kind.__name__} could not be fetched or unpacked in {root} ({reason}); try again, or put whole files "
+            f"into {root / 'download'}."
+        ) from None
+
+
 def check_archives(kind, root):
     """Whole archives in root/download, as far as they are there; all of them, where they must be fetched by hand."""
     from torchvision.datasets.utils import check_integrity
@@ -100,7 +112,9 @@ def check_archives(kind, root):
     for name, url, md5 in kind.resource_url_md5():
         path = root / "download" / name
         if path.exists() and not check_integrity(str(path), md5):
-            raise Refused(f"{path} is damaged or half-downloaded: its MD5 is not {md5}; fetch it again from {url}.")
+            raise Refused(
+                f"{path} is damaged or half-downloaded: its MD5 is not {md5}; remove it, or fetch it again from {url}."
+            )
         if not path.exists() and not kind.downloadable():
             raise Refused(f"{path} is missing; {kind.__name__} must be fetched by hand: put {name} there, from {url}.")
 

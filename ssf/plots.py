@@ -175,14 +175,17 @@ def density(densities):
 
 
 def picture(image):
-    """An image [c,H,W] as colours [H,W,3] of 0 to 1: grey dark on white, event frames blue (ON) and orange (OFF)."""
-    image = torch.as_tensor(image).float().cpu()
+    """An image [c,H,W] as colours [H,W,3] of 0 to 1: grey dark on white, event frames blue (ON) and orange (OFF).
+
+    Whole numbers are grey levels, 0 to 255; others are drawn from 0 to their maximum.
+    """
+    image = torch.as_tensor(image)
+    grey_levels, image = not image.is_floating_point(), image.float().cpu()
     if len(image) == 2:
         off, on = (image / image.amax().clamp(min=1)).sqrt()
         inks = torch.tensor([[0.16, 0.63, 1.0], [1.0, 0.55, 0.3]])  # what OFF and ON take from red, green and blue
         return (1 - off[..., None] * inks[0] - on[..., None] * inks[1]).clamp(0, 1).numpy()
-    low, high = (0, 255) if image.max() > 1 else (image.min(), image.max())
-    image = ((image - low) / max(float(high - low), 1e-9)).clamp(0, 1)
+    image = (image / (255 if grey_levels else max(float(image.max()), 1e-9))).clamp(0, 1)
     return (1 - image).expand(3, -1, -1).permute(1, 2, 0).numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()
 
 

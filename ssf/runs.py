@@ -15,7 +15,7 @@ from ssf.spikformer import Spikformer
 
 REINIT = 0x5EED  # added to the seed for the new initialisation of the control
 MASK = "mask."  # prefix of the masks in a checkpoint
-LOOKED_AT = 100  # test images behind firing rates and operations, or as many as fit
+LOOKED_AT = 100  # test images behind firing rates and operations
 
 
 @dataclass
@@ -113,10 +113,13 @@ def _finish(config, dataset, trained, masks):
     """The last checkpoint, without the optimiser's moments, and the record."""
     folder, where = store.run_folder(config), train.device()
     some = torch.arange(min(LOOKED_AT, len(dataset.test_labels)))
-    pixels, _, foreground = next(data.batches(dataset.part("test", some)))
-    looked_at = dataset.standardise(pixels).to(where), train.truth(trained.network, foreground)
-    rates = cost.firing_rates(trained.network, *looked_at)
-    operations = cost.operations(trained.network, config.model, config.selector, *looked_at)
+    looks = []
+    for pixels, _, foreground in data.batches(dataset.part("test", some)):
+        foreground = None if foreground is None else foreground.to(where)
+        given = dataset.standardise(pixels.to(where)), train.truth(trained.network, foreground)
+        rates = cost.firing_rates(trained.network, *given)
+        looks.append((len(pixels), rates, cost.operations(trained.network, config.model, config.selector, *given)))
+    rates, operations = cost.averaged(looks)
     weights = train.copy_weights(trained.network)
     _save(folder, train.Moment(config.train.epochs, weights, trained.history, trained.seconds), masks)
     seen = len(trained.history) * trained.images

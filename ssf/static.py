@@ -1,15 +1,38 @@
 """Still images from files: CIFAR-10, CIFAR-100 and Fashion-MNIST through torchvision, CIFAR-10 from parquet too."""
 
 import io
+import re
 
 import numpy as np
 from tqdm import tqdm
 
-from ssf.cache import cached, digest
+from ssf.cache import cached, digest, lock, stamps
 from ssf.config import Failed, Refused
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS = ("train", "test")
+
+
+FETCHED = {  # torchvision's name, the files it unpacks to, and what those who fetch by hand need
+    "cifar10": (
+        "CIFAR10",
+        "cifar-10-batches-py/*",
+        "cifar-10-python.tar.gz",
+        "https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+    "cifar100": (
+        "CIFAR100",
+        "cifar-100-python/*",
+        "cifar-100-python.tar.gz",
+        "https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+    "fashion-mnist": (
+        "FashionMNIST",
+        "FashionMNIST/raw/*-ubyte",
+        "its four .gz files in FashionMNIST/raw",
+        "https://github.com/zalandoresearch/fashion-mnist",
+    ),
+}
 
 
 def torchvision_set(name, root):
@@ -18,38 +41,38 @@ def torchvision_set(name, root):
     Fetched into `root`, with progress and checksum, where it is not there yet. (torchvision unpickles CIFAR's files,
     whose MD5 it has checked before.) Raises ValueError (Failed), one sentence, where they can't be had.
     """
-    from torchvision import datasets
+    kind, unpacked, files, page = FETCHED[name]
 
-    kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "fashion-mnist": datasets.FashionMNIST}[name]
-    page, files = HANDMADE[name]
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        parts = {split: kind(root, train=split == "train", download=True) for split in SPLITS}
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Failed(
-            f"{name} is not whole in {root} and could not be fetched ({reason}); put {files} there, from {page}."
-        ) from None
+    def parts():
+        from torchvision import datasets
+
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            if len(list(root.glob(unpacked.replace("-ubyte", "-ubyte.gz")))) == 4:  # unpack anew, with checksum
+                for path in root.glob(unpacked):
+                    path.unlink()
+            return {s: getattr(datasets, kind)(root, train=s == "train", download=True) for s in SPLITS}
+        except (RuntimeError, OSError, EOFError, ValueError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise Failed(
+                f"{name} is not whole in {root} and could not be fetched ({reason}); remove {root / unpacked} and put "
+                f"{files} there, from {page}."
+            ) from None
 
     def build(room):
-        for split, part in parts.items():
+        found = parts()
+        for split, part in found.items():
             images, labels = np.asarray(part.data), np.asarray(part.targets)
             images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
             room(f"{split}_images", images.shape, np.uint8)[:] = images
             room(f"{split}_labels", labels.shape, np.int64)[:] = labels
+        return list(found["train"].classes)
 
-    source = f"torchvision {kind.__name__} {getattr(kind, 'tgz_md5', None) or kind.resources}"
-    return cached(name, source, build), tuple(parts["train"].classes)
-
-
-HANDMADE = {  # page, files: for those who fetch them by hand
-    "cifar10": ("https://www.cs.toronto.edu/~kriz/cifar.html", "cifar-10-python.tar.gz"),
-    "cifar100": ("https://www.cs.toronto.edu/~kriz/cifar.html", "cifar-100-python.tar.gz"),
-    "fashion-mnist": (
-        "https://github.com/zalandoresearch/fashion-mnist",
-        "its four .gz files in FashionMNIST/raw",
-    ),
-}
+    with lock(root):
+        if not list(root.glob(unpacked)):
+            parts()
+        arrays, classes = cached(name, f"{root.resolve()} {stamps(root.glob(unpacked))}", build)
+    return arrays, tuple(classes)
 
 
 def parquet_files(root):
@@ -57,9 +80,10 @@ def parquet_files(root):
     for folder in (root, root / "plain_text"):
         found = {split: sorted(folder.glob(f"{split}*.parquet")) for split in SPLITS}
         if any(found.values()):
-            missing = [split for split in SPLITS if not found[split]]
-            if missing:
-                raise Refused(f"{folder / missing[0]}*.parquet is missing; expected: files of both splits.")
+            for split, paths in found.items():
+                parts = int(re.search(r"-of-(\d+)", paths[0].name + "-of-1")[1]) if paths else 1
+                if len(paths) < parts or not paths:
+                    raise Refused(f"{folder / split}*.parquet: {len(paths)} there; expected: {parts}, of both splits.")
             return found
     return {}
 
@@ -72,19 +96,16 @@ def parquet_set(files):
     """
 
     def build(room):
-        rng = np.random.default_rng(0)
+        rng, jpeg = np.random.default_rng(0), False
         for split, paths in files.items():
             parts = [read_parquet(path) for path in paths]
             images, labels, encoded = (np.concatenate(part) for part in zip(*parts, strict=True))
-            order = rng.permutation(len(labels))
+            order, jpeg = rng.permutation(len(labels)), jpeg or bool(encoded.any())
             room(f"{split}_images", images.shape, np.uint8)[:] = images[order]
             room(f"{split}_labels", labels.shape, np.int64)[:] = labels[order]
-            room(f"{split}_jpeg", (1,), bool)[:] = encoded.any()
+        return jpeg
 
-    source = " ".join(digest(path) for paths in files.values() for path in paths)
-    arrays = cached("cifar10", f"parquet {source}", build)
-    jpeg = any([bool(arrays.pop(f"{split}_jpeg")) for split in SPLITS])
-    return arrays, jpeg
+    return cached("cifar10", f"parquet {[digest(path) for paths in files.values() for path in paths]}", build)
 
 
 def read_parquet(path):
@@ -105,9 +126,10 @@ def read_parquet(path):
         and pyarrow.types.is_struct(image)
         and image.get_field_index("bytes") >= 0
         and pyarrow.types.is_integer(schema.get("label", pyarrow.null()))
+        and not table["label"].null_count
     ):
         found = ", ".join(f"{k} ({v})" for k, v in schema.items())
-        raise Refused(f"{path} has the columns {found}; expected: img with a field bytes, and label, a whole number.")
+        raise Refused(f"{path} has the columns {found}; expected: img with a field bytes, and label, whole numbers.")
     labels = table["label"].to_numpy().astype(np.int64)
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(CIFAR10_CLASSES):
         raise Refused(f"{path} has no rows, or labels beyond 0 to {len(CIFAR10_CLASSES) - 1}; {mend}.")

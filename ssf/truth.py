@@ -51,7 +51,9 @@ def against_truth(network, selector, dataset, count=1000, seed=0):
     where = next(network.parameters()).device
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for images, _, foreground in data.batches(dataset.part("test", torch.arange(count))):
+        for images, _, foreground in data.batches(
+            dataset.part("test", torch.arange(min(count, len(dataset.test_labels))))
+        ):
             shares = data.token_shares(foreground, selector.tokens).to(where)
             tokens = tokens_before(network, dataset.standardise(images).to(where), block, shares)
             scores, true = selector.scores(block, tokens), shares > 0

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageOps
 
 from ssf import augment
 
@@ -22,52 +22,37 @@ def pil(function, image, *arguments, **keywords):
     ).permute(2, 0, 1)
 
 
-def enhanced(kind, factor):
-    return lambda picture: kind(picture).enhance(factor)
-
-
 def affine(*coefficients):
     return lambda picture: picture.transform(
-        picture.size, Image.AFFINE, coefficients, Image.BILINEAR, fillcolor=(9, 9, 9)
+        picture.size, Image.AFFINE, coefficients, Image.BICUBIC, fillcolor=(9, 9, 9)
     )
 
 
 LEVEL = 0.9  # magnitude 9 of 10: the arguments that timm derives from it
-FACTOR = 1 + 0.9 * LEVEL
 THEIRS = {
-    "autocontrast": ImageOps.autocontrast,
-    "equalize": ImageOps.equalize,
-    "invert": ImageOps.invert,
-    "posterize": lambda p: ImageOps.posterize(p, 4 - int(LEVEL * 4)),
-    "solarize": lambda p: ImageOps.solarize(p, 256 - int(LEVEL * 256)),
-    "solarize_add": lambda p: p.point([min(255, i + int(LEVEL * 110)) if i < 128 else i for i in range(256)] * 3),
-    "color": enhanced(ImageEnhance.Color, FACTOR),
-    "contrast": enhanced(ImageEnhance.Contrast, FACTOR),
-    "brightness": enhanced(ImageEnhance.Brightness, FACTOR),
-    "sharpness": enhanced(ImageEnhance.Sharpness, FACTOR),
     "shear_x": affine(1, 0.3 * LEVEL, 0, 0, 1, 0),
-    "shear_y": affine(1, 0, 0, 0.3 * LEVEL, 1, 0),
     "translate_x": affine(1, 0, 0.45 * LEVEL * 32, 0, 1, 0),
     "translate_y": affine(1, 0, 0, 0, 1, 0.45 * LEVEL * 32),
-    "rotate": lambda p: p.rotate(30 * LEVEL, Image.BILINEAR, fillcolor=(9, 9, 9)),
+    "rotate": lambda p: p.rotate(30 * LEVEL, Image.BICUBIC, fillcolor=(9, 9, 9)),
 }
 
 
-@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize("name", augment.MOVES)
 def test_each_operation_is_pils(name):
-    """What timm calls, image by image, at the magnitude of the recipe."""
+    """What timm calls, image by image, at the magnitude of the recipe; cubic splines differ at the border."""
     images = pictures()
     level, sign = torch.full((len(images),), LEVEL), torch.ones(len(images))
-    if name in augment.LOOKS:
-        ours = augment.LOOKS[name](images.float(), level, sign)
-    else:
-        ours = augment.warp(images.float(), augment.MOVES[name](level, sign, 32), "bilinear", 9.0)
+    ours = augment.warp(images, augment.MOVES[name](level, sign, 32), "bicubic", 9.0).clamp(0, 255)
     theirs = torch.stack([pil(THEIRS[name], image) for image in images]).float()
-    away = (ours.float().round() - theirs).abs()
-    if name in augment.MOVES:  # what is half beyond the border differs
-        assert (away <= 3).float().mean() > 0.95
-    else:
-        assert away.max() <= 2 and (away <= 1).float().mean() > 0.98
+    assert ((ours - theirs).abs() <= 4).float().mean() > 0.88
+    other = augment.warp(images, augment.MOVES[name](level, -sign, 32), "bicubic", 9.0).clamp(0, 255)
+    assert ((other - theirs).abs() <= 4).float().mean() < 0.5
+
+
+def test_equalize_is_pils():
+    images = pictures()
+    theirs = torch.stack([pil(ImageOps.equalize, image) for image in images])
+    assert (augment.equalize(images).int() - theirs.int()).abs().max() <= 1
 
 
 RECIPES = {
@@ -105,13 +90,29 @@ def test_light_shifts_by_at_most_two_pixels_and_mirrors():
     assert places == {(r, c) for r in range(3, 8) for c in [*range(2, 7), *range(4, 9)]}
 
 
-def test_half_of_the_images_are_left_alone_and_all_operations_occur():
-    images = pictures(1).expand(3000, -1, -1, -1)
+def test_half_of_the_images_get_one_of_five_operations_at_magnitudes_around_9(monkeypatch):
+    images, seen, levels = pictures(1).expand(4000, -1, -1, -1), {}, []
+
+    def watched(name, move):
+        def spy(level, sign, side):
+            seen[name] = len(level)
+            levels.append(level)
+            assert abs(sign.mean()) < 0.25 and side == 32
+            return move(level, sign, side)
+
+        return spy
+
+    for name, move in augment.MOVES.items():
+        monkeypatch.setitem(augment.MOVES, name, watched(name, move))
+    even = augment.equalize(images[:1])
     out = augment.rand_augment(images, torch.Generator().manual_seed(0))
-    same = (out == images).flatten(1).all(1).float().mean()
-    assert same.item() == pytest.approx(0.5, abs=0.03)
-    inverted = (out == 255 - images).flatten(1).all(1).float().mean()
-    assert inverted.item() == pytest.approx(0.5 / 15, abs=0.015)
+    seen["equalize"] = (out == even).flatten(1).all(1).sum().item()
+    assert all(count == pytest.approx(400, abs=80) for count in seen.values()), seen
+    assert (out == images).flatten(1).all(1).sum() == 4000 - sum(seen.values())
+    levels = torch.cat(levels)
+    assert levels.mean().item() == pytest.approx(0.9, abs=0.005) and levels.std().item() == pytest.approx(
+        0.04, abs=0.005
+    )
 
 
 def test_erasing_hits_a_quarter_with_rectangles_of_the_asked_sizes():
@@ -128,12 +129,20 @@ def test_erasing_hits_a_quarter_with_rectangles_of_the_asked_sizes():
 
 def test_event_frames_of_a_sample_move_together():
     """All frames and both polarities get the same operation: equal frames stay equal."""
-    frame = (pictures(50, 1) > 128).to(torch.uint8)[:, None]
-    frames = frame.expand(-1, 4, 2, -1, -1)
+    frames = (pictures(1, 1, 128) > 128).to(torch.uint8)[:, None].expand(300, 2, 2, -1, -1)
     out = augment.event_frames(frames, torch.Generator().manual_seed(0))
     assert torch.equal(out, out[:, :1, :1].expand_as(out)) and out.dtype == torch.uint8
     same = ((out == frames) | (out == frames.flip(-1))).flatten(1).all(1).float().mean()
-    assert same.item() == pytest.approx(1 / 6, abs=0.15)
+    # nothing; shifts by 0 of 5 pixels (5 of 31 magnitudes, int() rounds towards 0); 0 degrees of shear and rotation
+    assert same.item() == pytest.approx(1 / 6 + 2 / 6 * 5 / 31 + 2 / 6 / 31, abs=0.08)
+
+
+def test_a_sixth_of_the_events_lose_a_square_of_a_tenth_at_most():
+    out = augment.event_frames(torch.ones(600, 1, 2, 64, 64, dtype=torch.uint8), torch.Generator().manual_seed(0))
+    gone = (out == 0).all(2)[:, 0]
+    inner = gone[:, 20:44, 20:44].flatten(1).any(1) & ~gone[:, [0, 0, -1, -1], [0, -1, 0, -1]].any(1)
+    assert 0.03 < inner.float().mean() < 1 / 6 + 0.05
+    assert gone[inner].flatten(1).float().mean(1).max() < 0.12
 
 
 def test_event_moves_are_torchvisions():
@@ -159,6 +168,8 @@ def test_mixup_mixes_labels_as_images():
         mixed, soft = augment.mixup(images, torch.arange(4), 4, torch.Generator().manual_seed(seed), 0.5)
         torch.testing.assert_close(mixed[:, 0, 0], soft)
         torch.testing.assert_close(soft.sum(1), torch.ones(4))
+    whole, _ = augment.mixup(pictures(), torch.arange(6), 6, torch.Generator().manual_seed(0), 0.5)
+    assert torch.equal(whole, whole.round()) and whole.dtype == torch.float32
     _, hard = augment.mixup(images, torch.arange(4), 4, torch.Generator(), 0.5, probability=0.0)
     assert torch.equal(hard, torch.eye(4))
 

@@ -63,10 +63,17 @@ def test_a_missing_file_is_named_with_what_mends_it(tmp_path, name):
 
 
 def test_an_unknown_set_and_no_time_steps_are_refused():
-    with pytest.raises(ValueError, match="data.name is 'imagenet'; allowed: fashion-mini"):
+    with pytest.raises(ValueError, match="data.name is 'imagenet'; allowed: one of fashion-mini"):
         data.load("imagenet")
-    with pytest.raises(ValueError, match="time_steps is 0; allowed: a positive whole number"):
+    with pytest.raises(ValueError, match="time_steps is 0; allowed: a whole number of at least 1"):
         data.load("event-fashion", time_steps=0)
+    for wrong, sentence in (
+        ({"seed": -1}, "seed is -1; allowed: a whole number of at least 0"),
+        ({"difficulty": 1.5}, "data.difficulty is 1.5; allowed: for cluttered-fashion: 0"),
+        ({"split": "random"}, "data.split is 'random'; allowed: for cifar10-dvs"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            data.load("cluttered-fashion", **wrong)
 
 
 @pytest.mark.parametrize("name", ["fashion-mini", "cluttered-fashion", "event-fashion"])
@@ -132,6 +139,23 @@ def test_mixup_ends_with_its_epochs():
     mixed = {"train.mixup": 0.5, "train.mixup_epochs": 2}
     for number, ndim in ((0, 2), (1, 2), (2, 1)):
         assert {y.ndim for _, y, _ in epoch("fashion-mini", number, **mixed)} == {ndim}
+
+
+def test_what_is_erased_stays_erased_when_images_are_mixed():
+    """As timm's loader has it: mix, standardise, erase; so a rectangle of the mean is in a quarter of the images."""
+    drawn = epoch("cluttered-fashion", **{"data.augment": "published", "train.mixup": 0.5, "train.batch_size": 40})
+    holes = (drawn[0][0] == 0).flatten(1).sum(1)
+    assert 2 <= (holes >= 0.015 * 1600).sum() <= 20
+
+
+def test_the_splits_of_what_is_drawn_have_nothing_in_common():
+    dataset = data.load("cluttered-fashion", difficulty=0.0)
+    places = [
+        torch.stack([f.any(1).float().argmax(1), f.any(2).float().argmax(1)])
+        for f in (dataset.train_foreground[:2000], dataset.test_foreground)
+    ]
+    together = torch.corrcoef(torch.cat(places).float())
+    assert together[:2, 2:].abs().max() < 0.1
 
 
 def test_the_foreground_moves_with_the_image():

@@ -145,15 +145,30 @@ def test_a_half_downloaded_archive_is_named_and_not_deleted(dvs):
     assert archive.exists()
 
 
+def test_a_failed_unpacking_leaves_nothing_half_done(dvs, monkeypatch):
+    from spikingjelly.datasets import cifar10_dvs
+
+    real, calls = cifar10_dvs._read_aedat_save_to_np, []
+
+    def full(*arguments):
+        calls.append(arguments)
+        if len(calls) == 30:
+            raise OSError("no space left")
+        return real(*arguments)
+
+    monkeypatch.setattr(cifar10_dvs, "_read_aedat_save_to_np", full)
+    with pytest.raises(ValueError, match="no space left"):
+        data.load("cifar10-dvs", dvs)
+    assert len(data.load("cifar10-dvs", dvs).train_labels) == 180
+
+
 def test_what_can_not_be_fetched_ends_in_a_sentence_and_can_be_tried_again(tmp_path, monkeypatch):
     def closed(*_, **__):
         raise OSError("no network")
 
     monkeypatch.setattr("spikingjelly.datasets.base.download_url", closed)
     for _ in range(2):
-        with pytest.raises(
-            ValueError, match=r"CIFAR10DVS could not be fetched or unpacked in .* \(no network\); remove"
-        ):
+        with pytest.raises(ValueError, match=r"CIFAR10DVS could not be fetched or unpacked in .* \(no network\); try"):
             data.load("cifar10-dvs", tmp_path / "set")
 
 
@@ -177,5 +192,5 @@ def test_bad_files_end_in_a_sentence(dvs, spoil, sentence):
 
 
 def test_no_frames_are_refused(dvs):
-    with pytest.raises(ValueError, match="time_steps is 0; allowed: a positive whole number"):
+    with pytest.raises(ValueError, match="time_steps is 0; allowed: a whole number of at least 1"):
         data.load("cifar10-dvs", dvs, time_steps=0)

@@ -1,6 +1,5 @@
 """Still images from files: tiny ones, in the formats the sets are published in, through the real loaders."""
 
-import gzip
 import hashlib
 import io
 import pickle
@@ -84,7 +83,9 @@ def test_jpegs_are_called_so_and_not_trained_on_under_another_name(folder, monke
     for name in ("train", "test"):
         (folder / f"{name}.parquet").rename(folder / "cifar10" / f"{name}.parquet")
     monkeypatch.setenv("SSF_DATA", str(folder))
-    with pytest.raises(ValueError, match="data.name is 'cifar10', but the images .* allowed: cifar10-jpeg"):
+    with pytest.raises(
+        ValueError, match=r"data.name is 'cifar10', but .* are CIFAR-10 \(JPEG\); allowed: cifar10-jpeg"
+    ):
         data.load_for(data_config("cifar10"))
     (folder / "cifar10").rename(folder / "cifar10-jpeg")
     assert data.load_for(data_config("cifar10-jpeg")).name == "cifar10-jpeg"
@@ -94,6 +95,17 @@ def data_config(name):
     from ssf.config import preset
 
     return preset("smoke", **{"data.name": name})
+
+
+def test_a_missing_shard_and_pngs_under_the_name_of_jpegs_are_refused(folder, monkeypatch):
+    (folder / "train.parquet").rename(folder / "train-00000-of-00002.parquet")
+    with pytest.raises(ValueError, match=r"train\*.parquet: 1 there; expected: 2"):
+        data.load("cifar10", folder)
+    (folder / "train-00000-of-00002.parquet").rename(folder / "train.parquet")
+    folder.rename(folder.with_name("cifar10-jpeg"))
+    monkeypatch.setenv("SSF_DATA", str(folder.parent))
+    with pytest.raises(ValueError, match="data.name is 'cifar10-jpeg', but .* are CIFAR-10; allowed: cifar10"):
+        data.load_for(data_config("cifar10-jpeg"))
 
 
 def test_the_second_time_nothing_is_decoded(folder, monkeypatch):
@@ -109,7 +121,7 @@ def test_the_second_time_nothing_is_decoded(folder, monkeypatch):
     "spoil, sentence",
     [
         (lambda f: f.write_bytes(f.read_bytes()[:-200]), "train.parquet is no whole parquet file"),
-        (lambda f: f.unlink(), r"train\*.parquet is missing; expected: files of both splits"),
+        (lambda f: f.unlink(), r"train\*.parquet: 0 there; expected: 1, of both splits"),
         (lambda f: parquet(f, label=[0.5] * 20), r"columns img .*label \(double\); expected: img with a field bytes"),
         (lambda f: parquet(f, img=["?"] * 20), r"train.parquet has the columns img \(string\)"),
         (lambda f: parquet(f, label=[10] * 20), "train.parquet has no rows, or labels beyond 0 to 9"),
@@ -159,6 +171,9 @@ def test_cifar_goes_through_torchvision(tmp_path, monkeypatch):
     assert dataset.classes == ("a", "b", "c") and dataset.train_images.shape == (20, 3, 32, 32)
     assert dataset.train_labels.tolist() == [n % 3 for n in range(5) for _ in range(4)]
     assert dataset.test_images.unique().tolist() == [5]
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets, "CIFAR10", None)  # the second time, nothing is unpickled
+        assert torch.equal(data.load("cifar10", tmp_path / "10").train_images, dataset.train_images)
 
     meta = {"filename": "meta", "key": "fine_label_names"}
     files = [("train", "fine_labels"), ("test", "fine_labels")]
@@ -192,7 +207,15 @@ def test_fashion_mnist_goes_through_torchvision(tmp_path, monkeypatch):
     assert dataset.train_images.shape == (30, 1, 32, 32) and dataset.classes[9] == "Ankle boot"
     assert torch.equal(dataset.test_images[:, 0, 15, 15].long(), dataset.test_labels)
     assert not dataset.train_images[..., :2].any()
-    assert gzip.decompress((raw / "t10k-labels-idx1-ubyte.gz").read_bytes())[:4] == b"\0\0\x08\x01"
+
+    images = raw / "t10k-images-idx3-ubyte"
+    images.write_bytes(images.read_bytes()[:-1] + b"\0")  # damaged after it was unpacked: unpacked again
+    assert torch.equal(data.load("fashion-mnist", tmp_path).test_images, dataset.test_images)
+    packed = raw / "t10k-images-idx3-ubyte.gz"
+    packed.write_bytes(packed.read_bytes()[:-9])
+    images.unlink()
+    with pytest.raises(ValueError, match="fashion-mnist is not whole in .*remove .*-ubyte and put its four .gz files"):
+        data.load("fashion-mnist", tmp_path)
 
 
 def build(room):
@@ -216,17 +239,17 @@ def kept():
     ids=["another version", "no JSON", "no version", "a changed byte", "a missing file"],
 )
 def test_a_cache_that_does_not_fit_is_built_anew(spoil):
-    assert cache.cached("toy", "x", build)["numbers"].tolist() == [0, 1, 2, 3, 4]
+    assert cache.cached("toy", "x", build)[0]["numbers"].tolist() == [0, 1, 2, 3, 4]
     spoil(kept())
     built = []
-    again = cache.cached("toy", "x", lambda room: [built.append(1), build(room)])
+    again, _ = cache.cached("toy", "x", lambda room: built.append(1) or build(room))
     assert again["numbers"].tolist() == [0, 1, 2, 3, 4] and built
     cache.cached("toy", "x", None)  # whole now: nothing to build
 
 
 def test_a_cache_is_not_changed_by_its_readers_and_not_left_half_built():
-    cache.cached("toy", "x", build)["numbers"][0] = 99
-    assert cache.cached("toy", "x", None)["numbers"][0] == 0
+    cache.cached("toy", "x", build)[0]["numbers"][0] = 99
+    assert cache.cached("toy", "x", None)[0]["numbers"][0] == 0
 
     def broken(room):
         build(room)
@@ -234,4 +257,4 @@ def test_a_cache_is_not_changed_by_its_readers_and_not_left_half_built():
 
     with pytest.raises(OSError, match="disk full"):
         cache.cached("toy", "y", broken)
-    assert kept().name.startswith("toy-") and cache.cached("toy", "y", build)["numbers"][4] == 4
+    assert kept().name.startswith("toy-") and cache.cached("toy", "y", build)[0]["numbers"][4] == 4
