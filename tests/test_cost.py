@@ -191,3 +191,17 @@ def test_attention_operations_are_driven_by_q_and_v():
     row = next(r for r in cost.operations(network, model, None, images) if r.layer.name == "blocks.1.attention")
     q, _, v = seen["out"].chunk(3, dim=-1)
     assert row.sops == pytest.approx(64 * (q.sum() + v.sum()).item() / 4)  # each spike of q, of v meets N tokens
+
+
+def test_what_is_averaged_over_batches_is_what_one_batch_gives():
+    config = preset("smoke", **{"selector.keep_ratio": 0.5})
+    network, images = Spikformer(config.model, config.selector).eval(), torch.randn(10, 1, 32, 32)
+
+    def look(x):
+        return len(x), cost.firing_rates(network, x), cost.operations(network, config.model, config.selector, x)
+
+    rates, rows = cost.averaged([look(images[:7]), look(images[7:])])
+    _, whole, expected = look(images)
+    assert rates == pytest.approx(whole, abs=1e-6)
+    for row, other in zip(rows, expected, strict=True):
+        assert (row.nonzero, row.mean) == pytest.approx((other.nonzero, other.mean), abs=1e-6)
