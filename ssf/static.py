@@ -48,8 +48,8 @@ def torchvision_set(name, root):
 
         try:
             root.mkdir(parents=True, exist_ok=True)
-            if len(list(root.glob(unpacked.replace("-ubyte", "-ubyte.gz")))) == 4:  # unpack anew, with checksum
-                for path in root.glob(unpacked):
+            for path in root.glob(unpacked):
+                if path.with_name(f"{path.name}.gz").exists():  # Fashion-MNIST: unpack it anew, with checksum
                     path.unlink()
             return {s: getattr(datasets, kind)(root, train=s == "train", download=True) for s in SPLITS}
         except (RuntimeError, OSError, EOFError, ValueError) as error:
@@ -71,7 +71,8 @@ def torchvision_set(name, root):
     with lock(root):
         if not list(root.glob(unpacked)):
             parts()
-        arrays, classes = cached(name, f"{root.resolve()} {stamps(root.glob(unpacked))}", build)
+        given = list(root.glob(f"{unpacked}.gz")) or root.glob(unpacked)
+        arrays, classes = cached(name, f"{root.resolve()} {stamps(given)}", build)
     return arrays, tuple(classes)
 
 
