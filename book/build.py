@@ -97,6 +97,11 @@ def parameter_tables(book):
     (book / "_parameters.md").write_text("\n".join(lines))
 
 
+def datasheets(book):
+    """data/README.md without its title, for the page that includes it."""
+    (book / "_datasheets.md").write_text((ROOT / "data" / "README.md").read_text().partition("\n")[2])
+
+
 def bundle_mathjax(book):
     """Copy MathJax (Apache-2.0) out of its package, so that equations need no network."""
     target = book / "_static" / "mathjax"
@@ -127,6 +132,7 @@ def main(argv=None):
     if args.readme:
         readme_picture(book)
     parameter_tables(book)
+    datasheets(book)
     bundle_mathjax(book)
     compile_pages(book)
     print(f"the book: {book / '_build' / 'html' / 'index.html'}")

@@ -8,7 +8,7 @@ import typing
 from dataclasses import dataclass, field, fields, replace
 from inspect import ismodule
 
-RESULTS_VERSION = 3  # raise it when a change to the code changes what a run measures; it is part of every hash
+RESULTS_VERSION = 4  # raise it when a change to the code changes what a run measures; it is part of every hash
 
 
 def _input(encoding, channels, side, classes):
@@ -263,6 +263,13 @@ class Ticket(_Part):
         "layer, rewound weights) or magnitude_at_init (as sparse, by the magnitudes of the untrained weights)",
         lambda v: v in CONTROLS,
         "ticket",
+    )
+
+    search_time_steps: int = _allowed(
+        "0 (the model's) or the time steps of the networks that are trained to find the mask: an early-time ticket "
+        "(Kim et al. 2022)",
+        lambda v: v >= 0,
+        0,
     )
 
     def __post_init__(self):

@@ -150,8 +150,11 @@ def _train_ticket(config, dataset):
         for _ in range(ticket.round):
             masks = tickets.prune(network, masks, ticket.fraction, ticket.scope)
         return _train(config, dataset, network, masks)
-    before = replace(ticket, round=ticket.round - 1, control="ticket") if ticket.round > 1 else None
-    parent = run(replace(config, ticket=before))
+    before = (
+        replace(ticket, round=ticket.round - 1, control="ticket", search_time_steps=0) if ticket.round > 1 else None
+    )
+    searched = replace(config.model, time_steps=ticket.search_time_steps or config.model.time_steps)
+    parent = run(replace(config, ticket=before, model=searched))
     masks = parent.masks or tickets.full_masks(parent.network)
     masks = tickets.prune(parent.network, masks, ticket.fraction, ticket.scope)
     if ticket.control == "reinit":

@@ -49,7 +49,7 @@ def test_only_compared_outputs_are_stored(chapter):
         ("03_token_selector", {"keep_ratio": 3}, "selector.keep_ratio is 3; allowed: a share of the tokens"),
         ("02_winning_tickets", {"sparsity": 1.2}, "ticket.sparsity is 1.2; allowed: the share"),
         ("01_baseline_spikformer", {"heads": 5}, "model.heads is 5; allowed: a divisor of the width, 32."),
-        ("01_baseline_spikformer", {"widht": 48}, "a parameter is 'widht'; allowed: preset, seed"),
+        ("01_baseline_spikformer", {"widht": 48}, "a parameter is 'widht'; allowed: preset, dataset, seed"),
         ("05_audit", {"seed": -1}, "seed is -1; allowed: a whole number"),
         ("04_gflops_accuracy", {"preset": "quik"}, "preset is 'quik'; allowed: smoke, quick"),
     ],
