@@ -18,6 +18,7 @@ EXAMPLES = {
   python -m ssf sweep notebooks/03_token_selector.ipynb -p seed=0,1 --scheduler tcp://host:8786""",
     "bench": """  python -m ssf bench --quick
   python -m ssf bench --only feeding""",
+    "study": """  python -m ssf study tickets --seeds 0,1,2""",
     "results": """  python -m ssf results
   python -m ssf results --export study""",
 }
@@ -109,6 +110,26 @@ def bench(args):
     return DONE
 
 
+def study(args):
+    from ssf import store, study
+
+    if args.experiment not in study.EXPERIMENTS:
+        raise Refused(f"the experiment is {args.experiment!r}; allowed: {', '.join(study.EXPERIMENTS)}.")
+    try:
+        seeds = sorted({int(seed) for seed in args.seeds.split(",")})
+    except ValueError:
+        raise Refused(f"--seeds is {args.seeds!r}; allowed: whole numbers, e.g. 0,1,2.") from None
+    for kind, run in study.run(args.experiment, seeds):
+        told = run.record
+        print(
+            f"{kind}, seed {told['seed']}: accuracy {told['accuracy']:.4f}, sparsity {told['sparsity']:.3f}, "
+            f"{told['seconds']:.0f} s",
+            flush=True,
+        )
+    print(store.ROOT / "data" / "results" / f"study_{args.experiment}.csv")
+    return DONE
+
+
 def results(args):
     from ssf import store
 
@@ -154,6 +175,9 @@ def parser():
     sub = command("bench", bench, "time the library beside the published implementation, into data/results/")
     sub.add_argument("--quick", action="store_true", help="in three minutes on two cores: fewer repeats and values")
     sub.add_argument("--only", action="append", default=[], metavar="PART", help="a part, into a file of its own")
+    sub = command("study", study, "train what is missing of an experiment of the study, and write its rows")
+    sub.add_argument("experiment")
+    sub.add_argument("--seeds", default="0,1,2")
     sub = command("results", results, "the records under runs/, as a table or a file")
     sub.add_argument("--export", metavar="NAME", help="write them to data/results/NAME.csv")
     return top

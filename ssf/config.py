@@ -466,6 +466,12 @@ PRESETS = {
         Model(side=40, width=48, heads=4, time_steps=2, pool_stages=(0, 1)),
         train=Train(epochs=3, batch_size=50, lr=2e-2, warmup_epochs=0.3),
     ),
+    # the networks of the study: see book/protocol.md
+    "study": RunConfig(
+        Data(augment="none"),
+        Model(width=64, heads=4, time_steps=4, pool_stages=(0, 1)),
+        train=Train(epochs=6, batch_size=50, lr=1e-2),
+    ),
     # the dense baselines of the Spikformer paper, CIFAR
     "spikformer-4-256": RunConfig(
         Data("cifar10", augment="published"), replace(_PAPER_MODEL, width=256, heads=8), train=_DENSE_TRAIN

@@ -8,6 +8,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from bs4 import BeautifulSoup
+
+from ssf import plots
 
 ROOT = Path(__file__).parents[1]
 spec = importlib.util.spec_from_file_location("build", ROOT / "book" / "build.py")
@@ -23,7 +26,7 @@ def html(tmp_path_factory):
     shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "*.ipynb", "_findings.md"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("book-runs")))
-        build.main(["-p", "preset", "smoke", "--book", str(book)])
+        build.main(["-p", "preset", "smoke", "-p", "dataset", "cluttered-fashion", "--book", str(book)])
     return book / "_build" / "html"
 
 
@@ -141,3 +144,15 @@ def test_values_mean_what_they_mean_to_papermill(monkeypatch):
         monkeypatch.setattr(build, step, lambda book: None)
     build.main(["-p", "keep_ratio", "5e-1", "-p", "width", "None", "-p", "seed", "1", "-p", "preset", "smoke"])
     assert seen == {"keep_ratio": 0.5, "width": None, "seed": 1, "preset": "smoke"}
+
+
+def test_the_selectors_chapter_ends_with_the_table_against_the_truth(html):
+    """The oracle recalls all that fits, and a random choice is as precise as the foreground is large."""
+    last = [c for c in build.cells(html.parents[1] / "03_token_selector.ipynb") if c["cell_type"] == "code"][-1]
+    rows = BeautifulSoup("".join(last["outputs"][-1]["data"]["text/html"]), "html.parser").find_all("tr")
+    lines = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in rows]
+    table = {line[0]: dict(zip(lines[0][1:], line[1:], strict=True)) for line in lines[1:]}
+    assert set(table) == {selector for selector, _ in plots.SELECTORS.values()}
+    assert table["oracle"]["recall, where it fits"] == "1.000"
+    precision, error = map(float, table["random"]["precision"].split("±"))
+    assert abs(precision - float(table["random"]["foreground"])) < 2 * error

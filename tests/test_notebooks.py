@@ -5,9 +5,6 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
-from bs4 import BeautifulSoup
-
-from ssf import plots
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -60,18 +57,3 @@ def test_a_wrong_parameter_ends_in_a_sentence(tmp_path, chapter, given, sentence
         papermill.execute_notebook(ROOT / "notebooks" / f"{chapter}.ipynb", out, given, progress_bar=False, cwd=ROOT)
     assert failure.value.evalue.startswith(sentence)
     assert "Traceback" not in str(failure.value) and "site-packages" not in str(failure.value)
-
-
-def test_the_selectors_chapter_ends_with_the_table_against_the_truth(tmp_path):
-    """The oracle recalls all that fits, and a random choice is as precise as the foreground is large."""
-    given, out = {"preset": "smoke", "dataset": "cluttered-fashion"}, tmp_path / "out.ipynb"
-    papermill.execute_notebook(ROOT / "notebooks" / "03_token_selector.ipynb", out, given, progress_bar=False, cwd=ROOT)
-    last = [cell for cell in nbformat.read(out, 4).cells if cell.cell_type == "code"][-1]
-    rows = BeautifulSoup(last.outputs[-1]["data"]["text/html"], "html.parser").find_all("tr")
-    lines = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in rows]
-    table = {line[0]: dict(zip(lines[0][1:], line[1:], strict=True)) for line in lines[1:]}
-    assert set(table) == {selector for selector, _ in plots.SELECTORS.values()}
-    assert table["oracle"]["recall where the item fits"] == "1.000"
-    precision, error = map(float, table["random"]["precision"].split("±"))
-    share = float(table["random"]["share of foreground"])
-    assert abs(precision - share) < 2 * error

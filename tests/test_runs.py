@@ -117,6 +117,14 @@ def test_rounds_and_controls_share_the_search(smoke):
     assert len(reinit.history) == smoke.train.epochs == len(two.history) + 1  # equal training in all
 
 
+def test_an_early_time_ticket_takes_its_mask_from_a_search_with_fewer_steps(smoke):
+    base = smoke.with_(**{"ticket.fraction": 0.5, "ticket.round": 2, "model.time_steps": 3})
+    early = run(base.with_(**{"ticket.search_time_steps": 1}))
+    search = run(base.with_(**{"model.time_steps": 1}))
+    assert early.config.model.time_steps == 3 and same(early.masks, search.masks)
+    assert not same(early.masks, run(base).masks)
+
+
 def test_the_control_starts_from_other_weights_than_the_dense_run(smoke):
     a, b = train.make_network(smoke), train.make_network(smoke, smoke.seed + runs.REINIT)
     assert not same(a.state_dict(), b.state_dict())
