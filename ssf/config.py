@@ -462,7 +462,7 @@ PRESETS = {
     ),
     # the same where items stand in clutter, for the token selector
     "clutter": RunConfig(
-        Data("cluttered-fashion", train_size=5600, augment="none", difficulty=0.25),
+        Data("cluttered-fashion", train_size=4000, augment="none", difficulty=0.25),
         Model(side=40, width=48, heads=4, time_steps=2, pool_stages=(0, 1)),
         train=Train(epochs=3, batch_size=50, lr=2e-2, warmup_epochs=0.3),
     ),
