@@ -1,4 +1,6 @@
 import gzip
+import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -214,3 +216,22 @@ def test_a_garbled_checksum_file_counts_as_damage(tmp_path):
     (tmp_path / "SHA256SUMS").write_bytes(b"\xff\n\nnonsense")
     with pytest.raises(ValueError, match="fashion-mini.npz is damaged"):
         data.load("fashion-mini", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cluttered-fashion", "event-fashion"])
+def test_the_datasheet_has_the_checksum_of_what_is_made_on_the_fly(name):
+    images, _, foreground = data.load(name).part("test")
+    raw = images.numpy().tobytes() + (b"" if foreground is None else foreground.numpy().tobytes())
+    told = re.search(rf"\| {name} \| test .* \| SHA-256 (\w+) \|", (DATA / "README.md").read_text())[1]
+    assert hashlib.sha256(raw).hexdigest() == told
+
+
+def test_the_datasheet_has_the_checksums_that_the_loaders_check():
+    from spikingjelly.datasets import CIFAR10DVS, DVS128Gesture
+    from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
+
+    expected = [(kind.filename, kind.tgz_md5) for kind in (CIFAR10, CIFAR100)] + FashionMNIST.resources
+    expected += [(name, md5) for kind in (CIFAR10DVS, DVS128Gesture) for name, _, md5 in kind.resource_url_md5()]
+    sheet = (DATA / "README.md").read_text()
+    for name, md5 in expected:
+        assert f"| {name} | MD5 {md5} |" in sheet
