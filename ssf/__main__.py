@@ -111,7 +111,7 @@ def bench(args):
 
 
 def study(args):
-    from ssf import store, study
+    from ssf import study
 
     if args.experiment not in study.EXPERIMENTS:
         raise Refused(f"the experiment is {args.experiment!r}; allowed: {', '.join(study.EXPERIMENTS)}.")
@@ -126,7 +126,7 @@ def study(args):
             f"{told['seconds']:.0f} s",
             flush=True,
         )
-    print(store.ROOT / "data" / "results" / f"study_{args.experiment}.csv")
+    print(study.path(args.experiment))
     return DONE
 
 

@@ -77,10 +77,11 @@ def see(items, chosen, camera=None, seed=0, split=0):
 
     where, margin = path(bits, camera), WEIGHTS * (SIDE - ITEM) // 2
     events = torch.zeros(n, camera.steps, 2, SIDE, SIDE, dtype=torch.uint8)
+    looked_at = items[chosen].float()
     whole_item = np.full(n, ITEM), np.zeros(n, np.int64), np.full(n, ITEM)  # size, first, extent
     for step in range(camera.steps + 1):
         rows, columns = (hats(margin + where[:, step, i], *whole_item, SIDE, ITEM) for i in (0, 1))
-        level = table[drawn(rows, items[chosen], columns).div(WEIGHTS**2).int()]
+        level = table[drawn(rows, looked_at, columns).div(WEIGHTS**2).int()]
         if step == 0:
             memory, blind = level.clone(), torch.zeros_like(level)
             continue

@@ -56,7 +56,9 @@ class Dataset:
         return tuple(t if which is None or t is None else t[which.to(t.device)] for t in tensors)
 
     def to(self, device):
-        """The set on a device."""
+        """The set on a device; itself, statistics and all, where it is there."""
+        if self.train_images.device == torch.device(device):
+            return self
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: v.to(device) for k, v in moved.items() if isinstance(v, torch.Tensor)})
 

@@ -36,7 +36,7 @@ def cifar10_dvs(root, time_steps, split="file_order", seed=0):
     """
     from spikingjelly.datasets import CIFAR10DVS
 
-    files = prepared(CIFAR10DVS, root, {"": CIFAR10_CLASSES}, root)[""]
+    files = prepared(CIFAR10DVS, root, {"": CIFAR10_CLASSES})[""]
     rng, chosen = np.random.default_rng(seed), {"train": [], "test": []}
     for label in range(len(CIFAR10_CLASSES)):
         of_class = [f for f in files if f[1] == label]
@@ -54,14 +54,14 @@ def dvs128_gesture(root, time_steps):
     from spikingjelly.datasets import DVS128Gesture
 
     folders = tuple(str(label) for label in range(len(GESTURES)))
-    chosen = prepared(DVS128Gesture, root, {"train": folders, "test": folders}, root, True)
+    chosen = prepared(DVS128Gesture, root, {"train": folders, "test": folders}, True)
     return frames("dvs128-gesture", str(root.resolve()), chosen, time_steps)[0], GESTURES
 
 
 def prepared(kind, root, folders, *arguments):
     """{split: [(file of events, label)]} by SpikingJelly, in the order of file names; fetched and unpacked if need be.
 
-    folders: {split: the folders of its classes, in the order of labels}. arguments: those that `kind` is called with.
+    folders: {split: the folders of its classes, in the order of labels}. arguments: those of `kind` after the root.
     Raises ValueError (Failed or Refused), one sentence, for what is missing, damaged or can't be fetched.
     """
     with lock(root):
@@ -93,7 +93,7 @@ def unpack(kind, root, arguments):
     check_archives(kind, root)
     root.mkdir(parents=True, exist_ok=True)
     try:
-        kind(*arguments)
+        kind(root, *arguments)
     except Exception as error:  # of many libraries' kinds: network, archives, formats
         for path in (events, extract):
             shutil.rmtree(path, ignore_errors=True)

@@ -135,14 +135,15 @@ def read_parquet(path):
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(CIFAR10_CLASSES):
         raise Refused(f"{path} has no rows, or labels beyond 0 to {len(CIFAR10_CLASSES) - 1}; {mend}.")
     encoded = table["img"].combine_chunks().field("bytes")
-    images = np.empty((len(labels), 3, 32, 32), np.uint8)
+    images, jpeg = np.empty((len(labels), 3, 32, 32), np.uint8), np.empty(len(labels), bool)
     for row, raw in enumerate(tqdm(encoded, desc=f"decoding {path.name}", leave=False, disable=None)):
         try:
-            with Image.open(io.BytesIO(raw.as_py())) as picture:
+            given = raw.as_py()
+            with Image.open(io.BytesIO(given)) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
         except (OSError, TypeError, SyntaxError) as error:
             raise Refused(f"{path}, row {row}, is no readable image ({error}); {mend}.") from None
         if pixels.shape != (32, 32, 3):
             raise Refused(f"{path}, row {row}, has {pixels.shape[0]}×{pixels.shape[1]} pixels; expected: 32×32.")
-        images[row] = pixels.transpose(2, 0, 1)
-    return images, labels, np.array([raw.as_py()[:2] == b"\xff\xd8" for raw in encoded])
+        images[row], jpeg[row] = pixels.transpose(2, 0, 1), given[:2] == b"\xff\xd8"
+    return images, labels, jpeg

@@ -34,6 +34,11 @@ def tickets(seed):
 EXPERIMENTS = {"tickets": tickets}
 
 
+def path(name):
+    """The committed rows of an experiment."""
+    return store.ROOT / "data" / "results" / f"study_{name}.csv"
+
+
 def rows(name, seeds):
     """The finished networks of an experiment as a frame: `kind`, then a record each (see store.FIELDS).
 
@@ -41,8 +46,8 @@ def rows(name, seeds):
     """
     import pandas as pd
 
-    path = store.ROOT / "data" / "results" / f"study_{name}.csv"
-    committed = {row["id"]: row for row in pd.read_csv(path).to_dict("records")} if path.exists() else {}
+    file = path(name)
+    committed = {row["id"]: row for row in pd.read_csv(file).to_dict("records")} if file.exists() else {}
     found = []
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
@@ -58,4 +63,4 @@ def run(name, seeds):
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
             yield kind, runs.run(config)
-            store.export(rows(name, range(max(seeds) + 1)), f"study_{name}")
+            store.export(rows(name, range(max(seeds) + 1)), path(name).stem)
