@@ -18,9 +18,11 @@ EXAMPLES = {
   python -m ssf sweep notebooks/03_token_selector.ipynb -p seed=0,1 --scheduler tcp://host:8786""",
     "bench": """  python -m ssf bench --quick
   python -m ssf bench --only feeding""",
-    "study": """  python -m ssf study tickets --seeds 0,1,2""",
+    "study": """  python -m ssf study tickets --seeds 0,1,2
+  python -m ssf study tickets --seeds 3,4 --only dense --only ticket""",
     "results": """  python -m ssf results
-  python -m ssf results --export study""",
+  python -m ssf results --export mine
+  python -m ssf results --rerun 35db12d4b7f3a034""",
 }
 
 
@@ -119,7 +121,11 @@ def study(args):
         seeds = sorted({int(seed) for seed in args.seeds.split(",")})
     except ValueError:
         raise Refused(f"--seeds is {args.seeds!r}; allowed: whole numbers, e.g. 0,1,2.") from None
-    for kind, run in study.run(args.experiment, seeds):
+    kinds = dict.fromkeys(kind for kind, _ in study.EXPERIMENTS[args.experiment](0))
+    for kind in args.only:
+        if kind not in kinds:
+            raise Refused(f"--only is {kind!r}; allowed: {', '.join(kinds)}.")
+    for kind, run in study.run(args.experiment, seeds, args.only):
         told = run.record
         print(
             f"{kind}, seed {told['seed']}: accuracy {told['accuracy']:.4f}, sparsity {told['sparsity']:.3f}, "
@@ -131,8 +137,16 @@ def study(args):
 
 
 def results(args):
-    from ssf import store
+    from ssf import store, study
 
+    if args.rerun:
+        row, again = study.rerun(args.rerun)
+        there, here = float(row["accuracy"]), again["accuracy"]
+        verdict = "the same" if here == there else f"{100 * (here - there):+.2f} points"
+        print(f"accuracy {there:.6f} in the row, {here:.6f} now: {verdict}")
+        changed = [f"{key} {row[key]}, now {again[key]}" for key in store.MACHINE if row[key] != str(again[key])]
+        print("\n".join(["what computes is not what it was:", *changed] if changed else ["on the same versions"]))
+        return DONE
     found, sentences = store.records()
     for sentence in sentences:
         print(f"ssf: {sentence}", file=sys.stderr)
@@ -178,8 +192,10 @@ def parser():
     sub = command("study", study, "train what is missing of an experiment of the study, and write its rows")
     sub.add_argument("experiment")
     sub.add_argument("--seeds", default="0,1,2")
+    sub.add_argument("--only", action="append", default=[], metavar="KIND", help="networks of that kind")
     sub = command("results", results, "the records under runs/, as a table or a file")
     sub.add_argument("--export", metavar="NAME", help="write them to data/results/NAME.csv")
+    sub.add_argument("--rerun", metavar="ID", help="train a network of the study again and compare")
     return top
 
 

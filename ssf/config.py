@@ -1,5 +1,6 @@
 """What a run is: frozen dataclasses with their help beside them, presets, validation, a content hash."""
 
+import ast
 import dataclasses
 import hashlib
 import json
@@ -8,7 +9,7 @@ import typing
 from dataclasses import dataclass, field, fields, replace
 from inspect import ismodule
 
-RESULTS_VERSION = 4  # raise it when a change to the code changes what a run measures; it is part of every hash
+RESULTS_VERSION = 5  # raise it when a change to the code changes what a run measures; it is part of every hash
 
 
 def _input(encoding, channels, side, classes):
@@ -230,6 +231,7 @@ class Selector(_Part):
 
 
 CONTROLS = ("ticket", "reinit", "random", "magnitude_at_init")
+ORDERS = ("ticket_first", "selector_first", "together")
 
 
 @dataclass(frozen=True)
@@ -270,6 +272,13 @@ class Ticket(_Part):
         "(Kim et al. 2022)",
         lambda v: v >= 0,
         0,
+    )
+    order: str = _allowed(
+        "with a selector, ticket_first (the student starts from a ticket of the dense network), selector_first (the "
+        "student is pruned, and rewound to its own weights) or together (each round trains both at once, "
+        "from the dense network's rewound weights)",
+        lambda v: v in ORDERS,
+        "ticket_first",
     )
 
     def __post_init__(self):
@@ -360,6 +369,10 @@ class RunConfig:
             rewind,
             f"an epoch below train.epochs, {self.train.epochs}",
         )
+        if self.ticket and self.ticket.order != "ticket_first":
+            alone = self.ticket.control == "ticket" and self.ticket.search_time_steps == 0
+            allowed = "ticket_first, but for tickets without search_time_steps of a network with a selector"
+            _check(self.selector is not None and alone, "ticket.order", self.ticket.order, allowed)
         for name, value in DATASETS[self.data.name].items():
             _check(
                 getattr(self.model, name) == value,
@@ -396,6 +409,32 @@ class RunConfig:
         unknown = values.keys() - {f.name for f in fields(cls)}
         _check(not unknown, "a config's part", sorted(unknown), ", ".join(f.name for f in fields(cls)))
         return cls(**values)
+
+    @classmethod
+    def from_flat(cls, row):
+        """The inverse of `flat`, also of its values as text, as a CSV file has them ("" for None).
+
+        ValueError, one sentence, for rows of another version of the results and for values that no config has.
+        """
+
+        def value(name, kind):
+            given = str(row.get(name, ""))
+            try:
+                if kind in (int, bool):  # a column with gaps makes 1 to 1.0
+                    return {"True": True, "False": False}[given] if kind is bool else int(float(given))
+                return given if kind is str else float(given) if kind is float else tuple(ast.literal_eval(given))
+            except (ValueError, KeyError, SyntaxError, TypeError):
+                raise Refused(f"{name} is {given!r}; allowed: a value as in a row of results.") from None
+
+        written = value("results_version", int)
+        _check(written == RESULTS_VERSION, "results_version", written, f"{RESULTS_VERSION}, that of this code")
+        parts = {}
+        for name, part in PARTS.items():
+            hints = typing.get_type_hints(part)
+            kinds = {f"{name}.{f.name}": typing.get_origin(hints[f.name]) or hints[f.name] for f in fields(part)}
+            there = any(str(row.get(key, "")) not in ("", "None", "nan") for key in kinds)
+            parts[name] = part(**{k.partition(".")[2]: value(k, kind) for k, kind in kinds.items()}) if there else None
+        return cls(**parts, seed=value("seed", int))
 
     def hash(self):
         """16 hex digits of the SHA-256 of the canonical JSON form."""
@@ -467,11 +506,21 @@ PRESETS = {
         Model(side=40, width=48, heads=4, time_steps=2, pool_stages=(0, 1)),
         train=Train(epochs=3, batch_size=50, lr=2e-2, warmup_epochs=0.3),
     ),
-    # the networks of the study: see book/protocol.md
+    # the networks of the study: see book/protocol.md (lr: best of 0.01, 0.02 and 0.04 on validation, seed 100)
     "study": RunConfig(
         Data(augment="none"),
-        Model(width=64, heads=4, time_steps=4, pool_stages=(0, 1)),
-        train=Train(epochs=6, batch_size=50, lr=1e-2),
+        Model(width=64, heads=4, time_steps=4, pool_stages=(0, 1, 2)),
+        train=Train(epochs=4, batch_size=50, lr=2e-2, warmup_epochs=0.3),
+    ),
+    "study-clutter": RunConfig(
+        Data("cluttered-fashion", train_size=6000, augment="none", difficulty=0.25),
+        Model(side=40, width=48, heads=4, time_steps=2, pool_stages=(0, 1)),
+        train=Train(epochs=4, batch_size=50, lr=2e-2, warmup_epochs=0.3),
+    ),
+    "study-cifar10": RunConfig(
+        Data("cifar10-jpeg", augment="light"),
+        Model(channels=3, width=96, heads=6, time_steps=2, pool_stages=(0, 1, 2)),
+        train=Train(epochs=5, batch_size=100, lr=1e-2, warmup_epochs=0.5),
     ),
     # the dense baselines of the Spikformer paper, CIFAR
     "spikformer-4-256": RunConfig(

@@ -12,6 +12,7 @@ import torch
 from ssf import cost, data, distributed, store, tickets, train
 from ssf.config import Failed, RunConfig
 from ssf.spikformer import Spikformer
+from ssf.truth import against_truth
 
 REINIT = 0x5EED  # added to the seed for the new initialisation of the control
 MASK = "mask."  # prefix of the masks in a checkpoint
@@ -70,7 +71,7 @@ def _make(config, folder):
     dataset = data.load_for(config)
     if distributed.rank() == 0:
         store.write_json(folder / "config.json", config.as_dict())
-    if config.selector:
+    if config.selector and (config.ticket is None or config.ticket.order == "ticket_first"):
         _train_selector(config, dataset)
     elif config.ticket:
         _train_ticket(config, dataset)
@@ -124,21 +125,29 @@ def _finish(config, dataset, trained, masks):
     _save(folder, train.Moment(config.train.epochs, weights, trained.history, trained.seconds), masks)
     seen = len(trained.history) * trained.images
     measured = store.measurements(trained.history, trained.seconds, seen, operations, rates, len(dataset.test_labels))
+    if config.selector and dataset.test_foreground is not None:
+        scores = against_truth(trained.network, trained.network.selector, dataset)
+        measured |= {column: scores[name].float().mean().item() for column, name in store.TRUTH.items()}
     # last: its presence says that the run is finished
     store.write_json(folder / "record.json", store.make_record(config, masks, measured))
 
 
 def kept_epochs(config):
-    """Epochs of a dense run that are kept for tickets to be rewound to: the first, and 20 of 300 as published."""
-    return () if config.ticket or config.selector else (1, config.train.epochs // 15)
+    """Epochs of an unpruned run that are kept for tickets to be rewound to: the first, and 20 of 300 as published."""
+    return () if config.ticket else (1, config.train.epochs // 15)
 
 
 def _train_selector(config, dataset):
     """The student starts from the trained weights without a selector; the teacher is the dense network."""
+    start, teacher = _student_of(config)
+    _train(config, dataset, train.make_network(config), run(replace(config, selector=None)).masks, start, teacher)
+
+
+def _student_of(config):
+    """(the Moment that a student starts from, its teacher)."""
     parent = run(replace(config, selector=None))
     teacher = run(replace(config, selector=None, ticket=None)).network
-    start = train.Moment(0, train.copy_weights(parent.network))
-    _train(config, dataset, train.make_network(config), parent.masks, start, teacher)
+    return train.Moment(0, train.copy_weights(parent.network)), teacher
 
 
 def _train_ticket(config, dataset):
@@ -154,32 +163,44 @@ def _train_ticket(config, dataset):
         replace(ticket, round=ticket.round - 1, control="ticket", search_time_steps=0) if ticket.round > 1 else None
     )
     searched = replace(config.model, time_steps=ticket.search_time_steps or config.model.time_steps)
-    parent = run(replace(config, ticket=before, model=searched))
+    unpruned = _unpruned(config)
+    parent = run(replace(config, ticket=before, model=searched) if before else replace(unpruned, model=searched))
     masks = parent.masks or tickets.full_masks(parent.network)
     masks = tickets.prune(parent.network, masks, ticket.fraction, ticket.scope)
+    if ticket.order == "together":  # the dense network before the first round has no selector to prune
+        masks = tickets.full_masks(train.make_network(config)) | masks
     if ticket.control == "reinit":
         return _train(config, dataset, train.make_network(config, config.seed + REINIT), masks)
     if ticket.control == "random":
         masks = tickets.shuffled(masks, config.seed)
-    network, tensors = train.make_network(config), rewind_point(config, dataset)
+    network, tensors = train.make_network(config), rewind_point(unpruned, ticket.rewind_epoch, dataset)
     if ticket.rewind == "weights":
-        tensors = {name: tensors[name] for name, _ in network.named_parameters()}
-    return _train(config, dataset, network, masks, train.Moment(ticket.rewind_epoch, tensors))
+        own = {name for name, _ in network.named_parameters()}
+        tensors = {name: tensor for name, tensor in tensors.items() if name in own}
+    teacher = run(replace(config, selector=None, ticket=None)).network if config.selector else None
+    return _train(config, dataset, network, masks, train.Moment(ticket.rewind_epoch, tensors), teacher)
 
 
-def rewind_point(config, dataset):
-    """The tensors of the dense run after `rewind_epoch` epochs (see train.snapshot).
+def _unpruned(config):
+    """The config of the run that a ticket is found in and rewound to: the dense one or, selector_first, the student."""
+    selector_first = config.ticket.order == "selector_first"
+    return replace(config, ticket=None, selector=config.selector if selector_first else None)
 
-    Where the dense run did not keep them, those epochs are run again, once: on a CPU with the same number of threads
-    they give the same weights.
+
+def rewind_point(unpruned, epoch, dataset):
+    """The tensors of an unpruned run after so many epochs (see train.snapshot).
+
+    Where the run did not keep them, those epochs are run again, once: on a CPU with the same number of threads they
+    give the same weights.
     """
-    dense = replace(config, ticket=None, selector=None)
-    epoch = config.ticket.rewind_epoch
-    path = store.run_folder(dense) / f"epoch-{epoch}.safetensors"
-    with distributed.first_process_in(store.Lock(dense)):
+    path = store.run_folder(unpruned) / f"epoch-{epoch}.safetensors"
+    with distributed.first_process_in(store.Lock(unpruned)):
         if not distributed.agreed(path.exists()):
-            moments = [train.Moment(0, train.copy_weights(train.make_network(dense)))]
-            train.fit(dense, train.make_network(dense), dataset, last_epoch=epoch, after_epoch=moments.append)
+            network, start, teacher = train.make_network(unpruned), None, None
+            if unpruned.selector:
+                start, teacher = _student_of(unpruned)
+            moments = [start or train.Moment(0, train.copy_weights(network))]
+            train.fit(unpruned, network, dataset, None, teacher, start, last_epoch=epoch, after_epoch=moments.append)
             if distributed.rank() == 0:
                 store.write_tensors(path, moments[-1].tensors)
     return store.read_tensors(path)[0]

@@ -150,12 +150,16 @@ def provenance():
     }
 
 
+# what `truth.against_truth` says of a selector, where the data set tells; None for the others
+TRUTH = {"recall": "recall", "precision": "precision", "average_precision": "average precision", "share": "share"}
+MACHINE = ("device", "threads", "world_size", "torch", "spikingjelly", "numpy", "python")  # what computed
 FIELDS = [
     "id", *RunConfig().flat(),
     "accuracy", "accuracy_validation_selected", "accuracy_test_maximum", "validation_accuracy", "loss", "test_images",
-    "sparsity", "parameters", "parameters_left", "macs", "macs_left", "sops", "firing_rate",
+    *TRUTH,
+    "sparsity", "densities", "parameters", "parameters_left", "macs", "macs_left", "sops", "firing_rate",
     "energy_one_addition", "energy_multiplied", "seconds", "images_per_second",
-    "device", "threads", "world_size", "torch", "spikingjelly", "numpy", "python", "commit", "dirty",
+    *MACHINE, "commit", "dirty",
 ]  # fmt: skip
 
 
@@ -185,16 +189,20 @@ def measurements(history, seconds, images, operations, firing_rates, test_images
 
 
 def make_record(config, masks, measured):
-    """The flat row of a trained network: every field of its config, what it costs, what was measured, and on what."""
+    """The flat row of a trained network: every field of its config, what it costs, what was measured, and on what.
+
+    `densities`: the share of the weights kept in each pruned tensor, as JSON.
+    """
     model, selector = config.model, config.selector
     parameters = cost.parameters(model, selector)
     removed = sum((~m).sum().item() for m in masks.values())
     prunable = sum(m.numel() for m in masks.values())
-    record = {
+    record = dict.fromkeys(TRUTH) | {
         "id": config.hash(),
         **config.flat(),
         **measured,
         "sparsity": removed / prunable if masks else 0.0,
+        "densities": json.dumps({name: round(mask.float().mean().item(), 6) for name, mask in masks.items()}),
         "parameters": parameters,
         "parameters_left": parameters - removed,
         "macs": cost.macs(model, selector),

@@ -1,37 +1,145 @@
 """The study's experiments: a function of the seed each, that names the networks which answer its question.
 
-`python -m ssf study tickets --seeds 0,1,2` trains what is not there yet and writes data/results/study_tickets.csv.
+`python -m ssf study tickets --seeds 0,1,2` trains what is not there yet and writes data/results/study_tickets.csv. The
+protocol, written before the numbers, is book/protocol.md; what the rows say is told by ssf/ledger.py.
 """
 
-from ssf import runs, store
-from ssf.config import Ticket, preset
+import os
+import tempfile
 
-ROUNDS, FRACTION = 7, 0.35  # of iterative pruning: 0.65**7 leaves 4.9 % of the weights
-CONTROLLED = (2, 4, 6, 7)  # the rounds whose controls are trained: 58, 82, 92 and 95 % sparsity
+from ssf import runs, store
+from ssf.config import Refused, RunConfig, Selector, Ticket, preset
+
+FRACTION, HEADLINE, ROUNDS = 0.35, 6, 7  # of iterative pruning: 0.65**6 leaves 7.5 % of the weights, 0.65**7 4.9 %
+CONTROLLED = (4, HEADLINE)  # the rounds with all controls: 82 and 92 % sparsity
+FIRST = 3  # seeds with every comparison; further ones have the headline's
+
+
+def ticket(number, **changes):
+    return Ticket(round=number, fraction=FRACTION, **changes)
 
 
 def tickets(seed):
     """C1: tickets at every sparsity, and what could explain them without the search."""
     dense = preset("study", seed=seed)
     yield "dense", dense
-
-    def at(number, **changes):
-        return dense.with_(ticket=Ticket(round=number, fraction=FRACTION, **changes))
-
-    for number in range(1, ROUNDS + 1):
-        yield "ticket", at(number)
+    last = ROUNDS if seed < FIRST else HEADLINE
+    for number in range(1, last + 1):
+        yield "ticket", dense.with_(ticket=ticket(number))
+    for number in CONTROLLED if seed < FIRST else (HEADLINE,):
+        yield "reinit", dense.with_(ticket=ticket(number, control="reinit"))
+        yield "random", dense.with_(ticket=ticket(number, control="random"))
+    if seed >= FIRST:
+        return
+    yield "random", dense.with_(ticket=ticket(ROUNDS, control="random"))
     for number in CONTROLLED:
-        yield "reinit", at(number, control="reinit")
-        yield "random", at(number, control="random")
-        yield "magnitude at initialisation", at(number, control="magnitude_at_init")
-        yield "one-shot", dense.with_(ticket=Ticket(round=1, fraction=1 - (1 - FRACTION) ** number))
-    for number in CONTROLLED:
-        yield "rewound to initialisation", at(number, rewind_epoch=0)
-        yield "early-time, T = 1", at(number, search_time_steps=1)
-        yield "early-time, T = 2", at(number, search_time_steps=2)
+        yield "magnitude_at_init", dense.with_(ticket=ticket(number, control="magnitude_at_init"))
+        yield "one_shot", dense.with_(ticket=Ticket(round=1, fraction=1 - (1 - FRACTION) ** number))
+    for steps in (1, 2):  # the search's own networks, for what it costs, and then what it found
+        searched = dense.with_(**{"model.time_steps": steps})
+        yield f"search_{steps}", searched
+        for number in range(1, HEADLINE):
+            yield f"search_{steps}", searched.with_(ticket=ticket(number))
+        for number in CONTROLLED:
+            yield f"early_{steps}", dense.with_(ticket=ticket(number, search_time_steps=steps))
+    for number in range(1, HEADLINE + 1):
+        yield "to_init", dense.with_(ticket=ticket(number, rewind_epoch=0))
 
 
-EXPERIMENTS = {"tickets": tickets}
+ALL_TOKENS = Selector(kind="random", keep_ratio=1.0)  # the student that drops nothing: as much training, same teacher
+
+
+def selectors(seed):
+    """C2: which score to keep tokens by, how many, where, and what the losses do."""
+    dense = preset("study-clutter", seed=seed)
+    yield "dense", dense
+
+    def student(**changes):
+        return dense.with_(selector=Selector(**changes))
+
+    yield "all_tokens", dense.with_(selector=ALL_TOKENS)
+    for rho in (0.3, 0.5, 0.7):
+        for kind in ("learned", "firing_rate", "random", "oracle"):
+            yield kind, student(kind=kind, keep_ratio=rho)
+    for kind in ("attention", "information"):
+        yield kind, student(kind=kind, keep_ratio=0.5)
+    for kind in ("learned", "firing_rate", "random", "oracle"):
+        yield f"{kind}, bypass", student(kind=kind, keep_ratio=0.5, dropped="bypass")
+    yield "before block 0", student(keep_ratio=0.5, locations=(0,))
+    yield "before blocks 0 and 1", student(keep_ratio=0.7, locations=(0, 1))
+    yield "no distillation", student(keep_ratio=0.5, distill_weight=0.0)
+    yield "weak ratio loss", student(keep_ratio=0.5, ratio_weight=0.2)
+
+
+PLACES = (0, 1)  # of the selector where its saving counts: before every block
+CODESIGN_ROUNDS = (0, 4, HEADLINE, ROUNDS)  # 0, 82, 92 and 95 % sparsity
+CODESIGN_RATIOS = (1.0, 0.8, 0.7, 0.5)
+CLAIMED = 0.7  # the keep ratio that saves 20 % of the MACs here
+
+
+def with_selector(rho):
+    return ALL_TOKENS if rho == 1 else Selector(keep_ratio=rho, locations=PLACES)
+
+
+def codesign(seed):
+    """C3 and C4: tickets by keep ratio, and the order in which the two are found."""
+    dense = preset("study", seed=seed)
+    rounds = CODESIGN_ROUNDS if seed < FIRST else (0, HEADLINE)
+    for number in rounds:
+        found = ticket(number) if number else None
+        for rho in CODESIGN_RATIOS if seed < FIRST else (1.0, CLAIMED):
+            kind = "both" if number and rho < 1 else "selector" if rho < 1 else "ticket" if number else "all_tokens"
+            yield kind, dense.with_(ticket=found, selector=with_selector(rho))
+    if seed < FIRST:
+        for order in ("together", "selector_first"):
+            for number in range(1, HEADLINE + 1):
+                yield order, dense.with_(ticket=ticket(number, order=order), selector=with_selector(CLAIMED))
+
+
+def habits(seed):
+    """What the habits of the published code do, each alone, to a student at the keep ratio of the claim."""
+    dense = preset("study", seed=seed)
+    plain = dense.with_(selector=with_selector(CLAIMED))
+    yield "dense", dense
+    yield "none", plain
+    yield "teacher in training mode", plain.with_(**{"selector.teacher_in_training_mode": True})
+    yield "head averages dropped tokens", plain.with_(**{"selector.head_averages_dropped": True})
+    for ratio in (0.8, 0.5):
+        yield f"keeps {ratio} at inference", plain.with_(**{"selector.inference_keep_ratio": ratio})
+    yield "pruned weights found by size", dense.with_(ticket=ticket(HEADLINE, freeze="near_zero"))
+
+
+def four(dense, number, fraction, selector):
+    """Dense, a ticket and its random control, the selector, its control with all tokens, and both."""
+    found = Ticket(round=number, fraction=fraction)
+    yield "dense", dense
+    for earlier in range(1, number + 1):
+        yield "ticket", dense.with_(ticket=Ticket(round=earlier, fraction=fraction))
+    yield "random", dense.with_(ticket=Ticket(round=number, fraction=fraction, control="random"))
+    yield "all_tokens", dense.with_(selector=ALL_TOKENS)
+    yield "selector", dense.with_(selector=selector)
+    yield "both", dense.with_(selector=selector, ticket=found)
+
+
+def cifar10(seed):
+    """CIFAR-10 (JPEG), at the size that this machine carries: three rounds that leave 9 % of the weights."""
+    return four(preset("study-cifar10", seed=seed), 3, 0.55, with_selector(CLAIMED))
+
+
+def events(seed):
+    """A simulated event camera."""
+    dense = preset("study", seed=seed).with_(**{"data.name": "event-fashion"})
+    return four(dense, HEADLINE, FRACTION, with_selector(CLAIMED))
+
+
+EXPERIMENTS = {
+    "tickets": tickets,
+    "selectors": selectors,
+    "codesign": codesign,
+    "habits": habits,
+    "cifar10": cifar10,
+    "events": events,
+}
 
 
 def path(name):
@@ -39,28 +147,67 @@ def path(name):
     return store.ROOT / "data" / "results" / f"study_{name}.csv"
 
 
-def rows(name, seeds):
-    """The finished networks of an experiment as a frame: `kind`, then a record each (see store.FIELDS).
+def committed(name):
+    """{id: row} of an experiment's file, {} where there is none; a row's values as text, "" for None."""
+    import pandas as pd
+
+    if not path(name).exists():
+        return {}
+    return {row["id"]: row for row in pd.read_csv(path(name), dtype=str, keep_default_na=False).to_dict("records")}
+
+
+def frame(name, seeds):
+    """The finished networks of an experiment, `kind` and a record each (see store.FIELDS).
 
     A network's record is that of its run or, where the run's folder is not here, the committed row of the same id.
     """
     import pandas as pd
 
-    file = path(name)
-    committed = {row["id"]: row for row in pd.read_csv(file).to_dict("records")} if file.exists() else {}
-    found = []
+    there, found = committed(name), []
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
             folder = store.run_folder(config)
-            record = store.read_record(folder) if (folder / "record.json").exists() else committed.get(config.hash())
+            record = store.read_record(folder) if (folder / "record.json").exists() else there.get(config.hash())
             if record:
                 found.append({**record, "kind": kind})
     return pd.DataFrame(found, columns=["kind", *store.FIELDS])
 
 
-def run(name, seeds):
-    """Train what is missing of an experiment, one network after the other, its rows written after each."""
+def run(name, seeds, only=()):
+    """Train what is missing of an experiment, one network after the other, its rows written after each.
+
+    only: some of its kinds, () for all.
+    """
+    known = max([*seeds, *(int(row["seed"]) for row in committed(name).values())])
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
-            yield kind, runs.run(config)
-            store.export(rows(name, range(max(seeds) + 1)), path(name).stem)
+            if not only or kind in only:
+                yield kind, runs.run(config)
+                store.export(frame(name, range(known + 1)), path(name).stem)
+
+
+def find(identity):
+    """The row of data/results/study_*.csv with that id. ValueError, one sentence, where there is none."""
+    for name in EXPERIMENTS:
+        if identity in committed(name):
+            return committed(name)[identity]
+    raise Refused(f"--rerun is {identity!r}; allowed: an id in data/results/study_*.csv.")
+
+
+def rerun(identity):
+    """Train a network of the study again from its row, and all it builds on, in an empty folder.
+
+    Returns (the row, the new record). ValueError, one sentence, for an id that is not there.
+    """
+    import torch
+
+    row = find(identity)
+    config = RunConfig.from_flat(row)
+    torch.set_num_threads(int(row["threads"]))  # sums are taken in as many parts
+    with tempfile.TemporaryDirectory() as empty:
+        before = os.environ.get("SSF_RUNS")
+        os.environ["SSF_RUNS"] = empty
+        try:
+            return row, runs.run(config).record
+        finally:
+            os.environ.pop("SSF_RUNS") if before is None else os.environ.update(SSF_RUNS=before)
