@@ -30,6 +30,11 @@ def root():
     return Path(os.environ.get("SSF_RUNS") or ROOT / "runs")
 
 
+def results():
+    """The folder data/results/ of the repository, or the one the variable SSF_RESULTS names."""
+    return Path(os.environ.get("SSF_RESULTS") or ROOT / "data" / "results")
+
+
 def run_folder(config):
     return root() / config.hash()
 
@@ -264,6 +269,6 @@ def aggregate(rows, by, value="accuracy"):
 
 def export(rows, name):
     """Write a frame to data/results/<name>.csv, the columns as they stand; returns the path."""
-    path = ROOT / "data" / "results" / f"{name}.csv"
+    path = results() / f"{name}.csv"
     write(path, lambda p: rows.to_csv(p, index=False))
     return path

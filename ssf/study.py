@@ -90,6 +90,7 @@ def codesign(seed):
         for rho in CODESIGN_RATIOS if seed < FIRST else (1.0, CLAIMED):
             kind = "both" if number and rho < 1 else "selector" if rho < 1 else "ticket" if number else "all_tokens"
             yield kind, dense.with_(ticket=found, selector=with_selector(rho))
+    yield "random_selector", dense.with_(selector=Selector(kind="random", keep_ratio=CLAIMED, locations=PLACES))
     if seed < FIRST:
         for order in ("together", "selector_first"):
             for number in range(1, HEADLINE + 1):
@@ -144,7 +145,7 @@ EXPERIMENTS = {
 
 def path(name):
     """The committed rows of an experiment."""
-    return store.ROOT / "data" / "results" / f"study_{name}.csv"
+    return store.results() / f"study_{name}.csv"
 
 
 def committed(name):
