@@ -510,7 +510,7 @@ PRESETS = {
     "study": RunConfig(
         Data(augment="none"),
         Model(width=64, heads=4, time_steps=4, pool_stages=(0, 1, 2)),
-        train=Train(epochs=4, batch_size=50, lr=2e-2, warmup_epochs=0.3),
+        train=Train(epochs=6, batch_size=50, lr=2e-2, warmup_epochs=0.3),
     ),
     "study-clutter": RunConfig(
         Data("cluttered-fashion", train_size=6000, augment="none", difficulty=0.25),

@@ -3,6 +3,7 @@
 The rules are those of book/protocol.md. Accuracies, recalls and differences are shares here, and points in the text.
 """
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,13 @@ from scipy import stats
 
 from ssf import cost, study
 from ssf.config import Failed, RunConfig
+from ssf.spikformer import Spikformer
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
 
 
 def rows(name):
-    """The committed rows of an experiment, one a trained network. ValueError, one sentence, where the file is missing."""
+    """The committed rows of an experiment, a trained network each. ValueError, one sentence, where there is no file."""
     path = study.path(name)
     if not path.exists():
         raise Failed(f"{path} is not there; python -m ssf study {name} trains its networks and writes it.")
@@ -33,23 +35,30 @@ def pick(frame, kind, **fields):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its standard error."""
+    """What was measured once a seed: its mean, 95 % interval and one-sided tests, by Student's t over seeds."""
 
-    mean: float
-    error: float
-    seeds: int
+    values: tuple
 
-    @classmethod
-    def of(cls, values):
-        values = np.asarray(values, float)
-        if len(values) == 0:
-            raise Failed("the study has no row to compare; python -m ssf study trains what is missing.")
-        spread = values.std(ddof=1) if len(values) > 1 else np.nan
-        return cls(values.mean(), spread / len(values) ** 0.5, len(values))
+    def __post_init__(self):
+        if not self.values:
+            raise Failed("the study has no rows to compare; python -m ssf study trains what is missing.")
+
+    @property
+    def seeds(self):
+        return len(self.values)
+
+    @property
+    def mean(self):
+        return float(np.mean(self.values))
+
+    @property
+    def error(self):
+        """Standard error of the mean; not a number with one seed."""
+        return float(np.std(self.values, ddof=1) / self.seeds**0.5) if self.seeds > 1 else np.nan
 
     @property
     def interval(self):
-        """95 %, Student t; not a number with one seed."""
+        """95 %; not a number with one seed."""
         half = stats.t.ppf(0.975, self.seeds - 1) * self.error if self.seeds > 1 else np.nan
         return self.mean - half, self.mean + half
 
@@ -62,7 +71,7 @@ class Estimate:
         return float(stats.t.sf((self.mean - bound) / self.error, self.seeds - 1))
 
     def below(self, bound):
-        return Estimate(-self.mean, self.error, self.seeds).above(-bound)
+        return Estimate(tuple(-v for v in self.values)).above(-bound)
 
     def equivalent(self, margin=MARGIN):
         """p of the two one-sided tests (TOST; Schuirmann 1987) that the mean is nearer to 0 than the margin."""
@@ -72,7 +81,7 @@ class Estimate:
 def difference(these, those, value="accuracy"):
     """Estimate of these minus those, paired by seed; one row a seed in each."""
     pair = [frame.set_index("seed", verify_integrity=True)[value] for frame in (these, those)]
-    return Estimate.of((pair[0] - pair[1]).dropna())
+    return Estimate(tuple((pair[0] - pair[1]).dropna()))
 
 
 def verdict(loss, gains=()):
@@ -88,50 +97,150 @@ def verdict(loss, gains=()):
     return "undecided"
 
 
-def headline():
-    """{name: Estimate} of the comparisons that the verdicts rest on, from the committed rows.
+AT = {"ticket__round": study.HEADLINE}
+HALF, CLAIMED = {"selector__keep_ratio": 0.5}, {"selector__keep_ratio": study.CLAIMED}
+SAVING = 0.2  # of the MACs, as the paper claims
 
-    Accuracies are those of the last epoch on the test images; recall is that of the foreground's tokens.
-    """
-    tickets, selectors, codesign = rows("tickets"), rows("selectors"), rows("codesign")
-    dense, at = pick(tickets, "dense"), {"ticket__round": study.HEADLINE}
-    found = {kind: pick(tickets, kind, **at) for kind in ("ticket", "reinit", "random")}
-    half = {"selector__keep_ratio": 0.5}
-    learned, rate, chance = (pick(selectors, kind, **half) for kind in ("learned", "firing_rate", "random"))
-    longer, claimed = pick(codesign, "all_tokens"), {"selector__keep_ratio": study.CLAIMED}
-    selector, ticket, both = (
-        pick(codesign, "selector", **claimed),
-        pick(codesign, "ticket", **at),
-        pick(codesign, "both", **claimed, **at),
-    )
-    return {
-        "c1_loss": difference(found["ticket"], dense),
-        "c1_reinit": difference(found["ticket"], found["reinit"]),
-        "c1_random": difference(found["ticket"], found["random"]),
-        "c2_random": difference(learned, chance, "recall"),
-        "c2_rate": difference(learned, rate, "recall"),
-        "c2_accuracy": difference(learned, chance),
-        "c3_loss": difference(selector, longer),
-        "c3_random": difference(selector, pick(codesign, "random_selector")),
-        "c3_saved": Estimate.of(1 - selector.macs / longer.macs.mean()),
-        "c4_loss": difference(both, longer),
-        "c4_ticket": difference(ticket, longer),
-        "c4_interaction": additivity(both, selector, ticket, longer),
+
+def c1():
+    """{comparison: Estimate} of the ticket at 92 % sparsity, and the verdict."""
+    frame = rows("tickets")
+    ticket = pick(frame, "ticket", **AT)
+    found = {
+        "loss": difference(ticket, pick(frame, "dense")),
+        "reinit": difference(ticket, pick(frame, "reinit", **AT)),
+        "random": difference(ticket, pick(frame, "random", **AT)),
     }
+    return found | {"verdict": verdict(found["loss"], (found["reinit"], found["random"]))}
+
+
+def c2():
+    """The same of the learned selector that keeps half of the tokens, its recall of the foreground's.
+
+    The claim's control is a random choice. Whether a network is needed to choose is another question: "rate".
+    """
+    frame = rows("selectors")
+    learned, chance, rate = (pick(frame, kind, **HALF) for kind in ("learned", "random", "firing_rate"))
+    found = {
+        "recall": Estimate(tuple(learned.recall)),
+        "precision": Estimate(tuple(learned.precision)),
+        "share": Estimate(tuple(learned.share)),
+        "random": difference(learned, chance, "recall"),
+        "rate": difference(learned, rate, "recall"),
+        "accuracy": difference(learned, chance),
+        "loss": difference(learned, pick(frame, "all_tokens")),
+    }
+    return found | {"verdict": verdict(None, (found["random"],))}
+
+
+def c3():
+    """The same of the selector at the keep ratio that saves 20 %, beside the network that keeps all as long."""
+    frame = rows("codesign")
+    selector, longer = pick(frame, "selector", **CLAIMED), pick(frame, "all_tokens")
+    found = {
+        "loss": difference(selector, longer),
+        "random": difference(selector, pick(frame, "random_selector")),
+        "saved": Estimate(tuple(1 - selector.macs / longer.macs.mean())),
+    }
+    return found | {"verdict": verdict(found["loss"]) if found["saved"].mean >= SAVING else "not supported"}
+
+
+def c4():
+    """The same of ticket and selector together, and whether their losses add up."""
+    frame = rows("codesign")
+    selector, longer = pick(frame, "selector", **CLAIMED), pick(frame, "all_tokens")
+    ticket, both = pick(frame, "ticket", **AT), pick(frame, "both", **AT, **CLAIMED)
+    found = {
+        "loss": difference(both, longer),
+        "ticket": difference(ticket, longer),
+        "interaction": additivity(both, selector, ticket, longer),
+        "saved": Estimate(tuple(1 - both.macs / longer.macs.mean())),
+        "sparsity": Estimate(tuple(both.sparsity)),
+    }
+    return found | {"verdict": verdict(found["loss"]) if found["saved"].mean >= SAVING else "not supported"}
+
+
+CLAIMS = {"C1": c1, "C2": c2, "C3": c3, "C4": c4}
 
 
 def additivity(both, one, other, neither, value="accuracy"):
     """Estimate of (both - neither) - (one - neither) - (other - neither): 0 where the two losses add up."""
     b, x, y, n = (frame.set_index("seed", verify_integrity=True)[value] for frame in (both, one, other, neither))
-    return Estimate.of((b - x - y + n).dropna())
+    return Estimate(tuple((b - x - y + n).dropna()))
 
 
-def verdicts(found):
-    """{claim: verdict} from what `headline` found."""
-    saved = found["c3_saved"].mean >= 0.2
-    return {
-        "C1": verdict(found["c1_loss"], (found["c1_reinit"], found["c1_random"])),
-        "C2": verdict(None, (found["c2_random"],)),
-        "C3": verdict(found["c3_loss"]) if saved else "not supported",
-        "C4": verdict(found["c4_loss"]) if saved else "not supported",
-    }
+def points(share):
+    """+0.4, −1.2: a difference of shares in points."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def told(estimate):
+    """ "+0.4 points (95 % interval −1.2 to +2.0, 5 seeds)"."""
+    if estimate.seeds < 2:
+        return f"{points(estimate.mean)} points (one seed)"
+    low, high = map(points, estimate.interval)
+    return f"{points(estimate.mean)} points (95 % interval {low} to {high}, {estimate.seeds} seeds)"
+
+
+def percent(values):
+    return f"{100 * np.mean(values):.1f} %"
+
+
+ONE_SHOT = {"ticket__fraction": 1 - (1 - study.FRACTION) ** study.HEADLINE}
+# what no verdict rests on: (experiment, what is compared, these, those), each (kind, what its columns hold)
+BESIDE = [
+    ("tickets", "mask found with 1 of 4 time steps", ("early_1", AT), ("ticket", AT)),
+    ("tickets", "mask found with 2 of 4 time steps", ("early_2", AT), ("ticket", AT)),
+    ("tickets", "rewound to the initialisation", ("to_init", AT), ("ticket", AT)),
+    ("tickets", "pruned in one shot", ("one_shot", ONE_SHOT), ("ticket", AT)),
+    ("tickets", "untrained weights pruned by size", ("magnitude_at_init", AT), ("ticket", AT)),
+    ("selectors", "firing rate instead of a learned score", ("firing_rate", HALF), ("learned", HALF)),
+    ("selectors", "attention instead of a learned score", ("attention", HALF), ("learned", HALF)),
+    ("selectors", "information instead of a learned score", ("information", HALF), ("learned", HALF)),
+    ("selectors", "oracle instead of a learned score", ("oracle", HALF), ("learned", HALF)),
+    ("selectors", "dropped tokens bypass the block", ("learned, bypass", {}), ("learned", HALF)),
+    ("selectors", "before block 0 instead of 1", ("before block 0", {}), ("learned", HALF)),
+    ("selectors", "no distillation", ("no distillation", {}), ("learned", HALF)),
+    ("codesign", "student pruned instead of ticket taught", ("selector_first", AT), ("both", AT | CLAIMED)),
+    ("codesign", "ticket and selector found together", ("together", AT), ("both", AT | CLAIMED)),
+    *(("habits", habit, (habit, {}), ("none", {})) for habit in study.HABITS),
+    ("habits", study.BY_SIZE, (study.BY_SIZE, {}), ("ticket", {})),
+    ("cifar10", "CIFAR-10 (JPEG): ticket, to dense", ("ticket", {"ticket__round": 3}), ("dense", {})),
+    ("cifar10", "CIFAR-10 (JPEG): random ticket, to dense", ("random", {}), ("dense", {})),
+    ("cifar10", "CIFAR-10 (JPEG): selector, to all tokens", ("selector", {}), ("all_tokens", {})),
+    ("cifar10", "CIFAR-10 (JPEG): both, to all tokens", ("both", {}), ("all_tokens", {})),
+    ("events", "events: ticket, to dense", ("ticket", AT), ("dense", {})),
+    ("events", "events: random ticket, to dense", ("random", {}), ("dense", {})),
+    ("events", "events: selector, to all tokens", ("selector", {}), ("all_tokens", {})),
+    ("events", "events: both, to all tokens", ("both", {}), ("all_tokens", {})),
+]
+
+
+def beside():
+    """{what is compared: the Estimate of its difference in accuracy, None while a row is missing}."""
+    found = {}
+    for experiment, what, (kind, where), (other, there) in BESIDE:
+        try:
+            frame = rows(experiment)
+            found[what] = difference(pick(frame, kind, **where), pick(frame, other, **there))
+        except Failed:
+            found[what] = None
+    return found
+
+
+def inflation():
+    """Estimate of (test maximum - last epoch) over all rows of the study, seeds first averaged over their networks."""
+    there = pd.concat([rows(name) for name in study.EXPERIMENTS if study.path(name).exists()]).drop_duplicates("id")
+    return Estimate(tuple((there.accuracy_test_maximum - there.accuracy).groupby(there.seed).mean()))
+
+
+def densities(frame):
+    """Mean over rows of the share of its weights that each layer keeps: columns layer, role, weights, kept."""
+    model = RunConfig.from_flat(frame.iloc[0].to_dict()).model
+    kept = pd.DataFrame([json.loads(text) for text in frame.densities]).mean()
+    about = [(row.name, row.role, row.weight) for row in cost.layers(model) if row.weight]
+    sizes = {name: tensor.numel() for name, tensor in Spikformer(model).named_parameters()}
+    return pd.DataFrame(
+        [(name, role, sizes[weight], kept[weight]) for name, role, weight in about],
+        columns=["layer", "role", "weights", "kept"],
+    )

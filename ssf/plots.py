@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from ssf import store
+
 # Okabe & Ito's colours, safe for the colour-blind: one meaning each, the same in every chapter
 INK, GREY = "#222222", "#8a8a8a"
 COLOURS = {
@@ -138,30 +140,60 @@ def learning_curve(history, chance):
     return done(fig)
 
 
-def tickets(records):
-    """Test accuracy against sparsity: ticket, both controls, and the dense network as a line. Each record a dot.
+def over_seeds(ax, rows, x, colour, marker, label):
+    """A line through the means at each x of accuracy (%), a dot for every seed, and the 95 % interval over seeds.
 
-    The bars are the 95 % interval of drawing that many test images (normal approximation); they know nothing of seeds.
+    Where there is one seed, the bars are the 95 % interval of drawing the test images, if their number is given.
     """
+    table = store.aggregate(rows, [x]).sort_values(x)
+    if table.seeds.max() > 1:
+        ax.scatter(rows[x], 100 * rows.accuracy, s=9, color=colour, alpha=0.45, linewidths=0)
+        half = table.high - table["mean"]
+    else:
+        half = 1.96 * (table["mean"] * (1 - table["mean"]) / rows.get("test_images", np.inf).mean()) ** 0.5
+    style = {"elinewidth": 0.8, "lw": 1, "ms": 5, "zorder": 3}
+    ax.errorbar(table[x], 100 * table["mean"], 100 * half, color=colour, fmt=f"-{marker}", label=label, **style)
+
+
+def level(ax, accuracies, colour, style, label):
+    """A horizontal line at the mean accuracy (%), and its 95 % interval over seeds as a band."""
+    import pandas as pd
+
+    (table,) = store.aggregate(pd.DataFrame({"all": 0, "accuracy": accuracies}), ["all"]).itertuples()
+    ax.axhline(100 * table.mean, color=colour, ls=style, lw=1, label=label)
+    if table.seeds > 1:
+        ax.axhspan(100 * table.low, 100 * table.high, color=colour, alpha=0.08, lw=0)
+
+
+def tickets(records):
+    """Test accuracy against sparsity: ticket, both controls, and the dense network as a line; see `over_seeds`."""
     fig, ax = figure(height=3.6)
-    dense = records[records["control"] == "dense"]
-    ax.axhline(100 * dense.accuracy.mean(), color=COLOURS["dense"], lw=1, ls="--", label=LABELS["dense"])
+    level(ax, records[records.kind == "dense"].accuracy, COLOURS["dense"], "--", LABELS["dense"])
     for kind in ("ticket", "reinit", "random"):
-        rows = records[records["control"] == kind].sort_values("sparsity")
-        ax.plot(100 * rows.sparsity, 100 * rows.accuracy, color=COLOURS[kind], lw=1)
-        half = 1.96 * (rows.accuracy * (1 - rows.accuracy) / rows.test_images) ** 0.5
-        ax.errorbar(
-            100 * rows.sparsity,
-            100 * rows.accuracy,
-            100 * half,
-            color=COLOURS[kind],
-            fmt=MARKERS[kind],
-            elinewidth=0.8,
-            label=LABELS[kind],
-            zorder=3,
-        )
+        rows = records[records.kind == kind]
+        rows = rows.assign(removed=(100 * rows.sparsity).round(1))
+        over_seeds(ax, rows, "removed", COLOURS[kind], MARKERS[kind], LABELS[kind])
     ax.set(xlabel="sparsity (% of the prunable weights removed)", ylabel="test accuracy (%)")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return done(fig)
+
+
+def differences(found, margin=None, xlabel="difference in accuracy (points)"):
+    """What changes accuracy by how much: {label: ledger.Estimate}, a dot a seed, the mean and its 95 % interval.
+
+    margin: the share below which a difference counts as none, a band.
+    """
+    fig, ax = figure(height=0.3 * len(found) + 0.8)
+    for y, estimate in enumerate(found.values()):
+        low, high = estimate.interval
+        ax.scatter(100 * np.array(estimate.values), [y] * estimate.seeds, s=9, color=GREY, alpha=0.7, linewidths=0)
+        ax.plot([100 * low, 100 * high], [y, y], color=COLOURS["ticket"], lw=1.5)
+        ax.plot(100 * estimate.mean, y, "o", ms=5, color=COLOURS["ticket"])
+    ax.axvline(0, color=INK, lw=0.8)
+    if margin:
+        ax.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
+    ax.set(yticks=range(len(found)), yticklabels=list(found), xlabel=xlabel)
+    ax.invert_yaxis()
     return done(fig)
 
 
@@ -276,30 +308,27 @@ def camera(image, events, frames):
     return done(fig)
 
 
-def keep_ratios(rows, trained_at, dense, control=None):
-    """Test accuracy against the keep ratio at inference; rows: kind, keep_ratio, accuracy. Lines for dense networks."""
+def keep_ratios(rows, levels, trained_at=None):
+    """Test accuracy against the keep ratio, a line a score; rows: kind, keep_ratio, accuracy; see `over_seeds`.
+
+    levels: {label: accuracies} of networks that keep all tokens, as lines. trained_at: the ratio of the training.
+    """
     fig, ax = figure(height=3.6)
-    for kind in ("learned", "random"):
-        part = rows[rows.kind == kind].sort_values("keep_ratio")
-        ax.plot(
-            part.keep_ratio,
-            100 * part.accuracy,
-            marker=MARKERS[kind],
-            color=COLOURS[kind],
-            label=LABELS["learned"] if kind == "learned" else "random selector",
-        )
-    ax.axhline(100 * dense, color=INK, ls="--", lw=1, label="dense, no selector")
-    if control is not None:
-        ax.axhline(100 * control, color=GREY, ls="-.", lw=1, label="dense, trained on as long")
-    ax.axvline(trained_at, color=GREY, ls=":", lw=1)
-    ax.text(trained_at, 0.02, " trained at", transform=ax.get_xaxis_transform(), color=GREY, fontsize="small")
+    for kind in (kind for kind in SELECTORS if kind in set(rows.kind)):
+        label, colour = SELECTORS[kind]
+        over_seeds(ax, rows[rows.kind == kind], "keep_ratio", COLOURS[colour], MARKERS.get(colour, "o"), label)
+    for (label, accuracies), colour, style in zip(levels.items(), (INK, GREY), ("--", "-."), strict=False):
+        level(ax, accuracies, colour, style, label)
+    if trained_at:
+        ax.axvline(trained_at, color=GREY, ls=":", lw=1)
+        ax.text(trained_at, 0.02, " trained at", transform=ax.get_xaxis_transform(), color=GREY, fontsize="small")
     ax.set(xlabel="keep ratio ρ (share of the tokens left)", ylabel="test accuracy (%)")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return done(fig)
 
 
 def cost_accuracy(rows):
-    """Test accuracy against GFLOPs an image; rows: label, kind, gflops, gflops_left, accuracy.
+    """Test accuracy against GFLOPs an image; rows: label, kind, gflops, gflops_left, accuracy, and low, high if known.
 
     Filled: what any machine computes. Hollow, joined to it: what is left for a machine that skips pruned weights.
     """
@@ -317,6 +346,8 @@ def cost_accuracy(rows):
                 zorder=3,
             )
         ax.scatter(row.gflops, 100 * row.accuracy, color=colour, marker=MARKERS[row.kind], zorder=4, label=row.label)
+        if hasattr(row, "low"):
+            ax.plot([row.gflops] * 2, [100 * row.low, 100 * row.high], color=colour, lw=0.8)
     ax.set(xlabel="GFLOPs an image (hollow: surviving weights only)", ylabel="test accuracy (%)", xlim=(0, None))
     ax.locator_params(axis="x", nbins=5)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)

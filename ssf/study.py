@@ -46,6 +46,14 @@ def tickets(seed):
         yield "to_init", dense.with_(ticket=ticket(number, rewind_epoch=0))
 
 
+def short(seed):
+    """The same search with two thirds of the training: does C1 hang on how long a network learns?"""
+    dense = preset("study", seed=seed, **{"train.epochs": 4})
+    yield "dense", dense
+    for number in range(1, HEADLINE + 1):
+        yield "ticket", dense.with_(ticket=ticket(number))
+
+
 ALL_TOKENS = Selector(kind="random", keep_ratio=1.0)  # the student that drops nothing: as much training, same teacher
 
 
@@ -97,17 +105,25 @@ def codesign(seed):
                 yield order, dense.with_(ticket=ticket(number, order=order), selector=with_selector(CLAIMED))
 
 
+HABITS = {
+    "teacher in training mode": {"selector.teacher_in_training_mode": True},
+    "head averages dropped tokens": {"selector.head_averages_dropped": True},
+    "keeps 0.8 at inference": {"selector.inference_keep_ratio": 0.8},
+    "keeps 0.5 at inference": {"selector.inference_keep_ratio": 0.5},
+}
+BY_SIZE = "pruned weights found by size"
+
+
 def habits(seed):
-    """What the habits of the published code do, each alone, to a student at the keep ratio of the claim."""
+    """What the habits of the published code do, each alone, to a student at the claim's keep ratio or to a ticket."""
     dense = preset("study", seed=seed)
-    plain = dense.with_(selector=with_selector(CLAIMED))
-    yield "dense", dense
-    yield "none", plain
-    yield "teacher in training mode", plain.with_(**{"selector.teacher_in_training_mode": True})
-    yield "head averages dropped tokens", plain.with_(**{"selector.head_averages_dropped": True})
-    for ratio in (0.8, 0.5):
-        yield f"keeps {ratio} at inference", plain.with_(**{"selector.inference_keep_ratio": ratio})
-    yield "pruned weights found by size", dense.with_(ticket=ticket(HEADLINE, freeze="near_zero"))
+    student = dense.with_(selector=with_selector(CLAIMED))
+    yield "none", student
+    for habit, changes in HABITS.items():
+        yield habit, student.with_(**changes)
+    found = dense.with_(ticket=ticket(HEADLINE))
+    yield "ticket", found
+    yield BY_SIZE, found.with_(**{"ticket.freeze": "near_zero"})
 
 
 def four(dense, number, fraction, selector):
@@ -135,6 +151,7 @@ def events(seed):
 
 EXPERIMENTS = {
     "tickets": tickets,
+    "short": short,
     "selectors": selectors,
     "codesign": codesign,
     "habits": habits,
