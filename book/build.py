@@ -17,7 +17,10 @@ from importlib.metadata import files
 from pathlib import Path
 
 import papermill
+import yaml
 from papermill.cli import _resolve_type  # so that a value means what it means to papermill
+
+from ssf import ledger, plots
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -110,10 +113,25 @@ def bundle_mathjax(book):
     shutil.copy(source.locate(), target)
 
 
+def ledger_figure(book):
+    """The findings' picture: every claim's difference, from the study's rows."""
+    picture = plots.differences(ledger.overview(), ledger.MARGIN)
+    picture.savefig(book / "_static" / "findings.svg", metadata={"Date": None})
+
+
+def configuration(book):
+    """_config.yml with the ledger's numbers, which the pages ask for by name: {{ c1_verdict }}."""
+    settings = yaml.safe_load((book / "_config.yml").read_text())
+    settings["parse"]["myst_substitutions"] = ledger.numbers()
+    path = book / "_config_with_numbers.yml"
+    path.write_text(yaml.safe_dump(settings, allow_unicode=True))
+    return path
+
+
 def compile_pages(book):
     """Jupyter Book, every warning an error."""
     program = Path(sys.executable).with_name("jupyter-book")
-    command = [program, "build", book, "--warningiserror", "--keep-going", "--quiet"]
+    command = [program, "build", book, "--config", configuration(book), "--warningiserror", "--keep-going", "--quiet"]
     if subprocess.run(command, cwd=ROOT).returncode:
         raise ValueError(f"jupyter-book could not build {book}; its messages are above.")
 
@@ -133,6 +151,7 @@ def main(argv=None):
         readme_picture(book)
     parameter_tables(book)
     datasheets(book)
+    ledger_figure(book)
     bundle_mathjax(book)
     compile_pages(book)
     print(f"the book: {book / '_build' / 'html' / 'index.html'}")

@@ -585,7 +585,7 @@ def from_notebook(namespace, fields_of):
         namespace: the notebook's globals().
         fields_of: {parameter: the field it sets, e.g. "model.width"}; a parameter that is None keeps the preset's
             value, and one whose field is None is the notebook's own. "preset" names the preset, and "ticket.sparsity"
-            sets the fraction that leads there.
+            sets the fraction that leads there. "source" says where figures come from: "study" or "live".
 
     Raises ValueError, one sentence, for a parameter that the notebook does not have (papermill would only warn).
     """
@@ -595,6 +595,8 @@ def from_notebook(namespace, fields_of):
             if not (name in fields_of or name in shell or name.startswith("_") or callable(value) or ismodule(value)):
                 _check(False, "a parameter", name, f"{', '.join(fields_of)} (after mending it, restart the kernel)")
         namespace["_parameters_checked"] = True
+    source = namespace.get("source", "study")
+    _check(source in ("study", "live"), "source", source, "study (the committed rows) or live (trained now)")
     fields_of = {p: f for p, f in fields_of.items() if f}
     given = {f: namespace[p] for p, f in fields_of.items() if namespace[p] is not None}
     name, sparsity = given.pop("preset", None), given.pop("ticket.sparsity", None)

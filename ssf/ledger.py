@@ -3,7 +3,9 @@
 The rules are those of book/protocol.md. Accuracies, recalls and differences are shares here, and points in the text.
 """
 
+import contextlib
 import json
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,10 @@ from ssf.config import Failed, RunConfig
 from ssf.spikformer import Spikformer
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
+
+
+class Missing(Failed):
+    """Rows that a comparison needs are not there."""
 
 
 def rows(name):
@@ -41,7 +47,7 @@ class Estimate:
 
     def __post_init__(self):
         if not self.values:
-            raise Failed("the study has no rows to compare; python -m ssf study trains what is missing.")
+            raise Missing("the study has no rows to compare; python -m ssf study trains what is missing.")
 
     @property
     def seeds(self):
@@ -80,8 +86,16 @@ class Estimate:
 
 def difference(these, those, value="accuracy"):
     """Estimate of these minus those, paired by seed; one row a seed in each."""
-    pair = [frame.set_index("seed", verify_integrity=True)[value] for frame in (these, those)]
-    return Estimate(tuple((pair[0] - pair[1]).dropna()))
+    a, b = by_seed(value, these, those)
+    return Estimate(tuple((a - b).dropna()))
+
+
+def by_seed(value, *frames):
+    """Each frame's value, indexed by seed. ValueError where a seed has two rows."""
+    for frame in frames:
+        if not frame.seed.is_unique:
+            raise Failed(f"two rows of one seed are compared: {', '.join(frame.id[frame.seed.duplicated()])}.")
+    return [frame.set_index("seed")[value] for frame in frames]
 
 
 def verdict(loss, gains=()):
@@ -165,7 +179,7 @@ CLAIMS = {"C1": c1, "C2": c2, "C3": c3, "C4": c4}
 
 def additivity(both, one, other, neither, value="accuracy"):
     """Estimate of (both - neither) - (one - neither) - (other - neither): 0 where the two losses add up."""
-    b, x, y, n = (frame.set_index("seed", verify_integrity=True)[value] for frame in (both, one, other, neither))
+    b, x, y, n = by_seed(value, both, one, other, neither)
     return Estimate(tuple((b - x - y + n).dropna()))
 
 
@@ -194,6 +208,7 @@ BESIDE = [
     ("tickets", "rewound to the initialisation", ("to_init", AT), ("ticket", AT)),
     ("tickets", "pruned in one shot", ("one_shot", ONE_SHOT), ("ticket", AT)),
     ("tickets", "untrained weights pruned by size", ("magnitude_at_init", AT), ("ticket", AT)),
+    ("short", "four epochs: ticket, to dense", ("ticket", AT), ("dense", {})),
     ("selectors", "firing rate instead of a learned score", ("firing_rate", HALF), ("learned", HALF)),
     ("selectors", "attention instead of a learned score", ("attention", HALF), ("learned", HALF)),
     ("selectors", "information instead of a learned score", ("information", HALF), ("learned", HALF)),
@@ -216,16 +231,22 @@ BESIDE = [
 ]
 
 
-def beside():
-    """{what is compared: the Estimate of its difference in accuracy, None while a row is missing}."""
-    found = {}
-    for experiment, what, (kind, where), (other, there) in BESIDE:
-        try:
-            frame = rows(experiment)
-            found[what] = difference(pick(frame, kind, **where), pick(frame, other, **there))
-        except Failed:
-            found[what] = None
+def beside(experiment):
+    """{what is compared: the Estimate of its difference in accuracy}, of those that have rows."""
+    frame, found = rows(experiment), {}
+    for owner, what, (kind, where), (other, there) in BESIDE:
+        if owner == experiment:
+            with contextlib.suppress(Missing):
+                found[what] = difference(pick(frame, kind, **where), pick(frame, other, **there))
     return found
+
+
+def search_cost(steps):
+    """Estimate of the seconds that the search with so few time steps took, as a share of the whole ticket's."""
+    frame = rows("tickets")
+    whole = frame[(frame.kind == "dense") | (frame.kind.eq("ticket") & (frame["ticket.round"] < study.HEADLINE))]
+    spent, of = (part.groupby("seed").seconds.sum() for part in (frame[frame.kind == f"search_{steps}"], whole))
+    return Estimate(tuple((spent / of).dropna()))
 
 
 def inflation():
@@ -244,3 +265,58 @@ def densities(frame):
         [(name, role, sizes[weight], kept[weight]) for name, role, weight in about],
         columns=["layer", "role", "weights", "kept"],
     )
+
+
+def truth():
+    """The study's selectors against the truth, over seeds: kind, measure, mean, error (half of a 95 % interval)."""
+    frame, found = rows("selectors"), []
+    for kind in ("learned", "firing_rate", "attention", "information", "random", "oracle"):
+        chosen = pick(frame, kind, **HALF)
+        for measure in ("recall", "precision", "average_precision"):
+            if len(chosen):
+                estimate = Estimate(tuple(chosen[measure]))
+                error = estimate.interval[1] - estimate.mean
+                about = {"measure": measure.replace("_", " "), "mean": estimate.mean, "error": error}
+                found.append({"kind": kind} | about)
+    return pd.DataFrame(found)
+
+
+def numbers():
+    """{name: text} of every number that the pages state, for MyST's substitutions; what is not measured says so."""
+    texts = {slug(experiment, what): "(not measured yet)" for experiment, what, *_ in BESIDE}
+    for experiment in study.EXPERIMENTS:
+        with contextlib.suppress(Failed):
+            texts |= {slug(experiment, what): told(found) for what, found in beside(experiment).items()}
+    for name, claim in CLAIMS.items():
+        for key, value in claim().items():
+            if isinstance(value, Estimate):
+                texts[slug(name, key, "mean")] = percent(value.values)
+                texts[slug(name, key, "tost")] = f"{value.equivalent():.3f}"
+            texts[slug(name, key)] = told(value) if isinstance(value, Estimate) else value
+    for steps in (1, 2):
+        with contextlib.suppress(Missing):
+            texts[f"search_cost_{steps}"] = percent(search_cost(steps).values)
+    at = pick(rows("tickets"), "ticket", **AT)
+    return texts | {"margin": f"{100 * MARGIN:g}", "inflation": told(inflation()), "sparsity": percent(at.sparsity)}
+
+
+def slug(*words):
+    """A name that a page can ask for: C1, loss -> c1_loss."""
+    return re.sub(r"\W+", "_", " ".join(words).lower()).strip("_")
+
+
+def overview():
+    """{label: Estimate} of the differences in accuracy that the claims are about, and their controls."""
+    one, three, four = c1(), c3(), c4()
+    found = {
+        "C1: ticket − dense": one["loss"],
+        "C1: ticket − same mask, new weights": one["reinit"],
+        "C1: ticket − random ticket": one["random"],
+        "C2: learned − random selector": c2()["accuracy"],
+        "C3: selector − all tokens": three["loss"],
+        "C4: both − all tokens": four["loss"],
+    }
+    for experiment in ("cifar10", "events"):
+        with contextlib.suppress(Failed):
+            found |= beside(experiment)
+    return found

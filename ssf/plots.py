@@ -169,7 +169,7 @@ def tickets(records):
     """Test accuracy against sparsity: ticket, both controls, and the dense network as a line; see `over_seeds`."""
     fig, ax = figure(height=3.6)
     level(ax, records[records.kind == "dense"].accuracy, COLOURS["dense"], "--", LABELS["dense"])
-    for kind in ("ticket", "reinit", "random"):
+    for kind in (kind for kind in ("ticket", "reinit", "random") if kind in set(records.kind)):
         rows = records[records.kind == kind]
         rows = rows.assign(removed=(100 * rows.sparsity).round(1))
         over_seeds(ax, rows, "removed", COLOURS[kind], MARKERS[kind], LABELS[kind])
@@ -178,11 +178,21 @@ def tickets(records):
     return done(fig)
 
 
+def nothing(why):
+    """A figure of one sentence, where there is nothing to draw."""
+    fig, ax = figure(height=1)
+    ax.text(0.5, 0.5, why, ha="center", va="center")
+    ax.set_axis_off()
+    return done(fig)
+
+
 def differences(found, margin=None, xlabel="difference in accuracy (points)"):
     """What changes accuracy by how much: {label: ledger.Estimate}, a dot a seed, the mean and its 95 % interval.
 
     margin: the share below which a difference counts as none, a band.
     """
+    if not found:
+        return nothing("not measured yet")
     fig, ax = figure(height=0.3 * len(found) + 0.8)
     for y, estimate in enumerate(found.values()):
         low, high = estimate.interval
@@ -272,10 +282,7 @@ def truth(rows):
     Without rows, for a set that does not tell, a figure that says so.
     """
     if len(rows) == 0:
-        fig, ax = figure(height=1)
-        ax.text(0.5, 0.5, "this data set does not tell its foreground", ha="center", va="center")
-        ax.set_axis_off()
-        return done(fig)
+        return nothing("this data set does not tell its foreground")
     measures, kinds = list(dict.fromkeys(rows.measure)), list(dict.fromkeys(rows.kind))
     fig, axes = figure(1, len(measures), height=0.3 * len(kinds) + 1, sharey=True)
     for ax, measure in zip(axes, measures, strict=True):

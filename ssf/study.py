@@ -92,17 +92,24 @@ def with_selector(rho):
 def codesign(seed):
     """C3 and C4: tickets by keep ratio, and the order in which the two are found."""
     dense = preset("study", seed=seed)
-    rounds = CODESIGN_ROUNDS if seed < FIRST else (0, HEADLINE)
-    for number in rounds:
-        found = ticket(number) if number else None
-        for rho in CODESIGN_RATIOS if seed < FIRST else (1.0, CLAIMED):
-            kind = "both" if number and rho < 1 else "selector" if rho < 1 else "ticket" if number else "all_tokens"
-            yield kind, dense.with_(ticket=found, selector=with_selector(rho))
+
+    def cell(number, rho):
+        return dense.with_(ticket=ticket(number) if number else None, selector=with_selector(rho))
+
+    yield "all_tokens", cell(0, 1.0)
+    yield "selector", cell(0, CLAIMED)
     yield "random_selector", dense.with_(selector=Selector(kind="random", keep_ratio=CLAIMED, locations=PLACES))
-    if seed < FIRST:
-        for order in ("together", "selector_first"):
-            for number in range(1, HEADLINE + 1):
-                yield order, dense.with_(ticket=ticket(number, order=order), selector=with_selector(CLAIMED))
+    yield "ticket", cell(HEADLINE, 1.0)
+    yield "both", cell(HEADLINE, CLAIMED)
+    if seed >= FIRST:
+        return
+    for number in CODESIGN_ROUNDS:
+        for rho in CODESIGN_RATIOS:
+            if number not in (0, HEADLINE) or rho not in (1.0, CLAIMED):
+                yield "grid", cell(number, rho)
+    for order in ("together", "selector_first"):
+        for number in range(1, HEADLINE + 1):
+            yield order, dense.with_(ticket=ticket(number, order=order), selector=with_selector(CLAIMED))
 
 
 HABITS = {
@@ -202,6 +209,24 @@ def run(name, seeds, only=()):
             if not only or kind in only:
                 yield kind, runs.run(config)
                 store.export(frame(name, range(known + 1)), path(name).stem)
+                store.export(manifest(), "study_manifest")
+
+
+def manifest():
+    """What the committed rows took: for each experiment its command, networks, seeds, hours of training and machine."""
+    import pandas as pd
+
+    found = []
+    for name in EXPERIMENTS:
+        rows = list(committed(name).values())
+        if rows:
+            about = {key: ", ".join(sorted({row[key] for row in rows})) for key in ("seed", *store.MACHINE, "commit")}
+            hours = sum(float(row["seconds"]) for row in rows) / 3600
+            command = f"python -m ssf study {name} --seeds {about.pop('seed').replace(' ', '')}"
+            found.append(
+                {"experiment": name, "command": command, "networks": len(rows), "hours": round(hours, 2)} | about
+            )
+    return pd.DataFrame(found)
 
 
 def find(identity):

@@ -1,0 +1,157 @@
+"""The ledger: its tests beside scipy's, its verdicts recomputed from the committed rows, its answer to missing ones."""
+
+import pandas as pd
+import papermill
+import pytest
+from scipy import stats
+
+from ssf import ledger, plots, store, study
+from ssf.config import Failed
+from ssf.ledger import Estimate, difference, verdict
+
+SEEDS = range(5)
+
+
+@pytest.fixture
+def study_of(monkeypatch, tmp_path):
+    """A function that writes the rows of a study whose accuracies are base[kind] and noise that the seeds even out."""
+    monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
+
+    def write(name, base, **others):
+        rows, noise = [], (0.0, 0.004, -0.002, 0.002, -0.004)
+        for seed in SEEDS:
+            for kind, config in study.EXPERIMENTS[name](seed):
+                number = config.ticket.round if config.ticket else 0
+                row = dict.fromkeys(store.FIELDS) | config.flat() | {"id": config.hash(), "kind": kind, "macs": 100}
+                row |= {"accuracy": base[kind] + noise[(seed + number + len(kind)) % 5], "sparsity": 1 - 0.65**number}
+                rows.append(row | {key: value(kind) for key, value in others.items()})
+        store.export(pd.DataFrame(rows), f"study_{name}")
+        return tmp_path / f"study_{name}.csv"
+
+    return write
+
+
+TICKETS = dict.fromkeys((kind for kind, _ in study.tickets(0)), 0.7) | {"dense": 0.8, "ticket": 0.8}
+
+
+def test_an_estimate_is_students_and_its_tests_are_scipys():
+    values = (0.012, -0.004, 0.006, 0.009)
+    estimate, there = Estimate(values), stats.ttest_1samp(values, 0.0)
+    low, high = there.confidence_interval(0.95)
+    assert estimate.interval == pytest.approx((low, high)) and estimate.mean == pytest.approx(sum(values) / 4)
+    for bound in (-0.01, 0.0, 0.02):
+        above = stats.ttest_1samp(values, bound, alternative="greater").pvalue
+        below = stats.ttest_1samp(values, bound, alternative="less").pvalue
+        assert (estimate.above(bound), estimate.below(bound)) == pytest.approx((above, below))
+    assert estimate.equivalent(0.01) == pytest.approx(
+        max(stats.ttest_1samp(values, b, alternative=a).pvalue for b, a in ((-0.01, "greater"), (0.01, "less")))
+    )
+
+
+def test_one_seed_decides_nothing():
+    one = Estimate((0.5,))
+    assert one.above(0) == one.below(1) == 1 and verdict(one, (one,)) == "undecided"
+    assert ledger.told(one) == "+50.0 points (one seed)"
+
+
+def test_differences_are_paired_by_seed():
+    these = pd.DataFrame({"id": list("abc"), "seed": [2, 0, 1], "accuracy": [0.9, 0.7, 0.8]})
+    those = pd.DataFrame({"seed": [0, 1, 2, 3], "accuracy": [0.6, 0.7, 0.8, 0.1]})
+    assert difference(these, those).values == pytest.approx((0.1, 0.1, 0.1))
+    with pytest.raises(Failed, match="no rows to compare"):
+        difference(these[:0], those)
+    with pytest.raises(Failed, match="two rows of one seed"):
+        difference(pd.concat([these, these]), those)
+
+
+@pytest.mark.parametrize(
+    "loss, gains, expected",
+    [
+        ((0.002, 0.001, 0.003), ((0.02, 0.03, 0.025),), "supported"),
+        ((0.002, 0.001, 0.003), ((0.001, 0.0, -0.001),), "not supported"),  # the control does as well
+        ((-0.05, -0.052, -0.049), ((0.02, 0.03, 0.025),), "not supported"),
+        ((-0.03, 0.02, 0.0), ((0.02, 0.03, 0.025),), "undecided"),
+        ((0.03, 0.032, 0.031), (), "supported"),  # better than the dense network is no loss
+    ],
+)
+def test_verdicts_follow_the_protocol(loss, gains, expected):
+    assert verdict(Estimate(loss), tuple(map(Estimate, gains))) == expected
+
+
+def test_deleting_a_row_changes_the_figure_and_the_interval(study_of):
+    path = study_of("tickets", TICKETS)
+
+    def seen():
+        rows = ledger.rows("tickets")
+        drawn = [line.get_ydata() for line in plots.tickets(rows).axes[0].lines]
+        return ledger.c1()["loss"], [y for line in drawn for y in line]
+
+    whole, drawn = seen()
+    rows = pd.read_csv(path)
+    gone = rows[(rows.kind == "ticket") & (rows["ticket.round"] == study.HEADLINE) & (rows.seed == 1)]
+    rows.drop(gone.index).to_csv(path, index=False)
+    less, redrawn = seen()
+    assert len(gone) == 1 and whole.seeds == 5 and less.seeds == 4
+    assert whole.interval != less.interval and drawn != redrawn
+
+
+def test_verdicts_come_from_rows(study_of):
+    study_of("tickets", TICKETS)
+    assert ledger.c1()["verdict"] == "supported"
+    study_of("tickets", TICKETS | {"random": 0.8})
+    assert ledger.c1()["verdict"] == "not supported"
+    kinds = dict.fromkeys((kind for kind, _ in study.codesign(0)), 0.8)
+    saved = {"macs": lambda kind: 75 if kind in ("selector", "both") else 100}
+    study_of("codesign", kinds, **saved)
+    assert ledger.c3()["verdict"] == ledger.c4()["verdict"] == "supported"
+    assert ledger.c4()["interaction"].mean == pytest.approx(0, abs=0.01)
+    study_of("codesign", kinds)
+    assert ledger.c3()["verdict"] == "not supported"  # nothing saved
+    study_of("codesign", kinds | {"both": 0.7}, **saved)
+    assert ledger.c4()["verdict"] == "not supported" and ledger.c4()["interaction"].mean < -0.05
+
+
+def test_a_missing_file_ends_in_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
+    with pytest.raises(Failed, match="study_tickets.csv is not there; python -m ssf study tickets trains"):
+        ledger.c1()
+    notebook = store.ROOT / "notebooks" / "02_winning_tickets.ipynb"
+    with pytest.raises(papermill.PapermillExecutionError, match="Error") as failure:
+        papermill.execute_notebook(notebook, tmp_path / "out.ipynb", progress_bar=False, cwd=store.ROOT)
+    assert "study_tickets.csv is not there" in failure.value.evalue
+    assert "site-packages" not in str(failure.value)
+
+
+def test_the_committed_verdicts_again_by_hand():
+    """With scipy and pandas alone, from the committed files."""
+
+    def column(name, kind, where=None, value="accuracy"):
+        rows = pd.read_csv(store.ROOT / "data" / "results" / f"study_{name}.csv")
+        for field, wanted in (where or {}).items():
+            rows = rows[rows[field] == wanted]
+        return rows[rows.kind == kind].set_index("seed")[value]
+
+    def p(d, alternative, bound):
+        return stats.ttest_1samp(d.dropna(), bound, alternative=alternative).pvalue
+
+    def decide(loss, *gains):
+        if (loss is None or p(loss, "greater", -0.01) < 0.05) and all(p(g, "greater", 0) < 0.05 for g in gains):
+            return "supported"
+        worse = loss is not None and p(loss, "less", -0.01) < 0.05
+        return "not supported" if worse or any(p(g, "less", 0.01) < 0.05 for g in gains) else "undecided"
+
+    at = {"ticket.round": 6}
+    ticket, longer = column("tickets", "ticket", at), column("codesign", "all_tokens")
+    controls = [ticket - column("tickets", kind, at) for kind in ("reinit", "random")]
+    half = {"selector.keep_ratio": 0.5}
+    recall = [column("selectors", kind, half, "recall") for kind in ("learned", "random")]
+    saved = (
+        1 - column("codesign", "selector", value="macs").mean() / column("codesign", "all_tokens", value="macs").mean()
+    )
+    expected = {
+        "C1": decide(ticket - column("tickets", "dense"), *controls),
+        "C2": decide(None, recall[0] - recall[1]),
+        "C3": decide(column("codesign", "selector") - longer) if saved >= 0.2 else "not supported",
+        "C4": decide(column("codesign", "both") - longer) if saved >= 0.2 else "not supported",
+    }
+    assert {name: claim()["verdict"] for name, claim in ledger.CLAIMS.items()} == expected
