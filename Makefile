@@ -28,7 +28,7 @@ lock: .venv/ready
 	  -o requirements.lock
 
 clean:
-	rm -rf .venv runs sweeps book/_build book/_static/mathjax book/*.ipynb book/_findings.md book/_parameters.md book/_datasheets.md book/_config_with_numbers.yml book/_static/findings.svg
+	rm -rf .venv runs sweeps book/_build book/_static/mathjax book/*.ipynb book/_findings.md book/_parameters.md book/_datasheets.md book/_manifest.md book/_config_with_numbers.yml book/_static/findings.svg
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ssf needs Python 3.11 or newer: make PYTHON=python3.12 …")'

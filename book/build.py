@@ -16,11 +16,12 @@ import sys
 from importlib.metadata import files
 from pathlib import Path
 
+import pandas as pd
 import papermill
 import yaml
 from papermill.cli import _resolve_type  # so that a value means what it means to papermill
 
-from ssf import ledger, plots
+from ssf import ledger, plots, store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -105,6 +106,16 @@ def datasheets(book):
     (book / "_datasheets.md").write_text((ROOT / "data" / "README.md").read_text().partition("\n")[2])
 
 
+def manifest(book):
+    """The study's manifest as a table of the protocol's page."""
+    table = pd.read_csv(store.results() / "study_manifest.csv")
+    table["command"] = [f"`{command}`" for command in table.command]
+    columns = ["command", "networks", "hours", "device", "threads", "torch", "commit"]
+    table["commit"] = [", ".join(commit[:7] for commit in text.split(", ")) for text in table.commit]
+    lines = [columns, ["---"] * len(columns), *table[columns].astype(str).to_numpy().tolist()]
+    (book / "_manifest.md").write_text("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
+
+
 def bundle_mathjax(book):
     """Copy MathJax (Apache-2.0) out of its package, so that equations need no network."""
     target = book / "_static" / "mathjax"
@@ -151,6 +162,7 @@ def main(argv=None):
         readme_picture(book)
     parameter_tables(book)
     datasheets(book)
+    manifest(book)
     ledger_figure(book)
     bundle_mathjax(book)
     compile_pages(book)

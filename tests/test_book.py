@@ -10,23 +10,30 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
-from ssf import plots
+from ssf import ledger, plots
 
 ROOT = Path(__file__).parents[1]
 spec = importlib.util.spec_from_file_location("build", ROOT / "book" / "build.py")
 build = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(build)
 CHAPTERS = [c.stem for c in build.chapters()]
+GIVEN = {"source": "live", "preset": "smoke", "dataset": "cluttered-fashion"}
 
 
 @pytest.fixture(scope="session")
 def html(tmp_path_factory):
-    """The built pages' folder. Runs of all chapters are shared, in a folder of this build's."""
+    """The built pages' folder. Runs of all chapters are shared, in a folder of this build's.
+
+    All is trained live, and small; only the timings are the committed ones.
+    """
     book = tmp_path_factory.mktemp("built") / "book"
     shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "*.ipynb", "_findings.md"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("book-runs")))
-        build.main(["-p", "preset", "smoke", "-p", "dataset", "cluttered-fashion", "--book", str(book)])
+        shared = build.share_out(GIVEN)
+        shared[ROOT / "notebooks" / "06_speed.ipynb"].pop("source")
+        patch.setattr(build, "share_out", lambda given: shared)
+        build.main(["--book", str(book)])
     return book / "_build" / "html"
 
 
@@ -89,6 +96,19 @@ def test_findings_on_the_landing_page_are_the_chapters_sentences(pages, html):
         assert f"{chapter}.html" in pages["index.html"].links
 
 
+def test_the_ledger_is_on_its_page_and_in_short_on_the_landing_page(pages, html):
+    """Verdicts and intervals, as the rows have them, and the figure."""
+    for name, claim in ledger.CLAIMS.items():
+        found = claim()
+        for page in ("findings.html", "index.html"):
+            text = " ".join(pages[page].text.split())
+            assert re.search(rf"{name}\W.{{0,300}}{found['verdict']}", text), (page, name)
+            assert ledger.told(found["loss" if name != "C2" else "random"]) in text, (page, name)
+    assert "fig-findings" in pages["findings.html"].ids and "{{" not in pages["findings.html"].text
+    picture = next(i for i in pages["findings.html"].images if "findings" in i["src"])
+    assert "<svg" in (html / picture["src"]).read_text()
+
+
 def test_no_internal_link_is_broken(pages, html):
     for page in pages.values():
         for link in page.links:
@@ -140,7 +160,7 @@ def test_a_failing_cell_names_its_notebook(tmp_path):
 def test_values_mean_what_they_mean_to_papermill(monkeypatch):
     seen = {}
     monkeypatch.setattr(build, "share_out", lambda given: seen.update(given) or {})
-    for step in ("findings", "parameter_tables", "bundle_mathjax", "compile_pages"):
+    for step in ("findings", "parameter_tables", "manifest", "ledger_figure", "bundle_mathjax", "compile_pages"):
         monkeypatch.setattr(build, step, lambda book: None)
     build.main(["-p", "keep_ratio", "5e-1", "-p", "width", "None", "-p", "seed", "1", "-p", "preset", "smoke"])
     assert seen == {"keep_ratio": 0.5, "width": None, "seed": 1, "preset": "smoke"}
