@@ -150,7 +150,7 @@ def over_seeds(ax, rows, x, colour, marker, label):
         ax.scatter(rows[x], 100 * rows.accuracy, s=9, color=colour, alpha=0.45, linewidths=0)
         half = table.high - table["mean"]
     else:
-        half = 1.96 * (table["mean"] * (1 - table["mean"]) / rows.get("test_images", np.inf).mean()) ** 0.5
+        half = 1.96 * (table["mean"] * (1 - table["mean"]) / np.mean(rows.get("test_images", np.inf))) ** 0.5
     style = {"elinewidth": 0.8, "lw": 1, "ms": 5, "zorder": 3}
     ax.errorbar(table[x], 100 * table["mean"], 100 * half, color=colour, fmt=f"-{marker}", label=label, **style)
 

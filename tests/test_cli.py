@@ -1,6 +1,5 @@
 import pytest
 
-from ssf import store
 from ssf.__main__ import main, option
 from ssf.config import PRESETS
 
@@ -65,9 +64,9 @@ def test_results_lists_and_exports_what_was_trained(capsys, tmp_path, monkeypatc
     capsys.readouterr()
     assert main(["results"]) == 0
     assert "fashion-mini" in capsys.readouterr().out
-    monkeypatch.setattr(store, "ROOT", tmp_path)
+    monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
     assert main(["results", "--export", "few"]) == 0
-    assert (tmp_path / "data" / "results" / "few.csv").read_text().startswith("id,results_version,seed,data.name")
+    assert (tmp_path / "few.csv").read_text().startswith("id,results_version,seed,data.name")
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["sweep"], ["presets"], ["results"]])

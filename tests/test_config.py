@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ssf.config import PRESETS, Data, RunConfig, Ticket, from_notebook, preset
+from ssf.config import PRESETS, Data, Refused, RunConfig, Selector, Ticket, from_notebook, preset
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,36 @@ def test_equal_configs_have_equal_hashes_and_survive_json(name):
     assert preset(name, seed=3).hash() == config.hash()
     values = json.loads(json.dumps(config.as_dict()))
     assert values["model"]["width"] == config.model.width and values["seed"] == 3
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_config_survives_a_row_of_a_table_also_as_text(name):
+    config = PRESETS[name]
+    as_text = {key: "" if value is None else str(value) for key, value in config.flat().items()}
+    gaps = {
+        key: f"{float(v)}" if type(v) is int else "nan" if v is None else str(v) for key, v in config.flat().items()
+    }
+    assert RunConfig.from_flat(config.flat()) == RunConfig.from_flat(as_text) == RunConfig.from_flat(gaps) == config
+
+
+def test_a_row_that_is_no_config_is_refused_in_one_sentence():
+    row = PRESETS["smoke"].flat()
+    for key, value in (
+        ("results_version", 1),
+        ("model.width", "wide"),
+        ("model.pool_stages", "0, x"),
+        ("model.width", 7),
+    ):
+        with pytest.raises(Refused, match=f"{key} is .*; allowed: "):
+            RunConfig.from_flat(row | {key: value})
+
+
+def test_an_order_needs_a_selector_and_a_ticket_that_is_none_of_the_controls():
+    both = preset("smoke", selector=Selector(), ticket=Ticket(order="together"))
+    assert both.ticket.order == "together"
+    for change in ({"selector": None}, {"ticket.control": "random"}, {"ticket.search_time_steps": 1}):
+        with pytest.raises(Refused, match="ticket.order is 'together'; allowed: ticket_first, but"):
+            both.with_(**change)
 
 
 def test_every_change_changes_the_hash():

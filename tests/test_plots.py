@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 from ssf import plots
+from ssf.ledger import Estimate
 
 
 def test_learning_curve_draws_every_epoch():
@@ -34,7 +36,7 @@ def test_rates_and_densities_draw_a_bar_a_layer():
 def test_tickets_draws_each_control_at_its_place():
     records = pd.DataFrame(
         {
-            "control": ["dense", "ticket", "reinit", "random"],
+            "kind": ["dense", "ticket", "reinit", "random"],
             "sparsity": [0, 0.9, 0.9, 0.9],
             "accuracy": [0.8, 0.7, 0.6, 0.5],
             "test_images": 100,
@@ -44,6 +46,28 @@ def test_tickets_draws_each_control_at_its_place():
     points = [line.get_xydata()[0].tolist() for line in fig.axes[0].lines if line.get_marker() in ("o", "^", "v")]
     assert points == [pytest.approx([90, y]) for y in (70, 60, 50)]
     assert len(fig.legends[0].get_texts()) == 4
+
+
+def test_seeds_are_dots_around_their_mean_with_students_interval():
+    accuracies = [0.70, 0.72, 0.77]
+    records = pd.DataFrame({"kind": "ticket", "sparsity": 0.9, "accuracy": accuracies, "test_images": 100})
+    records = pd.concat([records, records.assign(kind="dense", sparsity=0.0)])
+    ax = plots.tickets(records).axes[0]
+    assert ax.collections[0].get_offsets()[:, 1].tolist() == pytest.approx([70, 72, 77])
+    (bar,) = ax.collections[1].get_segments()
+    low, high = stats.t.interval(0.95, 2, np.mean(accuracies), stats.sem(accuracies))
+    assert bar[:, 1].tolist() == pytest.approx([100 * low, 100 * high])
+    assert ax.patches[0].get_height() == pytest.approx(100 * (high - low))  # the dense network's band
+
+
+def test_differences_draw_every_seed_the_interval_and_the_margin():
+    found = {"a": Estimate((0.01, 0.03)), "b": Estimate((-0.02,))}
+    ax = plots.differences(found, 0.01).axes[0]
+    assert ax.collections[0].get_offsets()[:, 0].tolist() == pytest.approx([1, 3])
+    low, high = found["a"].interval
+    assert ax.lines[0].get_xdata().tolist() == pytest.approx([100 * low, 100 * high])
+    assert ax.lines[1].get_xdata().tolist() == pytest.approx([2]) and ax.patches[0].get_width() == pytest.approx(2)
+    assert "not measured" in plots.differences({}).axes[0].texts[0].get_text()
 
 
 def test_tokens_dims_the_dropped_and_only_them():
@@ -73,7 +97,9 @@ def test_keep_ratios_and_the_neurons_pictures():
     rows = pd.DataFrame(
         {"kind": ["learned", "random"] * 2, "keep_ratio": [0.5, 0.5, 1, 1], "accuracy": [0.6, 0.5, 0.8, 0.7]}
     )
-    learned, random = plots.keep_ratios(rows, 0.5, 0.8, 0.82).axes[0].lines[:2]
+    fig = plots.keep_ratios(rows, {"dense": [0.8], "longer": [0.81, 0.83]}, 0.5)
+    learned, random, dense, longer = fig.axes[0].lines[:4]
+    assert dense.get_ydata()[0] == pytest.approx(80) and longer.get_ydata()[0] == pytest.approx(82)
     assert learned.get_ydata() == pytest.approx([60, 80]) and random.get_ydata() == pytest.approx([50, 70])
     fig = plots.membrane([1, 2, 3], [0.5, 1.2, 0.3], [0, 1, 0], 1.0)
     assert fig.axes[1].lines[0].get_ydata() == pytest.approx([0.5, 1.2, 0.3])

@@ -130,6 +130,33 @@ def test_the_control_starts_from_other_weights_than_the_dense_run(smoke):
     assert not same(a.state_dict(), b.state_dict())
 
 
+def test_selector_first_prunes_the_student_and_rewinds_it_to_itself(smoke, starts):
+    student = smoke.with_(**{"selector.keep_ratio": 0.5})
+    pruned = student.with_(**{"ticket.fraction": 0.5, "ticket.order": "selector_first"})
+    found, there = run(pruned), run(student)
+    expected = tickets.prune(there.network, tickets.full_masks(there.network), 0.5)
+    assert same(found.masks, expected) and any(name.startswith("selector") for name in found.masks)
+    _, start, teacher = starts[pruned]
+    kept = store.read_tensors(store.run_folder(student) / "epoch-1.safetensors")[0]
+    assert start.epoch == 1 and all(torch.equal(tensor, kept[name]) for name, tensor in start.tensors.items())
+    assert same(teacher.state_dict(), run(smoke).network.state_dict())
+
+
+def test_together_starts_from_the_dense_run_and_prunes_the_selector_from_the_second_round_on(smoke, starts):
+    both = smoke.with_(**{"selector.keep_ratio": 0.5, "ticket.fraction": 0.5, "ticket.order": "together"})
+    second = run(both.with_(**{"ticket.round": 2}))
+    first, dense = run(both), run(smoke)
+    expected = tickets.prune(dense.network, tickets.full_masks(dense.network), 0.5)
+    assert same({name: first.masks[name] for name in expected}, expected)
+    assert all(first.masks[name].all() for name in first.masks.keys() - expected.keys())
+    assert same(second.masks, tickets.prune(first.network, first.masks, 0.5))
+    rewound = store.read_tensors(store.run_folder(smoke) / "epoch-1.safetensors")[0]
+    _, start, teacher = starts[second.config]
+    assert start.epoch == 1 and all(torch.equal(tensor, rewound[name]) for name, tensor in start.tensors.items())
+    assert not any(name.startswith("selector") for name in start.tensors)
+    assert same(teacher.state_dict(), dense.network.state_dict())
+
+
 def test_selector_starts_from_the_dense_weights_and_keeps_a_tickets_mask(smoke, starts):
     both = smoke.with_(**{"selector.keep_ratio": 0.5, "ticket.fraction": 0.7})
     student = run(both)

@@ -82,9 +82,9 @@ def test_aggregate_is_students_interval_over_seeds():
 
 
 def test_export_writes_a_csv(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "ROOT", tmp_path)
+    monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
     path = store.export(pd.DataFrame({"b": [1], "a": [0.5]}), "study")
-    assert path == tmp_path / "data" / "results" / "study.csv" and path.read_text() == "b,a\n1,0.5\n"
+    assert path == tmp_path / "study.csv" and path.read_text() == "b,a\n1,0.5\n"
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(smoke, monkeypatch, capsys):

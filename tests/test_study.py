@@ -3,7 +3,7 @@ import pytest
 
 from ssf import store, study
 from ssf.__main__ import main
-from ssf.config import preset
+from ssf.config import RunConfig, preset
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def tiny(monkeypatch, tmp_path):
         yield "ticket", dense.with_(**{"ticket.fraction": 0.5})
 
     monkeypatch.setattr(study, "EXPERIMENTS", {"tiny": experiment})
-    monkeypatch.setattr(store, "ROOT", tmp_path)
-    return tmp_path / "data" / "results" / "study_tiny.csv"
+    monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
+    return tmp_path / "study_tiny.csv"
 
 
 def test_rows_are_written_as_networks_are_done_and_survive_the_runs(tiny, monkeypatch, tmp_path_factory, capsys):
@@ -39,8 +39,35 @@ def test_an_interrupted_experiment_leaves_the_rows_so_far(tiny):
     assert pd.read_csv(tiny).kind.tolist() == ["dense"]
 
 
+def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny):
+    assert main(["study", "tiny", "--seeds", "0,1", "--only", "dense"]) == 0
+    rows = pd.read_csv(tiny)
+    assert rows.kind.tolist() == ["dense"] * 2 and rows.seed.tolist() == [0, 1]
+    (told,) = pd.read_csv(tiny.with_name("study_manifest.csv")).to_dict("records")
+    assert told["command"] == "python -m ssf study tiny --seeds 0,1" and told["networks"] == 2
+    assert told["hours"] == pytest.approx(rows.seconds.sum() / 3600, abs=0.01)
+
+
+def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
+    main(["study", "tiny", "--seeds", "0"])
+    rows = pd.read_csv(tiny)
+    row = rows[rows.kind == "ticket"].iloc[0]
+    trained = store.run_folder(RunConfig.from_flat(row.to_dict()))
+    stamp = (trained / "record.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(["results", "--rerun", row.id]) == 0
+    assert f"accuracy {row.accuracy:.6f} in the row, {row.accuracy:.6f} now: the same" in capsys.readouterr().out
+    assert (trained / "record.json").stat().st_mtime_ns == stamp and store.root() == trained.parent
+    rows.loc[rows.id == row.id, ["accuracy", "torch"]] = [row.accuracy + 0.125, "0.1"]
+    rows.to_csv(tiny, index=False)
+    assert main(["results", "--rerun", row.id]) == 0
+    said = capsys.readouterr().out
+    assert "now: -12.50 points" in said and "torch 0.1, now" in said
+
+
 def test_wrong_use_is_refused(tiny, capsys):
-    for arguments in (["study", "nothing"], ["study", "tiny", "--seeds", "a"]):
+    wrong = (["study", "nothing"], ["study", "tiny", "--seeds", "a"], ["study", "tiny", "--only", "x"])
+    for arguments in (*wrong, ["results", "--rerun", "x"]):
         assert main(arguments) == 2
         assert "allowed:" in capsys.readouterr().err
 
@@ -48,10 +75,10 @@ def test_wrong_use_is_refused(tiny, capsys):
 @pytest.mark.parametrize("name", study.EXPERIMENTS)
 def test_the_committed_rows_are_of_the_study_as_it_stands(name):
     """Each row's config, as the experiment names it, hashes to its id."""
-    path = store.ROOT / "data" / "results" / f"study_{name}.csv"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not there yet")
-    rows = pd.read_csv(path)
+    if not study.path(name).exists():
+        pytest.skip(f"{study.path(name).name} is not there yet")
+    rows = pd.read_csv(study.path(name))
+    assert [RunConfig.from_flat(row).hash() for row in rows.to_dict("records")] == rows.id.tolist()
     named = {config.hash(): kind for seed in set(rows.seed) for kind, config in study.EXPERIMENTS[name](seed)}
     assert named.items() >= dict(zip(rows.id, rows.kind, strict=True)).items()
     for seed, part in rows.groupby("seed"):
