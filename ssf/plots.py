@@ -156,13 +156,15 @@ def over_seeds(ax, rows, x, colour, marker, label):
 
 
 def level(ax, accuracies, colour, style, label):
-    """A horizontal line at the mean accuracy (%), and its 95 % interval over seeds as a band."""
+    """A horizontal line at the mean accuracy (%); where there are seeds, dots at its left end and their interval."""
     import pandas as pd
 
     (table,) = store.aggregate(pd.DataFrame({"all": 0, "accuracy": accuracies}), ["all"]).itertuples()
     ax.axhline(100 * table.mean, color=colour, ls=style, lw=1, label=label)
     if table.seeds > 1:
         ax.axhspan(100 * table.low, 100 * table.high, color=colour, alpha=0.08, lw=0)
+        dots = {"s": 9, "color": colour, "alpha": 0.45, "linewidths": 0, "clip_on": False}
+        ax.scatter([0] * table.seeds, 100 * np.array(accuracies), transform=ax.get_yaxis_transform(), **dots)
 
 
 def tickets(records):
