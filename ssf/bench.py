@@ -382,5 +382,19 @@ def ratios(rows, measures=("training", "inference")):
     return chosen[["measure", "network", "batch", "implementation", "ratio", "images_per_second", "spread"]]
 
 
+def shares(rows, measure, labels):
+    """Trained networks beside their dense parent, multiplying: label, macs, seconds, deployed (shares), firing rate,
+    accuracy; labels: {variable: label}."""
+    import pandas as pd
+
+    rows = rows[rows.measure == measure].set_index(["variable", "implementation"])
+    parent, found = rows.loc["dense", "ssf"], []
+    for kind, label in labels.items():
+        ours, deployed = rows.loc[kind, "ssf"], rows.loc[kind, "ssf, deployed"]
+        share = [deployed.macs / parent.macs, ours.seconds / parent.seconds, deployed.seconds / parent.seconds]
+        found.append([label, *share, ours.value, ours.accuracy])
+    return pd.DataFrame(found, columns=["label", "macs", "seconds", "deployed", "firing rate", "accuracy"])
+
+
 if __name__ == "__main__":
     print(peak(*sys.argv[1:3]))
