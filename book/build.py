@@ -16,7 +16,6 @@ import sys
 from importlib.metadata import files
 from pathlib import Path
 
-import pandas as pd
 import papermill
 import yaml
 from papermill.cli import _resolve_type  # so that a value means what it means to papermill
@@ -108,7 +107,7 @@ def datasheets(book):
 
 def manifest(book):
     """The study's manifest as a table of the protocol's page."""
-    table = pd.read_csv(store.results() / "study_manifest.csv")
+    table = store.committed("study_manifest", "python -m ssf study tickets")
     table["command"] = [f"`{command}`" for command in table.command]
     columns = ["command", "networks", "hours", "device", "threads", "torch", "commit"]
     table["commit"] = [", ".join(commit[:7] for commit in text.split(", ")) for text in table.commit]

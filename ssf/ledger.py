@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ssf import cost, study
+from ssf import cost, store, study
 from ssf.config import Failed, RunConfig
 from ssf.spikformer import Spikformer
 
@@ -25,10 +25,7 @@ class Missing(Failed):
 
 def rows(name):
     """The committed rows of an experiment, a trained network each. ValueError, one sentence, where there is no file."""
-    path = study.path(name)
-    if not path.exists():
-        raise Failed(f"{path} is not there; python -m ssf study {name} trains its networks and writes it.")
-    return pd.read_csv(path)
+    return store.committed(study.path(name).stem, f"python -m ssf study {name}")
 
 
 def pick(frame, kind, **fields):

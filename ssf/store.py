@@ -267,6 +267,16 @@ def aggregate(rows, by, value="accuracy"):
     return table[[*by, "mean", "low", "high", "seeds"]]
 
 
+def committed(name, command):
+    """The rows of data/results/<name>.csv as a frame. ValueError, one sentence, where there is no such file."""
+    import pandas as pd
+
+    path = results() / f"{name}.csv"
+    if not path.exists():
+        raise Failed(f"{path} is not there; {command} writes it.")
+    return pd.read_csv(path)
+
+
 def export(rows, name):
     """Write a frame to data/results/<name>.csv, the columns as they stand; returns the path."""
     path = results() / f"{name}.csv"

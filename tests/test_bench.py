@@ -73,6 +73,9 @@ def test_theory_and_clock_of_trained_networks(small, monkeypatch):
     rows = table(small).set_index(["variable", "implementation"])
     assert rows.macs["dense", "ssf"] == rows.macs["dense", "ssf, deployed"] == cost.macs(smoke.model)
     assert rows.macs["both", "ssf, deployed"] < 0.5 * rows.macs["both", "ssf"] < 0.5 * rows.macs["dense", "ssf"]
+    shares = bench.shares(table(small), "sparsity", {"dense": "all", "both": "both"}).set_index("label")
+    assert shares.macs["all"] == shares.seconds["all"] == 1 and shares.macs["both"] < 0.5
+    assert shares.deployed["both"] == rows.seconds["both", "ssf, deployed"] / rows.seconds["dense", "ssf"]
 
 
 def test_feeding_counts_samples(small, monkeypatch):
@@ -98,3 +101,5 @@ def test_the_committed_rows_are_what_the_chapter_needs():
     assert {"training", "inference", "growth", "LIF", "memory", "events", "sparsity"} <= set(rows.measure)
     assert set(bench.ratios(rows).network) == set(bench.NETWORKS)
     assert not (rows.measure == "sparsity")[rows.accuracy.isna()].any()
+    rows = pd.read_csv(store.ROOT / "data" / "results" / "bench_codesign_cpu.csv")
+    assert {"dense", "all_tokens", "selector", "ticket", "both"} == set(rows.variable)

@@ -113,7 +113,7 @@ def test_verdicts_come_from_rows(study_of):
 
 def test_a_missing_file_ends_in_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
-    with pytest.raises(Failed, match="study_tickets.csv is not there; python -m ssf study tickets trains"):
+    with pytest.raises(Failed, match="study_tickets.csv is not there; python -m ssf study tickets writes it"):
         ledger.c1()
     notebook = store.ROOT / "notebooks" / "02_winning_tickets.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="Error") as failure:
