@@ -140,9 +140,11 @@ def results(args):
     from ssf import store, study
 
     if args.rerun:
-        row, again = study.rerun(args.rerun)
+        row, again, spread = study.rerun(args.rerun)
         there, here = float(row["accuracy"]), again["accuracy"]
         verdict = "the same" if here == there else f"{100 * (here - there):+.2f} points"
+        if here != there and spread is not None:
+            verdict += f", seeds have a standard deviation of {100 * spread:.2f}"
         print(f"accuracy {there:.6f} in the row, {here:.6f} now: {verdict}")
         changed = [f"{key} {row[key]}, now {again[key]}" for key in store.MACHINE if row[key] != str(again[key])]
         print("\n".join(["what computes is not what it was:", *changed] if changed else ["on the same versions"]))

@@ -7,7 +7,6 @@ network before and after pruning and dropping tokens.
 """
 
 import os
-import platform
 import re
 import resource
 import statistics
@@ -23,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ssf import cost, data, kernel, reference, runs, study, train
+from ssf import cost, data, kernel, reference, runs, store, study, train
 from ssf.config import DATASETS, Data, RunConfig, Selector, Ticket, Train, preset
 from ssf.deploy import Deployed
 from ssf.neurons import LIF
@@ -346,12 +345,6 @@ def device_name():
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
-def processor():
-    info = Path("/proc/cpuinfo")
-    name = re.search(r"model name\s*:\s*(.*)", info.read_text()) if info.exists() else None
-    return name[1] if name else platform.processor() or platform.machine()
-
-
 PARTS = {part.__name__: part for part in (speed, growth, roofline, feeding, memory, events, sparsity, codesign)}
 ASKED_FOR = ("codesign",)  # it needs networks that take long to train
 
@@ -367,7 +360,7 @@ def run(quick=False, only=()):
         if wanted and (deployable or name not in ("events", "sparsity", "codesign")):
             part(bench)
     bench.bar.close()
-    machine = {"device": device_name(), "processor": processor(), "cores": os.cpu_count()}
+    machine = {"device": device_name(), "processor": store.processor(), "cores": os.cpu_count()}
     machine |= {"threads": torch.get_num_threads(), "torch": torch.__version__, "quick": quick}
     return pd.DataFrame(bench.rows, columns=FIELDS).assign(**machine)
 

@@ -13,14 +13,11 @@ import pandas as pd
 from scipy import stats
 
 from ssf import cost, store, study
-from ssf.config import Failed, RunConfig
+from ssf.config import Failed, RunConfig, preset
 from ssf.spikformer import Spikformer
+from ssf.store import Missing
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
-
-
-class Missing(Failed):
-    """Rows that a comparison needs are not there."""
 
 
 def rows(name):
@@ -44,7 +41,7 @@ class Estimate:
 
     def __post_init__(self):
         if not self.values:
-            raise Missing("the study has no rows to compare; python -m ssf study trains what is missing.")
+            raise Missing("an estimate of no values; python -m ssf study NAME trains what is missing.")
 
     @property
     def seeds(self):
@@ -84,7 +81,11 @@ class Estimate:
 def difference(these, those, value="accuracy"):
     """Estimate of these minus those, paired by seed; one row a seed in each."""
     a, b = by_seed(value, these, those)
-    return Estimate(tuple((a - b).dropna()))
+    both = (a - b).dropna()
+    if both.empty:
+        kinds = " and ".join(", ".join(frame.kind.unique()) or "none" for frame in (these, those))
+        raise Missing(f"no seed has rows of both sides of a comparison ({kinds}); python -m ssf study trains them.")
+    return Estimate(tuple(both))
 
 
 def by_seed(value, *frames):
@@ -114,11 +115,15 @@ SAVING = 0.2  # of the MACs, as the paper claims
 
 
 def c1():
-    """{comparison: Estimate} of the ticket at 92 % sparsity, and the verdict."""
+    """{comparison: Estimate} of the ticket at 92 % sparsity, and the verdict.
+
+    "later": the loss without seed 0, whose first results had a say in how long all are trained (see the protocol).
+    """
     frame = rows("tickets")
     ticket = pick(frame, "ticket", **AT)
     found = {
         "loss": difference(ticket, pick(frame, "dense")),
+        "later": difference(ticket[ticket.seed > 0], pick(frame, "dense")),
         "reinit": difference(ticket, pick(frame, "reinit", **AT)),
         "random": difference(ticket, pick(frame, "random", **AT)),
     }
@@ -128,7 +133,7 @@ def c1():
 def c2():
     """The same of the learned selector that keeps half of the tokens, its recall of the foreground's.
 
-    The claim's control is a random choice. Whether a network is needed to choose is another question: "rate".
+    The claim's control is a random choice. Whether it takes a network to choose is reported beside it: "rate".
     """
     frame = rows("selectors")
     learned, chance, rate = (pick(frame, kind, **HALF) for kind in ("learned", "random", "firing_rate"))
@@ -145,7 +150,7 @@ def c2():
 
 
 def c3():
-    """The same of the selector at the keep ratio that saves 20 %, beside the network that keeps all as long."""
+    """The same of a selector that saves at least 20 %, beside the network that keeps all tokens and trains as long."""
     frame = rows("codesign")
     selector, longer = pick(frame, "selector", **CLAIMED), pick(frame, "all_tokens")
     found = {
@@ -166,7 +171,7 @@ def c4():
         "ticket": difference(ticket, longer),
         "interaction": additivity(both, selector, ticket, longer),
         "saved": Estimate(tuple(1 - both.macs / longer.macs.mean())),
-        "sparsity": Estimate(tuple(both.sparsity)),
+        "parameters": Estimate(tuple(1 - both.parameters_left / longer.parameters.mean())),
     }
     return found | {"verdict": verdict(found["loss"]) if found["saved"].mean >= SAVING else "not supported"}
 
@@ -175,7 +180,10 @@ CLAIMS = {"C1": c1, "C2": c2, "C3": c3, "C4": c4}
 
 
 def additivity(both, one, other, neither, value="accuracy"):
-    """Estimate of (both - neither) - (one - neither) - (other - neither): 0 where the two losses add up."""
+    """Estimate of (both - neither) - (one - neither) - (other - neither).
+
+    0 where the two differences add up, negative where both together lose more than that.
+    """
     b, x, y, n = by_seed(value, both, one, other, neither)
     return Estimate(tuple((b - x - y + n).dropna()))
 
@@ -210,9 +218,19 @@ BESIDE = [
     ("selectors", "attention instead of a learned score", ("attention", HALF), ("learned", HALF)),
     ("selectors", "information instead of a learned score", ("information", HALF), ("learned", HALF)),
     ("selectors", "oracle instead of a learned score", ("oracle", HALF), ("learned", HALF)),
-    ("selectors", "dropped tokens bypass the block", ("learned, bypass", {}), ("learned", HALF)),
+    *(
+        (
+            "selectors",
+            f"{kind.replace('_', ' ')}: dropped tokens bypass the block",
+            (f"{kind}, bypass", {}),
+            (kind, HALF),
+        )
+        for kind in ("learned", "firing_rate", "random", "oracle")
+    ),
     ("selectors", "before block 0 instead of 1", ("before block 0", {}), ("learned", HALF)),
+    ("selectors", "before both, keeping 0.7 and 0.49", ("before blocks 0 and 1", {}), ("learned", HALF)),
     ("selectors", "no distillation", ("no distillation", {}), ("learned", HALF)),
+    ("selectors", "a tenth of the ratio loss", ("weak ratio loss", {}), ("learned", HALF)),
     ("codesign", "student pruned instead of ticket taught", ("selector_first", AT), ("both", AT | CLAIMED)),
     ("codesign", "ticket and selector found together", ("together", AT), ("both", AT | CLAIMED)),
     *(("habits", habit, (habit, {}), ("none", {})) for habit in study.HABITS),
@@ -242,13 +260,15 @@ def search_cost(steps):
     """Estimate of the seconds that the search with so few time steps took, as a share of the whole ticket's."""
     frame = rows("tickets")
     whole = frame[(frame.kind == "dense") | (frame.kind.eq("ticket") & (frame["ticket.round"] < study.HEADLINE))]
-    spent, of = (part.groupby("seed").seconds.sum() for part in (frame[frame.kind == f"search_{steps}"], whole))
+    parts = [part.groupby("seed").seconds for part in (frame[frame.kind == f"search_{steps}"], whole)]
+    spent, of = (seconds.sum()[seconds.count() == study.HEADLINE] for seconds in parts)  # complete ones
     return Estimate(tuple((spent / of).dropna()))
 
 
 def inflation():
-    """Estimate of (test maximum - last epoch) over all rows of the study, seeds first averaged over their networks."""
+    """Estimate of (test maximum - last epoch), an average over the networks of each seed that has every comparison."""
     there = pd.concat([rows(name) for name in study.EXPERIMENTS if study.path(name).exists()]).drop_duplicates("id")
+    there = there[there.seed < study.FIRST]
     return Estimate(tuple((there.accuracy_test_maximum - there.accuracy).groupby(there.seed).mean()))
 
 
@@ -278,11 +298,15 @@ def truth():
     return pd.DataFrame(found)
 
 
+NOT_YET = "(not measured yet)"
+
+
 def numbers():
     """{name: text} of every number that the pages state, for MyST's substitutions; what is not measured says so."""
-    texts = {slug(experiment, what): "(not measured yet)" for experiment, what, *_ in BESIDE}
+    texts = {slug(experiment, what): NOT_YET for experiment, what, *_ in BESIDE}
+    texts |= {f"search_cost_{steps}": NOT_YET for steps in (1, 2)}
     for experiment in study.EXPERIMENTS:
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(Missing):
             texts |= {slug(experiment, what): told(found) for what, found in beside(experiment).items()}
     for name, claim in CLAIMS.items():
         for key, value in claim().items():
@@ -290,11 +314,27 @@ def numbers():
                 texts[slug(name, key, "mean")] = percent(value.values)
                 texts[slug(name, key, "tost")] = f"{value.equivalent():.3f}"
             texts[slug(name, key)] = told(value) if isinstance(value, Estimate) else value
+    few = rows("short")
+    few = few[few.seed == 0]
+    texts["short_seed_0"] = told(difference(pick(few, "ticket", **AT), pick(few, "dense")))
     for steps in (1, 2):
         with contextlib.suppress(Missing):
             texts[f"search_cost_{steps}"] = percent(search_cost(steps).values)
     at = pick(rows("tickets"), "ticket", **AT)
-    return texts | {"margin": f"{100 * MARGIN:g}", "inflation": told(inflation()), "sparsity": percent(at.sparsity)}
+    kept = densities(at)
+    mlp = kept[kept.role.isin(("fc1", "fc2"))]
+    model, selector = preset("study").model, study.with_selector(study.CLAIMED)
+    return texts | {
+        "margin": f"{100 * MARGIN:g}",
+        "inflation": told(inflation()),
+        "sparsity": percent(at.sparsity),
+        "mlp_share": percent(mlp.weights.sum() / kept.weights.sum()),
+        "mlp_kept": percent((mlp.weights * mlp.kept).sum() / mlp.weights.sum()),
+        "all_kept": percent((kept.weights * kept.kept).sum() / kept.weights.sum()),
+        "largest_ratio": str(cost.keep_ratio_for(SAVING, model, selector)),
+        "ratio": str(study.CLAIMED),
+        "test_noise": f"{100 * ((at.accuracy * (1 - at.accuracy) / at.test_images) ** 0.5).mean():.1f} points",
+    }
 
 
 def slug(*words):
@@ -314,6 +354,6 @@ def overview():
         "C4: both − all tokens": four["loss"],
     }
     for experiment in ("cifar10", "events"):
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(Missing):
             found |= beside(experiment)
     return found

@@ -159,6 +159,8 @@ def level(ax, accuracies, colour, style, label):
     """A horizontal line at the mean accuracy (%); where there are seeds, dots at its left end and their interval."""
     import pandas as pd
 
+    if len(accuracies) == 0:
+        return
     (table,) = store.aggregate(pd.DataFrame({"all": 0, "accuracy": accuracies}), ["all"]).itertuples()
     ax.axhline(100 * table.mean, color=colour, ls=style, lw=1, label=label)
     if table.seeds > 1:
@@ -337,7 +339,8 @@ def keep_ratios(rows, levels, trained_at=None):
 
 
 def cost_accuracy(rows):
-    """Test accuracy against GFLOPs an image; rows: label, kind, gflops, gflops_left, accuracy, and low, high if known.
+    """Test accuracy against GFLOPs an image; rows: label, kind, gflops, gflops_left, accuracy, and, if known, low,
+    high and `values`, the accuracy of every seed.
 
     Filled: what any machine computes. Hollow, joined to it: what is left for a machine that skips pruned weights.
     """
@@ -357,6 +360,7 @@ def cost_accuracy(rows):
         ax.scatter(row.gflops, 100 * row.accuracy, color=colour, marker=MARKERS[row.kind], zorder=4, label=row.label)
         if hasattr(row, "low"):
             ax.plot([row.gflops] * 2, [100 * row.low, 100 * row.high], color=colour, lw=0.8)
+            ax.scatter([row.gflops] * len(row.values), 100 * np.array(row.values), s=6, color=colour, alpha=0.45)
     ax.set(xlabel="GFLOPs an image (hollow: surviving weights only)", ylabel="test accuracy (%)", xlim=(0, None))
     ax.locator_params(axis="x", nbins=5)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)

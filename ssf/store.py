@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -155,6 +156,13 @@ def provenance():
     }
 
 
+def processor():
+    """The name of this machine's processor."""
+    info = Path("/proc/cpuinfo")
+    name = re.search(r"model name\s*:\s*(.*)", info.read_text()) if info.exists() else None
+    return name[1] if name else platform.processor() or platform.machine()
+
+
 # what `truth.against_truth` says of a selector, where the data set tells; None for the others
 TRUTH = {"recall": "recall", "precision": "precision", "average_precision": "average precision", "share": "share"}
 MACHINE = ("device", "threads", "world_size", "torch", "spikingjelly", "numpy", "python")  # what computed
@@ -267,14 +275,23 @@ def aggregate(rows, by, value="accuracy"):
     return table[[*by, "mean", "low", "high", "seeds"]]
 
 
-def committed(name, command):
-    """The rows of data/results/<name>.csv as a frame. ValueError, one sentence, where there is no such file."""
+class Missing(Failed):
+    """Rows that are asked for are not there."""
+
+
+def committed(name, command, folder=None):
+    """The rows of <name>.csv, in `results` or another folder, as a frame. Raises Missing, one sentence, without it."""
     import pandas as pd
 
-    path = results() / f"{name}.csv"
+    path = (folder or results()) / f"{name}.csv"
     if not path.exists():
-        raise Failed(f"{path} is not there; {command} writes it.")
+        raise Missing(f"{path} is not there; {command} writes it.")
     return pd.read_csv(path)
+
+
+def timings(name, command):
+    """The rows of a benchmark, data/results/<name>.csv of the repository."""
+    return committed(name, command, ROOT / "data" / "results")
 
 
 def export(rows, name):

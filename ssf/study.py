@@ -5,7 +5,9 @@ protocol, written before the numbers, is book/protocol.md; what the rows say is 
 """
 
 import os
+import statistics
 import tempfile
+from dataclasses import replace
 
 from ssf import runs, store
 from ssf.config import Refused, RunConfig, Selector, Ticket, preset
@@ -128,9 +130,10 @@ def habits(seed):
     yield "none", student
     for habit, changes in HABITS.items():
         yield habit, student.with_(**changes)
-    found = dense.with_(ticket=ticket(HEADLINE))
-    yield "ticket", found
-    yield BY_SIZE, found.with_(**{"ticket.freeze": "near_zero"})
+    yield "ticket", dense.with_(ticket=ticket(HEADLINE))
+    for number in range(1, HEADLINE + 1):
+        kind = BY_SIZE if number == HEADLINE else f"{BY_SIZE}, rounds before"
+        yield kind, dense.with_(ticket=ticket(number, freeze="near_zero"))
 
 
 def four(dense, number, fraction, selector):
@@ -172,7 +175,7 @@ def path(name):
     return store.results() / f"study_{name}.csv"
 
 
-def committed(name):
+def as_text(name):
     """{id: row} of an experiment's file, {} where there is none; a row's values as text, "" for None."""
     import pandas as pd
 
@@ -188,7 +191,7 @@ def frame(name, seeds):
     """
     import pandas as pd
 
-    there, found = committed(name), []
+    there, found = as_text(name), []
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
             folder = store.run_folder(config)
@@ -203,54 +206,69 @@ def run(name, seeds, only=()):
 
     only: some of its kinds, () for all.
     """
-    known = max([*seeds, *(int(row["seed"]) for row in committed(name).values())])
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
             if not only or kind in only:
                 yield kind, runs.run(config)
+                known = max([*seeds, *(int(row["seed"]) for row in as_text(name).values())])
                 store.export(frame(name, range(known + 1)), path(name).stem)
                 store.export(manifest(), "study_manifest")
 
 
 def manifest():
-    """What the committed rows took: for each experiment its command, networks, seeds, hours of training and machine."""
+    """What the committed rows took: for each experiment its command, networks, hours of training, machine and code.
+
+    The processor is that of the machine that writes this.
+    """
     import pandas as pd
 
     found = []
     for name in EXPERIMENTS:
-        rows = list(committed(name).values())
+        rows = list(as_text(name).values())
         if rows:
-            about = {key: ", ".join(sorted({row[key] for row in rows})) for key in ("seed", *store.MACHINE, "commit")}
-            hours = sum(float(row["seconds"]) for row in rows) / 3600
-            command = f"python -m ssf study {name} --seeds {about.pop('seed').replace(' ', '')}"
-            found.append(
-                {"experiment": name, "command": command, "networks": len(rows), "hours": round(hours, 2)} | about
-            )
+            seeds = ",".join(map(str, sorted({int(row["seed"]) for row in rows})))
+            about = {
+                "experiment": name,
+                "command": f"python -m ssf study {name} --seeds {seeds}",
+                "networks": len(rows),
+            }
+            about["hours"] = round(sum(float(row["seconds"]) for row in rows) / 3600, 2)
+            about |= {key: ", ".join(sorted({row[key] for row in rows})) for key in (*store.MACHINE, "commit")}
+            found.append(about | {"processor": store.processor()})
     return pd.DataFrame(found)
 
 
+def spread(name, config):
+    """Standard deviation of the accuracy over the seeds of a network in an experiment's rows, None for one seed."""
+    rows = as_text(name).values()
+    same = {replace(config, seed=int(row["seed"])).hash() for row in rows}
+    there = [float(row["accuracy"]) for row in rows if row["id"] in same]
+    return statistics.stdev(there) if len(there) > 1 else None
+
+
 def find(identity):
-    """The row of data/results/study_*.csv with that id. ValueError, one sentence, where there is none."""
+    """(experiment, row) of data/results/study_*.csv with that id. ValueError, one sentence, where there is none."""
     for name in EXPERIMENTS:
-        if identity in committed(name):
-            return committed(name)[identity]
+        if identity in as_text(name):
+            return name, as_text(name)[identity]
     raise Refused(f"--rerun is {identity!r}; allowed: an id in data/results/study_*.csv.")
 
 
 def rerun(identity):
     """Train a network of the study again from its row, and all it builds on, in an empty folder.
 
-    Returns (the row, the new record). ValueError, one sentence, for an id that is not there.
+    Returns (the row, the new record, the standard deviation over the seeds of that network in the rows). ValueError,
+    one sentence, for an id that is not there.
     """
     import torch
 
-    row = find(identity)
+    name, row = find(identity)
     config = RunConfig.from_flat(row)
     torch.set_num_threads(int(row["threads"]))  # sums are taken in as many parts
     with tempfile.TemporaryDirectory() as empty:
         before = os.environ.get("SSF_RUNS")
         os.environ["SSF_RUNS"] = empty
         try:
-            return row, runs.run(config).record
+            return row, runs.run(config).record, spread(name, config)
         finally:
             os.environ.pop("SSF_RUNS") if before is None else os.environ.update(SSF_RUNS=before)

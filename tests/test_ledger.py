@@ -23,6 +23,7 @@ def study_of(monkeypatch, tmp_path):
             for kind, config in study.EXPERIMENTS[name](seed):
                 number = config.ticket.round if config.ticket else 0
                 row = dict.fromkeys(store.FIELDS) | config.flat() | {"id": config.hash(), "kind": kind, "macs": 100}
+                row |= {"parameters": 100, "parameters_left": 10}
                 row |= {"accuracy": base[kind] + noise[(seed + number + len(kind)) % 5], "sparsity": 1 - 0.65**number}
                 rows.append(row | {key: value(kind) for key, value in others.items()})
         store.export(pd.DataFrame(rows), f"study_{name}")
@@ -55,10 +56,10 @@ def test_one_seed_decides_nothing():
 
 
 def test_differences_are_paired_by_seed():
-    these = pd.DataFrame({"id": list("abc"), "seed": [2, 0, 1], "accuracy": [0.9, 0.7, 0.8]})
-    those = pd.DataFrame({"seed": [0, 1, 2, 3], "accuracy": [0.6, 0.7, 0.8, 0.1]})
+    these = pd.DataFrame({"kind": "a", "id": list("abc"), "seed": [2, 0, 1], "accuracy": [0.9, 0.7, 0.8]})
+    those = pd.DataFrame({"kind": "b", "seed": [0, 1, 2, 3], "accuracy": [0.6, 0.7, 0.8, 0.1]})
     assert difference(these, those).values == pytest.approx((0.1, 0.1, 0.1))
-    with pytest.raises(Failed, match="no rows to compare"):
+    with pytest.raises(Failed, match="no seed has rows of both sides"):
         difference(these[:0], those)
     with pytest.raises(Failed, match="two rows of one seed"):
         difference(pd.concat([these, these]), those)
@@ -93,6 +94,14 @@ def test_deleting_a_row_changes_the_figure_and_the_interval(study_of):
     less, redrawn = seen()
     assert len(gone) == 1 and whole.seeds == 5 and less.seeds == 4
     assert whole.interval != less.interval and drawn != redrawn
+
+
+def test_a_search_that_is_not_complete_has_no_cost_yet(study_of):
+    path = study_of("tickets", TICKETS, seconds=lambda kind: 1.0 if kind == "search_1" else 4.0)
+    assert ledger.search_cost(1).mean == pytest.approx(0.25) and ledger.search_cost(1).seeds == study.FIRST
+    rows = pd.read_csv(path)
+    rows.drop(rows[(rows.kind == "search_1") & (rows.seed == 0)].index[2]).to_csv(path, index=False)
+    assert ledger.search_cost(1).seeds == study.FIRST - 1
 
 
 def test_verdicts_come_from_rows(study_of):
@@ -155,3 +164,12 @@ def test_the_committed_verdicts_again_by_hand():
         "C4": decide(column("codesign", "both") - longer) if saved >= 0.2 else "not supported",
     }
     assert {name: claim()["verdict"] for name, claim in ledger.CLAIMS.items()} == expected
+
+
+def test_the_headline_has_the_seeds_that_the_protocol_asks_for():
+    for name, claim in ledger.CLAIMS.items():
+        assert all(
+            value.seeds >= 3
+            for value in claim().values()
+            if isinstance(value, Estimate) and value is not claim().get("later")
+        ), name
