@@ -203,6 +203,13 @@ def averaged(looks):
     return rates, rows
 
 
+def surviving(rows, masks):
+    """[Operations] with the MACs of surviving weights only: a machine's that skips the others."""
+    density = {name: mask.float().mean().item() for name, mask in masks.items()}
+    left = [row.layer.macs * density.get(row.layer.weight, 1.0) for row in rows]
+    return [replace(row, layer=replace(row.layer, macs=macs)) for row, macs in zip(rows, left, strict=True)]
+
+
 ACCOUNTS = ("no spikes", "one addition", "as many additions", "multiplied")
 
 

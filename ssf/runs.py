@@ -112,24 +112,32 @@ def _save(folder, moment, masks):
 
 def _finish(config, dataset, trained, masks):
     """The last checkpoint, without the optimiser's moments, and the record."""
-    folder, where = store.run_folder(config), train.device()
-    some = torch.arange(min(LOOKED_AT, len(dataset.test_labels)))
-    looks = []
-    for pixels, _, foreground in data.batches(dataset.part("test", some)):
-        foreground = None if foreground is None else foreground.to(where)
-        given = dataset.standardise(pixels.to(where)), train.truth(trained.network, foreground)
-        rates = cost.firing_rates(trained.network, *given)
-        looks.append((len(pixels), rates, cost.operations(trained.network, config.model, config.selector, *given)))
-    rates, operations = cost.averaged(looks)
+    folder = store.run_folder(config)
+    observed = observe(config, dataset, trained.network, masks)
     weights = train.copy_weights(trained.network)
     _save(folder, train.Moment(config.train.epochs, weights, trained.history, trained.seconds), masks)
     seen = len(trained.history) * trained.images
-    measured = store.measurements(trained.history, trained.seconds, seen, operations, rates, len(dataset.test_labels))
-    if config.selector and dataset.test_foreground is not None:
-        scores = against_truth(trained.network, trained.network.selector, dataset)
-        measured |= {column: scores[name].float().mean().item() for column, name in store.TRUTH.items()}
+    measured = store.measurements(trained.history, trained.seconds, seen, len(dataset.test_labels))
     # last: its presence says that the run is finished
-    store.write_json(folder / "record.json", store.make_record(config, masks, measured))
+    store.write_json(folder / "record.json", store.make_record(config, masks, measured | observed))
+
+
+def observe(config, dataset, network, masks):
+    """What a trained network does on test images: `store.activity` and, where the set tells, the selector's truth."""
+    where, looks = train.device(), []
+    some = dataset.part("test", torch.arange(min(LOOKED_AT, len(dataset.test_labels))))
+    with train.own_random_state():
+        torch.manual_seed(config.seed)  # for the random selector
+        for pixels, _, foreground in data.batches(some):
+            foreground = None if foreground is None else foreground.to(where)
+            given = dataset.standardise(pixels.to(where)), train.truth(network, foreground)
+            rates = cost.firing_rates(network, *given)
+            looks.append((len(pixels), rates, cost.operations(network, config.model, config.selector, *given)))
+    found = store.activity(*cost.averaged(looks), masks)
+    if config.selector and dataset.test_foreground is not None:
+        scores = against_truth(network, network.selector, dataset, seed=config.seed)
+        found |= {column: scores[name].float().mean().item() for column, name in store.TRUTH.items()}
+    return found
 
 
 def kept_epochs(config):

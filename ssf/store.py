@@ -170,19 +170,18 @@ FIELDS = [
     "id", *RunConfig().flat(),
     "accuracy", "accuracy_validation_selected", "accuracy_test_maximum", "validation_accuracy", "loss", "test_images",
     *TRUTH,
-    "sparsity", "densities", "parameters", "parameters_left", "macs", "macs_left", "sops", "firing_rate",
-    "energy_one_addition", "energy_multiplied", "seconds", "images_per_second",
+    "sparsity", "densities", "parameters", "parameters_left", "macs", "macs_left", "sops", "sops_left", "firing_rate",
+    "energy_one_addition", "energy_multiplied", "energy_left", "seconds", "images_per_second",
     *MACHINE, "commit", "dirty",
 ]  # fmt: skip
 
 
-def measurements(history, seconds, images, operations, firing_rates, test_images):
-    """What was measured of a trained network.
+def measurements(history, seconds, images, test_images):
+    """What training measured.
 
     Accuracies are shares of the test images: `accuracy` at the last epoch, `accuracy_validation_selected` at the epoch
     with the highest validation accuracy, `accuracy_test_maximum` the highest of all epochs, as published work has it.
-    `seconds` are those of training, `images_per_second` the training images seen in them. SOPs (additions that spikes
-    cause), energy (in microjoules, two of the accounts of cost.energy) and firing rate are per test image.
+    `seconds` are those of training, `images_per_second` the training images seen in them.
     """
     chosen = max(history, key=lambda row: row.get("validation_accuracy", row["epoch"]))
     return {
@@ -192,12 +191,25 @@ def measurements(history, seconds, images, operations, firing_rates, test_images
         "validation_accuracy": history[-1].get("validation_accuracy"),
         "loss": history[-1]["test_loss"],
         "test_images": test_images,
+        "seconds": seconds,
+        "images_per_second": images / seconds,
+    }
+
+
+def activity(firing_rates, operations, masks):
+    """What a trained network does with an image, a mean over some.
+
+    SOPs (additions that spikes cause), energy (in microjoules, two of the accounts of cost.energy) and firing rate;
+    `sops_left` and `energy_left` (one addition) where pruned weights are skipped.
+    """
+    left = cost.surviving(operations, masks)
+    return {
         "sops": sum(row.sops for row in operations if row.binary),
+        "sops_left": sum(row.sops for row in left if row.binary),
         "firing_rate": sum(firing_rates.values()) / len(firing_rates),
         "energy_one_addition": sum(cost.energy(operations, "one addition").values()),
         "energy_multiplied": sum(cost.energy(operations, "multiplied").values()),
-        "seconds": seconds,
-        "images_per_second": images / seconds,
+        "energy_left": sum(cost.energy(left, "one addition").values()),
     }
 
 

@@ -205,3 +205,15 @@ def test_what_is_averaged_over_batches_is_what_one_batch_gives():
     assert rates == pytest.approx(whole, abs=1e-6)
     for row, other in zip(rows, expected, strict=True):
         assert (row.nonzero, row.mean) == pytest.approx((other.nonzero, other.mean), abs=1e-6)
+
+
+def test_pruned_weights_cause_no_additions_where_they_are_skipped():
+    config = preset("smoke")
+    network = Spikformer(config.model)
+    rows = cost.operations(network, config.model, None, torch.rand(4, 1, 32, 32))
+    masks = {"blocks.0.fc2.linear.weight": torch.tensor([[True, False, False, False]])}
+    left = {row.layer.name: row for row in cost.surviving(rows, masks)}
+    for row in rows:
+        share = 0.25 if row.layer.name == "blocks.0.fc2" else 1
+        assert left[row.layer.name].layer.macs == share * row.layer.macs
+        assert left[row.layer.name].sops == share * row.sops

@@ -54,6 +54,8 @@ def test_a_record_says_what_was_run_and_what_came_out(smoke):
     assert record["ticket.round"] is None and record["world_size"] == 1 and record["results_version"] >= 2
     assert 0 <= record["accuracy"] <= 1 and record["loss"] > 0 and record["seconds"] > 0
     assert record["parameters_left"] == record["parameters"] and record["sparsity"] == 0
+    assert record["sops_left"] == record["sops"] > 0 and record["energy_left"] == record["energy_one_addition"] > 0
+    assert record["densities"] == "{}" and record["recall"] is None
     frame = store.frame([record])
     assert list(frame.id) == [smoke.hash()] and frame.accuracy[0] == record["accuracy"]
 

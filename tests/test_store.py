@@ -67,7 +67,7 @@ def test_accuracies_are_named_for_what_they_are():
         {"epoch": 2, "validation_accuracy": 0.4, "test_accuracy": 0.2, "test_loss": 2.0},
         {"epoch": 3, "validation_accuracy": 0.1, "test_accuracy": 0.3, "test_loss": 3.0},
     ]
-    row = store.measurements(history, 2.0, 100, [], {"lif": 0.1}, 10)
+    row = store.measurements(history, 2.0, 100, 10)
     assert (row["accuracy"], row["accuracy_validation_selected"], row["accuracy_test_maximum"]) == (0.3, 0.2, 0.5)
     assert row["loss"] == 3.0 and row["images_per_second"] == 50
 
