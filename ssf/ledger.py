@@ -138,10 +138,8 @@ def c2():
     frame = rows("selectors")
     learned, chance, rate = (pick(frame, kind, **HALF) for kind in ("learned", "random", "firing_rate"))
     found = {
-        "recall": Estimate(tuple(learned.recall)),
-        "precision": Estimate(tuple(learned.precision)),
-        "share": Estimate(tuple(learned.share)),
         "random": difference(learned, chance, "recall"),
+        "recall": Estimate(tuple(learned.recall)),
         "rate": difference(learned, rate, "recall"),
         "accuracy": difference(learned, chance),
         "loss": difference(learned, pick(frame, "all_tokens")),
