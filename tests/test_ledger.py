@@ -167,7 +167,7 @@ def test_the_committed_verdicts_again_by_hand():
 
 
 def test_the_headline_has_seeds():
-    assert ledger.c1()["loss"].seeds >= 5  # the others have three; the protocol asks for five
+    """Five, as the protocol asks; three for C2."""
     for name, claim in ledger.CLAIMS.items():
         found = {key: value for key, value in claim().items() if isinstance(value, Estimate) and key != "later"}
-        assert all(value.seeds >= 3 for value in found.values()), name
+        assert all(value.seeds >= (3 if name == "C2" else 5) for value in found.values()), name
