@@ -26,6 +26,12 @@ EXAMPLES = {
 }
 
 
+def known(what, given, allowed):
+    """Refuses what is not among the allowed names."""
+    if given not in allowed:
+        raise Refused(f"{what} is {given!r}; allowed: {', '.join(allowed)}.")
+
+
 def option(text):
     """ "model.width=48" -> ("model.width", 48); "epochs=3" -> ("train.epochs", 3); no Python literal: a string."""
     key, sign, value = text.partition("=")
@@ -100,9 +106,8 @@ def sweep(args):
 def bench(args):
     from ssf import bench, store
 
-    unknown = [name for name in args.only if name not in bench.PARTS]
-    if unknown:
-        raise Refused(f"--only is {unknown[0]!r}; allowed: {', '.join(bench.PARTS)}.")
+    for name in args.only:
+        known("--only", name, bench.PARTS)
     rows = bench.run(args.quick, args.only)
     name = "_".join(["bench", *args.only, bench.device_name().replace(" ", "_")])
     shown = bench.ratios(rows).sort_values(["measure", "network", "ratio"], ascending=[False, True, True])
@@ -115,16 +120,14 @@ def bench(args):
 def study(args):
     from ssf import study
 
-    if args.experiment not in study.EXPERIMENTS:
-        raise Refused(f"the experiment is {args.experiment!r}; allowed: {', '.join(study.EXPERIMENTS)}.")
+    known("the experiment", args.experiment, study.EXPERIMENTS)
     try:
         seeds = sorted({int(seed) for seed in args.seeds.split(",")})
     except ValueError:
         raise Refused(f"--seeds is {args.seeds!r}; allowed: whole numbers, e.g. 0,1,2.") from None
     kinds = dict.fromkeys(kind for kind, _ in study.EXPERIMENTS[args.experiment](0))
     for kind in args.only:
-        if kind not in kinds:
-            raise Refused(f"--only is {kind!r}; allowed: {', '.join(kinds)}.")
+        known("--only", kind, kinds)
     for kind, run in study.run(args.experiment, seeds, args.only):
         told = run.record
         print(
@@ -136,19 +139,25 @@ def study(args):
     return DONE
 
 
-def results(args):
+def rerun(identity):
     from ssf import store, study
 
+    row, again, spread = study.rerun(identity)
+    there, here = float(row["accuracy"]), again["accuracy"]
+    verdict = "the same" if here == there else f"{100 * (here - there):+.2f} points"
+    if here != there and spread is not None:
+        verdict += f", seeds have a standard deviation of {100 * spread:.2f}"
+    print(f"accuracy {there:.6f} in the row, {here:.6f} now: {verdict}")
+    changed = [f"{key} {row[key]}, now {again[key]}" for key in store.MACHINE if row[key] != str(again[key])]
+    print("\n".join(["what computes is not what it was:", *changed] if changed else ["on the same versions"]))
+    return DONE
+
+
+def results(args):
+    from ssf import store
+
     if args.rerun:
-        row, again, spread = study.rerun(args.rerun)
-        there, here = float(row["accuracy"]), again["accuracy"]
-        verdict = "the same" if here == there else f"{100 * (here - there):+.2f} points"
-        if here != there and spread is not None:
-            verdict += f", seeds have a standard deviation of {100 * spread:.2f}"
-        print(f"accuracy {there:.6f} in the row, {here:.6f} now: {verdict}")
-        changed = [f"{key} {row[key]}, now {again[key]}" for key in store.MACHINE if row[key] != str(again[key])]
-        print("\n".join(["what computes is not what it was:", *changed] if changed else ["on the same versions"]))
-        return DONE
+        return rerun(args.rerun)
     found, sentences = store.records()
     for sentence in sentences:
         print(f"ssf: {sentence}", file=sys.stderr)

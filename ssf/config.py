@@ -417,12 +417,18 @@ class RunConfig:
         ValueError, one sentence, for rows of another version of the results and for values that no config has.
         """
 
+        read = {
+            str: str,
+            float: float,
+            int: lambda text: int(float(text)),  # a column with gaps makes 1 to 1.0
+            bool: {"True": True, "False": False}.__getitem__,
+            tuple: lambda text: tuple(ast.literal_eval(text)),
+        }
+
         def value(name, kind):
             given = str(row.get(name, ""))
             try:
-                if kind in (int, bool):  # a column with gaps makes 1 to 1.0
-                    return {"True": True, "False": False}[given] if kind is bool else int(float(given))
-                return given if kind is str else float(given) if kind is float else tuple(ast.literal_eval(given))
+                return read[kind](given)
             except (ValueError, KeyError, SyntaxError, TypeError):
                 raise Refused(f"{name} is {given!r}; allowed: a value as in a row of results.") from None
 

@@ -81,9 +81,14 @@ def parameters(model, selector=None):
     return sum(row.parameters for row in layers(model, selector))
 
 
+def density_by_layer(masks):
+    """{name: share of the weights kept}."""
+    return {name: m.float().mean().item() for name, m in masks.items()}
+
+
 def macs(model, selector=None, masks=None, as_computed=False):
     """MACs of one image, all time steps; with masks, those of the surviving weights only (a sparse machine's count)."""
-    density = {name: mask.float().mean().item() for name, mask in (masks or {}).items()}
+    density = density_by_layer(masks or {})
     return sum(row.macs * density.get(row.weight, 1.0) for row in layers(model, selector, as_computed))
 
 
@@ -205,7 +210,7 @@ def averaged(looks):
 
 def surviving(rows, masks):
     """[Operations] with the MACs of surviving weights only: a machine's that skips the others."""
-    density = {name: mask.float().mean().item() for name, mask in masks.items()}
+    density = density_by_layer(masks)
     left = [row.layer.macs * density.get(row.layer.weight, 1.0) for row in rows]
     return [replace(row, layer=replace(row.layer, macs=macs)) for row, macs in zip(rows, left, strict=True)]
 

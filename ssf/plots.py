@@ -140,6 +140,9 @@ def learning_curve(history, chance):
     return done(fig)
 
 
+DOTS = {"s": 9, "alpha": 0.45, "linewidths": 0}  # a seed each
+
+
 def over_seeds(ax, rows, x, colour, marker, label):
     """A line through the means at each x of accuracy (%), a dot for every seed, and the 95 % interval over seeds.
 
@@ -147,7 +150,7 @@ def over_seeds(ax, rows, x, colour, marker, label):
     """
     table = store.aggregate(rows, [x]).sort_values(x)
     if table.seeds.max() > 1:
-        ax.scatter(rows[x], 100 * rows.accuracy, s=9, color=colour, alpha=0.45, linewidths=0)
+        ax.scatter(rows[x], 100 * rows.accuracy, color=colour, **DOTS)
         half = table.high - table["mean"]
     else:
         half = 1.96 * (table["mean"] * (1 - table["mean"]) / np.mean(rows.get("test_images", np.inf))) ** 0.5
@@ -165,8 +168,8 @@ def level(ax, accuracies, colour, style, label):
     ax.axhline(100 * table.mean, color=colour, ls=style, lw=1, label=label)
     if table.seeds > 1:
         ax.axhspan(100 * table.low, 100 * table.high, color=colour, alpha=0.08, lw=0)
-        dots = {"s": 9, "color": colour, "alpha": 0.45, "linewidths": 0, "clip_on": False}
-        ax.scatter([0] * table.seeds, 100 * np.array(accuracies), transform=ax.get_yaxis_transform(), **dots)
+        at_the_axis = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+        ax.scatter([0] * table.seeds, 100 * np.array(accuracies), color=colour, **at_the_axis, **DOTS)
 
 
 def tickets(records):

@@ -136,7 +136,7 @@ def observe(config, dataset, network, masks):
     found = store.activity(*cost.averaged(looks), masks)
     if config.selector and dataset.test_foreground is not None:
         scores = against_truth(network, network.selector, dataset, seed=config.seed)
-        found |= {column: scores[name].float().mean().item() for column, name in store.TRUTH.items()}
+        found |= {column: scores[column.replace("_", " ")].float().mean().item() for column in store.TRUTH}
     return found
 
 
@@ -154,8 +154,12 @@ def _train_selector(config, dataset):
 def _student_of(config):
     """(the Moment that a student starts from, its teacher)."""
     parent = run(replace(config, selector=None))
-    teacher = run(replace(config, selector=None, ticket=None)).network
-    return train.Moment(0, train.copy_weights(parent.network)), teacher
+    return train.Moment(0, train.copy_weights(parent.network)), _teacher(config)
+
+
+def _teacher(config):
+    """The dense network, for a student; None where there is no selector."""
+    return run(replace(config, selector=None, ticket=None)).network if config.selector else None
 
 
 def _train_ticket(config, dataset):
@@ -185,8 +189,7 @@ def _train_ticket(config, dataset):
     if ticket.rewind == "weights":
         own = {name for name, _ in network.named_parameters()}
         tensors = {name: tensor for name, tensor in tensors.items() if name in own}
-    teacher = run(replace(config, selector=None, ticket=None)).network if config.selector else None
-    return _train(config, dataset, network, masks, train.Moment(ticket.rewind_epoch, tensors), teacher)
+    return _train(config, dataset, network, masks, train.Moment(ticket.rewind_epoch, tensors), _teacher(config))
 
 
 def _unpruned(config):

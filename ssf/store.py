@@ -164,7 +164,7 @@ def processor():
 
 
 # what `truth.against_truth` says of a selector, where the data set tells; None for the others
-TRUTH = {"recall": "recall", "precision": "precision", "average_precision": "average precision", "share": "share"}
+TRUTH = ("recall", "precision", "average_precision", "share")
 MACHINE = ("device", "threads", "world_size", "torch", "spikingjelly", "numpy", "python")  # what computed
 FIELDS = [
     "id", *RunConfig().flat(),
@@ -227,7 +227,7 @@ def make_record(config, masks, measured):
         **config.flat(),
         **measured,
         "sparsity": removed / prunable if masks else 0.0,
-        "densities": json.dumps({name: round(mask.float().mean().item(), 6) for name, mask in masks.items()}),
+        "densities": json.dumps({name: round(kept, 6) for name, kept in cost.density_by_layer(masks).items()}),
         "parameters": parameters,
         "parameters_left": parameters - removed,
         "macs": cost.macs(model, selector),
@@ -273,16 +273,21 @@ def frame(records):
     return pd.DataFrame(records, columns=FIELDS)
 
 
+def half_interval(error, n):
+    """Half of the 95 % interval (Student t) of a mean over n values with that standard error; NaN for n = 1."""
+    from scipy.stats import t
+
+    return t.ppf(0.975, n - 1) * error
+
+
 def aggregate(rows, by, value="accuracy"):
     """Mean over seeds and its 95 % confidence interval (Student t): columns `by`, mean, low, high, seeds.
 
     One seed has no interval: low and high are missing.
     """
-    from scipy.stats import t
-
     groups = rows.groupby(by, dropna=False, sort=False)[value]
     table = groups.agg(mean="mean", spread="std", seeds="count").reset_index()
-    half = t.ppf(0.975, table.seeds - 1) * table.spread / table.seeds**0.5
+    half = half_interval(table.spread / table.seeds**0.5, table.seeds)
     table["low"], table["high"] = table["mean"] - half, table["mean"] + half
     return table[[*by, "mean", "low", "high", "seeds"]]
 

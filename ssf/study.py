@@ -8,6 +8,7 @@ import os
 import statistics
 import tempfile
 from dataclasses import replace
+from unittest import mock
 
 from ssf import runs, store
 from ssf.config import Refused, RunConfig, Selector, Ticket, preset
@@ -17,17 +18,21 @@ CONTROLLED = (4, HEADLINE)  # the rounds with all controls: 82 and 92 % sparsity
 FIRST = 3  # seeds with every comparison; further ones have the headline's
 
 
-def ticket(number, **changes):
-    return Ticket(round=number, fraction=FRACTION, **changes)
+def ticket(number, fraction=FRACTION, **changes):
+    return Ticket(round=number, fraction=fraction, **changes)
+
+
+def search(kind, network, last, **changes):
+    """The networks of a search's rounds, up to the last."""
+    for number in range(1, last + 1):
+        yield kind, network.with_(ticket=ticket(number, **changes))
 
 
 def tickets(seed):
     """C1: tickets at every sparsity, and what could explain them without the search."""
     dense = preset("study", seed=seed)
     yield "dense", dense
-    last = ROUNDS if seed < FIRST else HEADLINE
-    for number in range(1, last + 1):
-        yield "ticket", dense.with_(ticket=ticket(number))
+    yield from search("ticket", dense, ROUNDS if seed < FIRST else HEADLINE)
     for number in CONTROLLED if seed < FIRST else (HEADLINE,):
         yield "reinit", dense.with_(ticket=ticket(number, control="reinit"))
         yield "random", dense.with_(ticket=ticket(number, control="random"))
@@ -40,20 +45,17 @@ def tickets(seed):
     for steps in (1, 2):  # the search's own networks, for what it costs, and then what it found
         searched = dense.with_(**{"model.time_steps": steps})
         yield f"search_{steps}", searched
-        for number in range(1, HEADLINE):
-            yield f"search_{steps}", searched.with_(ticket=ticket(number))
+        yield from search(f"search_{steps}", searched, HEADLINE - 1)
         for number in CONTROLLED:
             yield f"early_{steps}", dense.with_(ticket=ticket(number, search_time_steps=steps))
-    for number in range(1, HEADLINE + 1):
-        yield "to_init", dense.with_(ticket=ticket(number, rewind_epoch=0))
+    yield from search("to_init", dense, HEADLINE, rewind_epoch=0)
 
 
 def short(seed):
     """The same search with two thirds of the training: does C1 hang on how long a network learns?"""
     dense = preset("study", seed=seed, **{"train.epochs": 4})
     yield "dense", dense
-    for number in range(1, HEADLINE + 1):
-        yield "ticket", dense.with_(ticket=ticket(number))
+    yield from search("ticket", dense, HEADLINE)
 
 
 ALL_TOKENS = Selector(kind="random", keep_ratio=1.0)  # the student that drops nothing: as much training, same teacher
@@ -84,7 +86,7 @@ def selectors(seed):
 PLACES = (0, 1)  # of the selector where its saving counts: before every block
 CODESIGN_ROUNDS = (0, 4, HEADLINE, ROUNDS)  # 0, 82, 92 and 95 % sparsity
 CODESIGN_RATIOS = (1.0, 0.8, 0.7, 0.5)
-CLAIMED = 0.7  # the keep ratio that saves 20 % of the MACs here
+CLAIMED = 0.7  # a keep ratio that saves at least 20 % of the MACs here
 
 
 def with_selector(rho):
@@ -110,8 +112,7 @@ def codesign(seed):
             if number not in (0, HEADLINE) or rho not in (1.0, CLAIMED):
                 yield "grid", cell(number, rho)
     for order in ("together", "selector_first"):
-        for number in range(1, HEADLINE + 1):
-            yield order, dense.with_(ticket=ticket(number, order=order), selector=with_selector(CLAIMED))
+        yield from search(order, dense.with_(selector=with_selector(CLAIMED)), HEADLINE, order=order)
 
 
 HABITS = {
@@ -131,32 +132,29 @@ def habits(seed):
     for habit, changes in HABITS.items():
         yield habit, student.with_(**changes)
     yield "ticket", dense.with_(ticket=ticket(HEADLINE))
-    for number in range(1, HEADLINE + 1):
-        kind = BY_SIZE if number == HEADLINE else f"{BY_SIZE}, rounds before"
-        yield kind, dense.with_(ticket=ticket(number, freeze="near_zero"))
+    yield from search(f"{BY_SIZE}, rounds before", dense, HEADLINE - 1, freeze="near_zero")
+    yield BY_SIZE, dense.with_(ticket=ticket(HEADLINE, freeze="near_zero"))
 
 
-def four(dense, number, fraction, selector):
+def four(dense, last, fraction=FRACTION):
     """Dense, a ticket and its random control, the selector, its control with all tokens, and both."""
-    found = Ticket(round=number, fraction=fraction)
     yield "dense", dense
-    for earlier in range(1, number + 1):
-        yield "ticket", dense.with_(ticket=Ticket(round=earlier, fraction=fraction))
-    yield "random", dense.with_(ticket=Ticket(round=number, fraction=fraction, control="random"))
+    yield from search("ticket", dense, last, fraction=fraction)
+    yield "random", dense.with_(ticket=ticket(last, fraction, control="random"))
     yield "all_tokens", dense.with_(selector=ALL_TOKENS)
-    yield "selector", dense.with_(selector=selector)
-    yield "both", dense.with_(selector=selector, ticket=found)
+    yield "selector", dense.with_(selector=with_selector(CLAIMED))
+    yield "both", dense.with_(selector=with_selector(CLAIMED), ticket=ticket(last, fraction))
 
 
 def cifar10(seed):
     """CIFAR-10 (JPEG), at the size that this machine carries: three rounds that leave 9 % of the weights."""
-    return four(preset("study-cifar10", seed=seed), 3, 0.55, with_selector(CLAIMED))
+    return four(preset("study-cifar10", seed=seed), 3, 0.55)
 
 
 def events(seed):
     """A simulated event camera."""
     dense = preset("study", seed=seed).with_(**{"data.name": "event-fashion"})
-    return four(dense, HEADLINE, FRACTION, with_selector(CLAIMED))
+    return four(dense, HEADLINE)
 
 
 EXPERIMENTS = {
@@ -249,8 +247,9 @@ def spread(name, config):
 def find(identity):
     """(experiment, row) of data/results/study_*.csv with that id. ValueError, one sentence, where there is none."""
     for name in EXPERIMENTS:
-        if identity in as_text(name):
-            return name, as_text(name)[identity]
+        row = as_text(name).get(identity)
+        if row:
+            return name, row
     raise Refused(f"--rerun is {identity!r}; allowed: an id in data/results/study_*.csv.")
 
 
@@ -265,10 +264,5 @@ def rerun(identity):
     name, row = find(identity)
     config = RunConfig.from_flat(row)
     torch.set_num_threads(int(row["threads"]))  # sums are taken in as many parts
-    with tempfile.TemporaryDirectory() as empty:
-        before = os.environ.get("SSF_RUNS")
-        os.environ["SSF_RUNS"] = empty
-        try:
-            return row, runs.run(config).record, spread(name, config)
-        finally:
-            os.environ.pop("SSF_RUNS") if before is None else os.environ.update(SSF_RUNS=before)
+    with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, SSF_RUNS=empty):
+        return row, runs.run(config).record, spread(name, config)

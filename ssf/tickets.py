@@ -20,11 +20,6 @@ def sparsity(masks):
     return 1 - sum(m.sum().item() for m in masks.values()) / sum(m.numel() for m in masks.values())
 
 
-def density_by_layer(masks):
-    """{name: share of the weights kept}."""
-    return {name: m.float().mean().item() for name, m in masks.items()}
-
-
 def prune(network, masks, fraction, scope="global"):
     """Masks with `fraction` of the surviving weights removed, the smallest magnitudes: of all layers together, or of
     each layer where the scope is "layer".

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssf import runs, store, tickets, train
+from ssf import cost, runs, store, tickets, train
 from ssf.config import Failed, preset
 from ssf.runs import run
 
@@ -104,7 +104,7 @@ def test_magnitude_at_initialisation_needs_no_trained_network(smoke, starts):
 
 def test_a_ticket_by_layer_is_equally_dense_everywhere(smoke):
     found = run(smoke.with_(**{"ticket.round": 2, "ticket.fraction": 0.5, "ticket.scope": "layer"}))
-    assert all(d == pytest.approx(0.25, abs=0.04) for d in tickets.density_by_layer(found.masks).values())
+    assert all(d == pytest.approx(0.25, abs=0.04) for d in cost.density_by_layer(found.masks).values())
 
 
 def test_rounds_and_controls_share_the_search(smoke):
@@ -115,7 +115,7 @@ def test_rounds_and_controls_share_the_search(smoke):
     reinit = run(base.with_(**{"ticket.round": 2, "ticket.control": "reinit"}))
     random = run(base.with_(**{"ticket.round": 2, "ticket.control": "random"}))
     assert same(reinit.masks, two.masks) and not same(random.masks, two.masks)
-    assert tickets.density_by_layer(random.masks) == tickets.density_by_layer(two.masks)
+    assert cost.density_by_layer(random.masks) == cost.density_by_layer(two.masks)
     assert len(reinit.history) == smoke.train.epochs == len(two.history) + 1  # equal training in all
 
 

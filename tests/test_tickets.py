@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ssf import tickets
+from ssf import cost, tickets
 from ssf.spikformer import Spikformer
 
 
@@ -76,7 +76,7 @@ def test_an_impossible_fraction_is_refused(network, fraction):
 def test_the_random_ticket_has_the_density_of_every_layer_at_other_places(network):
     masks = tickets.prune(network, tickets.full_masks(network), 0.7)
     other = tickets.shuffled(masks, seed=1)
-    assert tickets.density_by_layer(other) == tickets.density_by_layer(masks)
+    assert cost.density_by_layer(other) == cost.density_by_layer(masks)
     assert any(not torch.equal(other[n], masks[n]) for n in masks)
     again = tickets.shuffled(masks, seed=1)
     assert all(torch.equal(other[n], again[n]) for n in masks)
