@@ -19,6 +19,7 @@ test: lint
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python book/strip.py --verify
 
 # torch and torchvision: versions known to work together (the package itself also runs with torch 2.11)
 lock: .venv/ready
@@ -28,7 +29,7 @@ lock: .venv/ready
 	  -o requirements.lock
 
 clean:
-	rm -rf .venv runs sweeps book/_build book/_static/mathjax book/*.ipynb book/_findings.md book/_parameters.md book/_datasheets.md book/_manifest.md book/_config_with_numbers.yml book/_static/findings.svg
+	rm -rf .venv runs sweeps book/_build book/*.ipynb book/_[a-z]*.md book/_config_with_numbers.yml
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ssf needs Python 3.11 or newer: make PYTHON=python3.12 …")'

@@ -2,13 +2,15 @@
 
     python book/build.py -p seed 1 -p width 96
 
-Each chapter takes the parameters that it declares; one that no chapter declares is refused. With --book DIR the pages
-are those of another folder (a copy of this one).
+Each chapter takes the parameters that it declares; one that no chapter declares is refused. A chapter of which nothing
+has changed since it was executed, neither itself nor parameters, library or committed data, is taken as it is. With
+--book DIR the pages are those of another folder (a copy of this one).
 """
 
 import argparse
-import base64
+import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,21 +18,14 @@ import sys
 from importlib.metadata import files
 from pathlib import Path
 
+import minutes
 import papermill
+import vl_convert
 import yaml
+from chapters import ROOT, cells, chapters
 from papermill.cli import _resolve_type  # so that a value means what it means to papermill
 
 from ssf import ledger, plots, store
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def chapters():
-    return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-
-
-def cells(notebook):
-    return json.loads(notebook.read_text())["cells"]
 
 
 def known_parameters(notebook):
@@ -48,8 +43,23 @@ def share_out(given):
     return {n: {k: v for k, v in given.items() if k in parameters} for n, parameters in known.items()}
 
 
+def made_of(notebook, parameters):
+    """Digest of all that an executed chapter follows from."""
+    sources = [notebook, ROOT / "requirements.lock", *sorted((ROOT / "ssf").glob("*.[pc]*"))]
+    sources += sorted([*(ROOT / "data").rglob("*"), *store.results().glob("*.csv")])
+    found = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
+    for path in sources:
+        if path.is_file() and "sets" not in path.parts and path != minutes.FILE:
+            found.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    return found.hexdigest()
+
+
 def execute(notebook, out, parameters):
     """Run a chapter from the repository's root; a failing cell ends the build with the chapter's name."""
+    digest = made_of(notebook, parameters)
+    if out.exists() and json.loads(out.read_text())["metadata"].get("made_of") == digest:
+        print(f"{notebook.name}: as it was", flush=True)
+        return
     print(f"{notebook.name} …", flush=True)
     try:
         result = papermill.execute_notebook(notebook, out, parameters, cwd=ROOT, progress_bar=False, log_output=False)
@@ -57,16 +67,19 @@ def execute(notebook, out, parameters):
         out.unlink(missing_ok=True)
         raise ValueError(f"{notebook.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}") from None
     print(f"{notebook.name}: {result.metadata.papermill['duration']:.0f} s", flush=True)
-    without_papermill_marks(out)
+    as_a_page(out, notebook, digest)
 
 
-def without_papermill_marks(path):
-    """Drop papermill's time stamps: the pages offer this notebook for download."""
-    notebook = json.loads(path.read_text())
-    notebook["metadata"].pop("papermill", None)
-    for cell in notebook["cells"]:
+def as_a_page(path, notebook, digest):
+    """Drop papermill's time stamps, as the pages offer this notebook for download; say what the chapter takes."""
+    page = json.loads(path.read_text())
+    page["metadata"].pop("papermill", None)
+    page["metadata"]["made_of"] = digest
+    for cell in page["cells"]:
         cell["metadata"].pop("papermill", None)
-    path.write_text(json.dumps(notebook, indent=1))
+    title = page["cells"][0]
+    title["source"] = "".join(title["source"]) + f"\n\n*{minutes.of(notebook).capitalize()}.*"
+    path.write_text(json.dumps(page, indent=1))
 
 
 def findings(book):
@@ -78,14 +91,6 @@ def findings(book):
                 sentence = "".join(cell["outputs"][0]["data"]["text/markdown"])
                 lines.append(f"- {sentence} [→ chapter]({notebook.name})")
     (book / "_findings.md").write_text("\n".join(lines) + "\n")
-
-
-def readme_picture(book):
-    """The README's picture: the tickets' figure of this build."""
-    for cell in cells(book / "02_winning_tickets.ipynb"):
-        if cell["metadata"].get("mystnb", {}).get("figure", {}).get("name") == "fig-tickets":
-            picture = base64.b64decode(cell["outputs"][0]["data"]["image/png"])
-            (book / "_static" / "readme.png").write_bytes(picture)
 
 
 def parameter_tables(book):
@@ -115,24 +120,70 @@ def manifest(book):
     (book / "_manifest.md").write_text("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
 
 
-def bundle_mathjax(book):
-    """Copy MathJax (Apache-2.0) out of its package, so that equations need no network."""
-    target = book / "_static" / "mathjax"
-    target.mkdir(parents=True, exist_ok=True)
+def bundle(book, html):
+    """MathJax, Vega and tippy beside the pages, which then need no network.
+
+    Not before they are compiled: Jupyter Book has every page load every script that it finds in _static.
+    """
+    static = html / "_static"
+    (static / "mathjax").mkdir(exist_ok=True)
     source = next(f for f in files("django-static-mathjax") if f.match("es5/tex-svg.js"))
-    shutil.copy(source.locate(), target)
+    shutil.copy(source.locate(), static / "mathjax")
+    shutil.copytree(book / "vendor", static / "vendor", dirs_exist_ok=True)
+    if not (static / "vega.js").exists():  # in a function of its own: its names collide with Sphinx's
+        (static / "vega.js").write_text(f"(() => {{{vl_convert.javascript_bundle()}\n}})();")
 
 
-def ledger_figure(book):
-    """The findings' picture: every claim's difference, from the study's rows."""
+def lighten(html):
+    """Take out the scripts that a page does not use: icons come from a font, MathJax is for equations."""
+    for path in html.glob("*.html"):
+        page = path.read_text()
+        unused = ["fontawesome", "thebe"]
+        unused += [] if 'class="math' in page else ["mathjax"]
+        unused += [] if path.name == "search.html" else ["searchtools", "searchindex", "language_data"]
+        lighter = re.sub(rf"<script[^<]*({'|'.join(unused)})[^<]*</script>", "", page)
+        if lighter != page:
+            path.write_text(lighter)
+
+
+def landing(book):
+    """The picture that says it all, for the landing page and the README: every claim's difference, from the rows."""
     picture = plots.differences(ledger.overview(), ledger.MARGIN)
     picture.savefig(book / "_static" / "findings.svg", metadata={"Date": None})
 
 
+def short_ledger():
+    """The claims, a line each: the verdict and what it rests on."""
+    about = {
+        "C1": "a ticket of at least 90 % sparsity is as accurate as the dense network",
+        "C2": "the selector drops the background and keeps the foreground",
+        "C3": "it saves 20 % of the GFLOPs without loss",
+        "C4": "both together do both",
+    }
+    numbers = ledger.numbers()
+    for name, claim in about.items():
+        measure = "recall, learned − random" if name == "C2" else "accuracy"
+        told = numbers[f"{name.lower()}_{'random' if name == 'C2' else 'loss'}"]
+        yield f"- **{name}**, {claim}: **{numbers[f'{name.lower()}_verdict']}** ({measure} {told})"
+
+
+def readme(text):
+    """The README with its ledger renewed from the rows."""
+    start, end = "<!-- ledger -->\n", "<!-- end -->"
+    before, _, rest = text.partition(start)
+    return before + start + "\n".join(short_ledger()) + "\n" + end + rest.partition(end)[2]
+
+
+def ledger_in_short(book):
+    (book / "_short_ledger.md").write_text("\n".join(short_ledger()) + "\n")
+
+
 def configuration(book):
-    """_config.yml with the ledger's numbers, which the pages ask for by name: {{ c1_verdict }}."""
+    """_config.yml with the ledger's numbers, which the pages ask for by name, {{ c1_verdict }}, and a course's hub."""
     settings = yaml.safe_load((book / "_config.yml").read_text())
     settings["parse"]["myst_substitutions"] = ledger.numbers()
+    if hub := os.environ.get("SSF_HUB"):
+        settings["launch_buttons"]["jupyterhub_url"] = hub
     path = book / "_config_with_numbers.yml"
     path.write_text(yaml.safe_dump(settings, allow_unicode=True))
     return path
@@ -146,26 +197,30 @@ def compile_pages(book):
         raise ValueError(f"jupyter-book could not build {book}; its messages are above.")
 
 
+def pages(book):
+    """Everything but the chapters' execution."""
+    for part in (findings, parameter_tables, minutes.table, datasheets, manifest, landing, ledger_in_short):
+        part(book)
+    if book == ROOT / "book":
+        (ROOT / "README.md").write_text(readme((ROOT / "README.md").read_text()))
+    compile_pages(book)
+    html = book / "_build" / "html"
+    bundle(book, html)
+    lighten(html)
+    print(f"the book: {html / 'index.html'}")
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     parser.add_argument("--book", type=Path, default=ROOT / "book")
-    parser.add_argument("--readme", action="store_true", help="renew the README's picture, too")
     args = parser.parse_args(argv)
     given = {name: _resolve_type(value) for name, value in args.parameter}
     book = args.book.resolve()
+    os.environ["SSF_BOOK"] = str(book)  # figures with controls are to find Vega beside their page
     for notebook, parameters in share_out(given).items():
         execute(notebook, book / notebook.name, parameters)
-    findings(book)
-    if args.readme:
-        readme_picture(book)
-    parameter_tables(book)
-    datasheets(book)
-    manifest(book)
-    ledger_figure(book)
-    bundle_mathjax(book)
-    compile_pages(book)
-    print(f"the book: {book / '_build' / 'html' / 'index.html'}")
+    pages(book)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ EXAMPLES = {
   python -m ssf bench --only feeding""",
     "study": """  python -m ssf study tickets --seeds 0,1,2
   python -m ssf study tickets --seeds 3,4 --only dense --only ticket""",
+    "inside": "  python -m ssf inside",
     "results": """  python -m ssf results
   python -m ssf results --export mine
   python -m ssf results --rerun 35db12d4b7f3a034""",
@@ -139,6 +140,14 @@ def study(args):
     return DONE
 
 
+def inside(_):
+    from ssf import inside, store
+
+    for name, table in inside.TABLES.items():
+        print(store.export(table(), f"inside_{name}"))
+    return DONE
+
+
 def rerun(identity):
     from ssf import store, study
 
@@ -204,6 +213,7 @@ def parser():
     sub.add_argument("experiment")
     sub.add_argument("--seeds", default="0,1,2")
     sub.add_argument("--only", action="append", default=[], metavar="KIND", help="networks of that kind")
+    command("inside", inside, "what some of the study's networks are like inside, into data/results/")
     sub = command("results", results, "the records under runs/, as a table or a file")
     sub.add_argument("--export", metavar="NAME", help="write them to data/results/NAME.csv")
     sub.add_argument("--rerun", metavar="ID", help="train a network of the study again and compare")

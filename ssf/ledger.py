@@ -257,12 +257,11 @@ def beside(experiment):
 
 
 def search_cost(steps):
-    """Estimate of the seconds that the search with so few time steps took, as a share of the whole ticket's."""
-    frame = rows("tickets")
-    whole = frame[(frame.kind == "dense") | (frame.kind.eq("ticket") & (frame["ticket.round"] < study.HEADLINE))]
-    parts = [part.groupby("seed").seconds for part in (frame[frame.kind == f"search_{steps}"], whole)]
-    spent, of = (seconds.sum()[seconds.count() == study.HEADLINE] for seconds in parts)  # complete ones
-    return Estimate(tuple((spent / of).dropna()))
+    """Time of a training step with so few time steps, as a share of the study's, side by side in the benchmark."""
+    timed = store.timings("bench_cpu", "python -m ssf bench")
+    timed = timed[(timed.measure == "growth") & (timed.variable == "T") & (timed.implementation == "ssf")]
+    seconds = timed.set_index("value").seconds
+    return float(seconds[steps] / seconds[preset("study").model.time_steps])
 
 
 def inflation():
@@ -272,14 +271,50 @@ def inflation():
     return Estimate(tuple((there.accuracy_test_maximum - there.accuracy).groupby(there.seed).mean()))
 
 
+def networks():
+    """{(kind, label): rows} of the study: dense, trained on, with a ticket, with a selector, with both."""
+    grid = rows("codesign")
+    grid = grid[~grid.kind.isin(("random_selector", "together", "selector_first"))]
+    dense, sparse = grid[grid["ticket.round"].isna()], grid[grid["ticket.round"] == study.HEADLINE]
+    ticket = f"ticket of {percent(sparse.sparsity)}, "
+    found = {("dense", "dense"): pick(rows("tickets"), "dense")}
+    for kinds, part, name in ((("longer", "learned"), dense, ""), (("ticket", "both"), sparse, ticket)):
+        for rho in study.CODESIGN_RATIOS:
+            chosen = part[part["selector.keep_ratio"] == rho]
+            if len(chosen):
+                found[kinds[rho < 1], name + ("all tokens" if rho == 1 else f"ρ = {rho}")] = chosen
+    return found
+
+
+def account(networks):
+    """Accuracy and costs of {(kind, label): rows}, a row each: means, the accuracy's `low`, `high` and `values`."""
+    found = []
+    for (kind, label), part in networks.items():
+        about = part[["macs", "macs_left", "parameters_left", "sops_left", "energy_left", "accuracy"]].mean().to_dict()
+        about["low"], about["high"] = Estimate(tuple(part.accuracy)).interval
+        about |= {"gflops": 2 * about.pop("macs") / 1e9, "gflops_left": 2 * about.pop("macs_left") / 1e9}
+        found.append({"kind": kind, "label": label, "values": tuple(part.accuracy), **about})
+    return pd.DataFrame(found)
+
+
+def costs():
+    """`account` of the study's `networks`, and the `time` of an image, deployed, in ms: of those that were timed."""
+    table = account(networks())
+    timed = store.timings("bench_codesign_cpu", "python -m ssf bench --only codesign")
+    timed = timed[timed.implementation == "ssf, deployed"].set_index("variable")
+    named = {"dense": "dense", "longer": "all_tokens", "learned": "selector", "ticket": "ticket", "both": "both"}
+    claimed = table.label.str.endswith(("dense", "all tokens", f"ρ = {study.CLAIMED}"))
+    return table.assign(time=table.kind.map(named).map(1e3 * timed.seconds / timed.batch).where(claimed))
+
+
 def densities(frame):
-    """Mean over rows of the share of its weights that each layer keeps: columns layer, role, weights, kept."""
+    """Mean over rows of the share of its weights that each layer keeps, all if dense: layer, role, weights, kept."""
     model = RunConfig.from_flat(frame.iloc[0].to_dict()).model
     kept = pd.DataFrame([json.loads(text) for text in frame.densities]).mean()
     about = [(row.name, row.role, row.weight) for row in cost.layers(model) if row.weight]
     sizes = {name: tensor.numel() for name, tensor in Spikformer(model).named_parameters()}
     return pd.DataFrame(
-        [(name, role, sizes[weight], kept[weight]) for name, role, weight in about],
+        [(name, role, sizes[weight], kept.get(weight, 1.0)) for name, role, weight in about],
         columns=["layer", "role", "weights", "kept"],
     )
 
@@ -300,10 +335,17 @@ def truth():
 NOT_YET = "(not measured yet)"
 
 
+def share_of_training():
+    """(images seen, MACs) of one dense training on CIFAR-10 here, as shares of the published one's."""
+    here, there = preset("study-cifar10"), preset("spikformer-4-384")  # of the same images; there, none is held out
+    images = here.train.epochs * (1 - here.data.validation_share) / there.train.epochs
+    return images, images * cost.macs(here.model) / cost.macs(there.model)
+
+
 def numbers():
     """{name: text} of every number that the pages state, for MyST's substitutions; what is not measured says so."""
     texts = {slug(experiment, what): NOT_YET for experiment, what, *_ in BESIDE}
-    texts |= {f"search_cost_{steps}": NOT_YET for steps in (1, 2)}
+    texts |= {f"search_cost_{steps}": percent([search_cost(steps)]) for steps in (1, 2)}
     for experiment in study.EXPERIMENTS:
         with contextlib.suppress(Missing):
             texts |= {slug(experiment, what): told(found) for what, found in beside(experiment).items()}
@@ -318,14 +360,14 @@ def numbers():
     few = rows("short")
     few = few[few.seed == 0]
     texts["short_seed_0"] = told(difference(pick(few, "ticket", **AT), pick(few, "dense")))
-    for steps in (1, 2):
-        with contextlib.suppress(Missing):
-            texts[f"search_cost_{steps}"] = percent(search_cost(steps).values)
     at = pick(rows("tickets"), "ticket", **AT)
     kept = densities(at)
     mlp = kept[kept.role.isin(("fc1", "fc2"))]
     model, selector = preset("study").model, study.with_selector(study.CLAIMED)
+    images, macs = share_of_training()
     return texts | {
+        "cifar10_images": f"{100 * images:.1f} %",
+        "cifar10_macs": f"{100 * macs:.2g} %",
         "margin": f"{100 * MARGIN:g}",
         "inflation": told(inflation()),
         "sparsity": percent(at.sparsity),

@@ -1,5 +1,8 @@
 """Every figure of the book, one function each, one style. Each returns the matplotlib Figure."""
 
+import sys
+from functools import cache
+
 import numpy as np
 import torch
 
@@ -27,11 +30,21 @@ LABELS = {
 MARKERS = {"dense": "s", "longer": "s", "ticket": "o", "reinit": "^", "random": "v", "learned": "o", "both": "D"}
 
 
+@cache
+def lines_in_notebooks():
+    """Have notebooks show figures as SVG: sharp on every screen, and small."""
+    if "ipykernel" in sys.modules:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg")
+
+
 def figure(rows=1, columns=1, height=3.2, **kwargs):
     """A Figure and its axes in the book's style: white ground, thin lines, 12 cm to 18 cm wide."""
     import matplotlib.pyplot as plt  # here: importing the library stays quick
     import seaborn as sns
 
+    lines_in_notebooks()
     sns.set_theme(
         context="notebook",
         style="ticks",
@@ -43,6 +56,8 @@ def figure(rows=1, columns=1, height=3.2, **kwargs):
             "savefig.bbox": "tight",
             "axes.titlesize": "medium",
             "legend.frameon": False,
+            "image.interpolation": "none",  # an SVG keeps an image's own pixels
+            "svg.hashsalt": "ssf",
         },
     )
     width = 4.8 if columns == 1 else 7.6
@@ -80,6 +95,18 @@ def surrogate(alpha):
     ax.plot(x, x >= 0, color=INK, label="spike: the step (forward)")
     ax.plot(x, alpha * s * (1 - s), color=COLOURS["ticket"], label="its stand-in derivative (backward)")
     ax.set(xlabel="H − threshold", ylabel="value", ylim=(-0.05, 1.4))
+    ax.legend(loc="upper left")
+    return done(fig)
+
+
+def staircase(strengths, rates, most):
+    """Firing rate against a constant current; rates: {label: [n]}, from the current `most` on nothing more can."""
+    fig, ax = figure()
+    for (label, rate), colour in zip(rates.items(), (COLOURS["ticket"], GREY), strict=True):
+        ax.step(strengths, rate, where="post", color=colour, lw=1.5, label=label)
+    ax.axvline(most, color=INK, ls=":", lw=1)
+    ax.text(most, 0.02, " τθ", color=INK, fontsize="small")
+    ax.set(xlabel="current X", ylabel="firing rate (spikes per time step)")
     ax.legend(loc="upper left")
     return done(fig)
 
@@ -212,6 +239,47 @@ def differences(found, margin=None, xlabel="difference in accuracy (points)"):
     ax.set(yticks=range(len(found)), yticklabels=list(found), xlabel=xlabel)
     ax.invert_yaxis()
     return done(fig)
+
+
+def mask_rounds(mask, rounds):
+    """What is left of a layer after some rounds, black; mask [outputs,inputs]: the round that removed each, or 0."""
+    fig, axes = figure(1, len(rounds), height=7.6 / len(rounds) + 0.4, sharey=True)
+    for ax, number in zip(axes, rounds, strict=True):
+        left = (mask == 0) | (mask > number)
+        ax.imshow(left, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+        ax.set(xticks=[], yticks=[], title=f"round {number}: {100 * left.mean():.0f} % left" if number else "dense")
+        ax.spines[:].set_visible(True)
+    axes[0].set(ylabel="outputs")
+    fig.supxlabel("inputs", fontsize="medium")
+    return done(fig)
+
+
+def attention(images, asked):
+    """Images [n,c,H,W] and, below each, what some of their tokens attend to.
+
+    asked: {label: [(query, attention [N]) for each image]}; the token that asks has a frame, and dark is much.
+    """
+    fig, axes = figure(1 + len(asked), len(images), height=1.5)
+    for ax, image in zip(axes[0], images, strict=True):
+        ax.imshow(picture(image))
+    for line, (_, found) in zip(axes[1:], asked.items(), strict=True):
+        for ax, (query, weights) in zip(line, found, strict=True):
+            side = round(len(weights) ** 0.5)
+            ax.imshow(np.reshape(weights, (side, side)), cmap="Blues", vmin=0)
+            frame = {"fill": False, "ec": COLOURS["reinit"], "lw": 2, "clip_on": False}
+            ax.add_patch(_rectangle((query % side - 0.5, query // side - 0.5), **frame))
+    for line, label in zip(axes, ("image", *asked), strict=True):
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
+        for ax in line:
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+    return done(fig)
+
+
+def _rectangle(corner, **style):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(corner, 1, 1, **style)
 
 
 def density(densities):
@@ -368,6 +436,42 @@ def cost_accuracy(rows):
     ax.locator_params(axis="x", nbins=5)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return done(fig)
+
+
+def front(x, y):
+    """Which points nobody beats: none has less x and at least as much y, or as little x and more y. [n] of bool."""
+    x, y = np.asarray(x), np.asarray(y)
+    better = (x[None] <= x[:, None]) & (y[None] >= y[:, None]) & ((x[None] < x[:, None]) | (y[None] > y[:, None]))
+    return ~better.any(1)
+
+
+def pareto(table, costs):
+    """Mean accuracy against several costs, a panel each, and the front of what nothing beats.
+
+    table: kind, label, accuracy, and a column for each of costs, {column: label of its axis}.
+    """
+    fig, axes = figure(1, len(costs), height=3.4, sharey=True)
+    for ax, (column, label) in zip(axes, costs.items(), strict=True):
+        part = table.dropna(subset=column).sort_values(column)
+        best = part[front(part[column], part.accuracy)]
+        ax.step(best[column], 100 * best.accuracy, where="post", color=COLOURS["reinit"], lw=1, zorder=1)
+        for kind, rows in part.groupby("kind", sort=False):
+            style = {"color": COLOURS[kind], "marker": MARKERS[kind], "s": 22, "linewidths": 0}
+            ax.scatter(rows[column], 100 * rows.accuracy, label=FAMILIES[kind] if ax is axes[0] else None, **style)
+        ax.set(xlabel=label, xlim=(0, 1.08 * part[column].max()))
+        ax.locator_params(axis="x", nbins=4)
+    axes[0].set_ylabel("test accuracy (%)")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return done(fig)
+
+
+FAMILIES = {
+    "dense": "dense",
+    "longer": "all tokens, trained on",
+    "ticket": "ticket, all tokens",
+    "learned": "selector",
+    "both": "ticket and selector",
+}
 
 
 def training_free(rows, dense):

@@ -122,6 +122,7 @@ def freeze_near_zero(network):
             p.grad[p.abs() < NEAR_ZERO] = 0
 
 
+@torch.enable_grad()  # whatever the caller is doing
 def fit(config, network, dataset=None, masks=None, teacher=None, start=None, last_epoch=None, after_epoch=None):
     """Train `network` by `config.train`. Test images are looked at after every epoch, and nothing follows from it.
 

@@ -1,7 +1,17 @@
+"""What tests share: runs in a folder of their own, the small preset, and one build of the book."""
+
+import shutil
+from pathlib import Path
+
+import build
 import pytest
 import torch
 
 from ssf.config import preset
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = [c.stem for c in build.chapters()]
+GIVEN = {"source": "live", "preset": "smoke", "dataset": "cluttered-fashion"}
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +24,20 @@ def own_runs(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def smoke():
     return preset("smoke", **{"data.train_size": 96, "train.batch_size": 32})
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory):
+    """The built pages' folder. Runs of all chapters are shared, in a folder of this build's.
+
+    All is trained live, and small; only the timings are the committed ones.
+    """
+    book = tmp_path_factory.mktemp("built") / "book"
+    shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "*.ipynb", "_findings.md"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("book-runs")))
+        shared = build.share_out(GIVEN)
+        shared[ROOT / "notebooks" / "06_speed.ipynb"].pop("source")
+        patch.setattr(build, "share_out", lambda given: shared)
+        build.main(["--book", str(book)])
+    return book / "_build" / "html"

@@ -1,40 +1,18 @@
 """The book, built once from the smoke preset in a copy of book/, and its pages."""
 
-import importlib.util
+import json
 import re
 import shutil
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import build
 import pytest
+import yaml
 from bs4 import BeautifulSoup
+from conftest import CHAPTERS, ROOT
 
 from ssf import ledger, plots
-
-ROOT = Path(__file__).parents[1]
-spec = importlib.util.spec_from_file_location("build", ROOT / "book" / "build.py")
-build = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build)
-CHAPTERS = [c.stem for c in build.chapters()]
-GIVEN = {"source": "live", "preset": "smoke", "dataset": "cluttered-fashion"}
-
-
-@pytest.fixture(scope="session")
-def html(tmp_path_factory):
-    """The built pages' folder. Runs of all chapters are shared, in a folder of this build's.
-
-    All is trained live, and small; only the timings are the committed ones.
-    """
-    book = tmp_path_factory.mktemp("built") / "book"
-    shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "*.ipynb", "_findings.md"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("book-runs")))
-        shared = build.share_out(GIVEN)
-        shared[ROOT / "notebooks" / "06_speed.ipynb"].pop("source")
-        patch.setattr(build, "share_out", lambda given: shared)
-        build.main(["--book", str(book)])
-    return book / "_build" / "html"
 
 
 class Page(HTMLParser):
@@ -72,10 +50,14 @@ def figures(chapter):
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_every_figure_is_there_with_caption_and_alternative_text(pages, html, chapter):
+    """A picture has it from its cell, a chart with controls from its description (see test_browser)."""
     page = pages[f"{chapter}.html"]
     assert figures(chapter)
     for expected in figures(chapter):
         assert expected["figure"]["name"] in page.ids
+        if "image" not in expected:
+            assert "vegaEmbed" in (html / f"{chapter}.html").read_text()
+            continue
         image = next(i for i in page.images if i.get("alt") == expected["image"]["alt"])
         assert (html / image["src"]).stat().st_size > 3000
 
@@ -97,19 +79,67 @@ def test_findings_on_the_landing_page_are_the_chapters_sentences(pages, html):
 
 
 def test_the_ledger_is_on_its_page_and_in_short_on_the_landing_page(pages, html):
-    """Verdicts and intervals, as the rows have them, and the figure."""
+    """Verdicts and intervals, as the rows have them, and the figure; on the landing page and in the README, too."""
     table = BeautifulSoup((html / "findings.html").read_text(), "html.parser").find("table")
     lines = {row.find("td").text: [cell.text for cell in row.find_all("td")] for row in table.find_all("tr")[1:]}
-    cards = BeautifulSoup((html / "index.html").read_text(), "html.parser").find_all("li")
-    cards = {card.text.split()[0]: " ".join(card.text.split()) for card in cards if ": " in card.text}
+    short = BeautifulSoup((html / "index.html").read_text(), "html.parser").find_all("li")
+    short = {item.text[:2]: " ".join(item.text.split()) for item in short}
+    readme = {line[4:6]: line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("- **C")}
     for name, claim in ledger.CLAIMS.items():
         found = claim()
         told = ledger.told(found["loss" if name != "C2" else "random"])
         assert lines[name][-1] == found["verdict"] and told in lines[name][2]
-        assert cards[name].startswith(f"{name} {found['verdict']}: ") and cards[name].endswith(told)
+        for line in (short[name], readme[name].replace("**", "")):
+            assert f": {found['verdict']} (" in line and told in line
     assert "fig-findings" in pages["findings.html"].ids and "{{" not in pages["findings.html"].text
     picture = next(i for i in pages["findings.html"].images if "findings" in i["src"])
     assert "<svg" in (html / picture["src"]).read_text()
+
+
+def test_the_committed_landing_figure_is_that_of_the_committed_rows(html):
+    assert (html / "_static" / "findings.svg").read_text() == (ROOT / "book" / "_static" / "findings.svg").read_text()
+
+
+def test_launch_buttons_open_the_chapters_sources(html):
+    for chapter in build.chapters():
+        buttons = BeautifulSoup((html / f"{chapter.stem}.html").read_text(), "html.parser").select("a.dropdown-item")
+        targets = [unquote(a["href"]) for a in buttons if a.get("href", "").startswith("http")]
+        for host in ("mybinder.org", "colab.research.google.com"):
+            assert any(host in target and target.endswith(f"notebooks/{chapter.name}") for target in targets), targets
+
+
+def test_a_course_has_its_own_hub(monkeypatch, tmp_path):
+    monkeypatch.setenv("SSF_HUB", "https://hub.example.org")
+    shutil.copy(ROOT / "book" / "_config.yml", tmp_path)
+    assert yaml.safe_load(build.configuration(tmp_path).read_text())["launch_buttons"]["jupyterhub_url"]
+
+
+def test_a_chapter_is_executed_again_only_if_what_it_follows_from_changed(tmp_path, monkeypatch):
+    notebook = tmp_path / "chapter.ipynb"
+    cell = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "source": "seed = 0",
+        "outputs": [],
+        "execution_count": None,
+    }
+    about = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    title = {"cell_type": "markdown", "id": "t", "metadata": {}, "source": "# Title"}
+    chapter = {"cells": [title, cell], "metadata": about, "nbformat": 4, "nbformat_minor": 5}
+    notebook.write_text(json.dumps(chapter))
+    out, executed = tmp_path / "out.ipynb", []
+    execute = build.papermill.execute_notebook
+    monkeypatch.setattr(
+        build.papermill, "execute_notebook", lambda *given, **more: executed.append(1) or execute(*given, **more)
+    )
+    for parameters, so_far in (({}, 1), ({}, 1), ({"seed": 1}, 2), ({"seed": 1}, 2)):
+        build.execute(notebook, out, parameters)
+        assert len(executed) == so_far
+    notebook.write_text(json.dumps(chapter | {"cells": [title, cell | {"source": "seed = 2"}]}))
+    build.execute(notebook, out, {"seed": 1})
+    assert len(executed) == 3
+    assert "to read" in build.cells(out)[0]["source"]
 
 
 def test_no_internal_link_is_broken(pages, html):
@@ -163,8 +193,7 @@ def test_a_failing_cell_names_its_notebook(tmp_path):
 def test_values_mean_what_they_mean_to_papermill(monkeypatch):
     seen = {}
     monkeypatch.setattr(build, "share_out", lambda given: seen.update(given) or {})
-    for step in ("findings", "parameter_tables", "manifest", "ledger_figure", "bundle_mathjax", "compile_pages"):
-        monkeypatch.setattr(build, step, lambda book: None)
+    monkeypatch.setattr(build, "pages", lambda book: None)
     build.main(["-p", "keep_ratio", "5e-1", "-p", "width", "None", "-p", "seed", "1", "-p", "preset", "smoke"])
     assert seen == {"keep_ratio": 0.5, "width": None, "seed": 1, "preset": "smoke"}
 

@@ -5,14 +5,23 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
+CONFIG = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())
+COLAB = """import sys
+
+if "google.colab" in sys.modules:  # there, first fetch the book's library and its data
+    !git clone --quiet --depth 1 {url}
+    %cd ssf
+    !pip install --quiet -e ."""
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Passed unknown parameter")
 
 
-def test_there_are_seven_chapters():
+def test_there_are_eight_chapters():
     assert [c.stem for c in CHAPTERS] == [
+        "00_what_a_spike_is",
         "01_baseline_spikformer",
         "02_winning_tickets",
         "03_token_selector",
@@ -38,6 +47,13 @@ def test_only_compared_outputs_are_stored(chapter):
         assert cell.cell_type != "code" or bool(cell.outputs) == checked, cell.source
         compared += checked
     assert compared
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: c.stem)
+def test_on_colab_the_first_cell_fetches_what_the_chapter_needs(chapter):
+    """The same in every chapter, of the address that the launch buttons have."""
+    first = next(cell for cell in nbformat.read(chapter, 4).cells if cell.cell_type == "code")
+    assert first.source == COLAB.format(url=CONFIG["repository"]["url"]) and "remove-cell" in first.metadata.tags
 
 
 @pytest.mark.parametrize(

@@ -228,3 +228,8 @@ def test_any_configuration_trains_or_is_refused_with_a_sentence(easy, sensible, 
         assert str(refusal).strip() and "\n" not in str(refusal)
     else:
         assert math.isfinite(trained.history[0]["train_loss"])
+
+
+def test_training_does_not_mind_a_caller_without_gradients(smoke):
+    with torch.no_grad():
+        assert runs.run(smoke.with_(**{"train.epochs": 1})).record["accuracy"] > 0

@@ -1,0 +1,37 @@
+"""The committed looks into networks agree with the rows of those networks, and with the data."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ssf import inside, ledger, study
+
+
+def test_the_mask_is_that_of_the_ticket():
+    """After every round the layer has the density that the ticket's row says."""
+    rows = ledger.rows("tickets")
+    mask = inside.rows("mask").to_numpy()
+    for number in range(1, study.ROUNDS + 1):
+        row = rows[(rows.kind == "ticket") & (rows["ticket.round"] == number) & (rows.seed == 0)].iloc[0]
+        left = ((mask == 0) | (mask > number)).mean()
+        assert left == pytest.approx(json.loads(row.densities)[inside.LAYER], abs=1e-4)
+
+
+def test_the_tokens_are_those_of_the_pictures():
+    table = inside.rows("tokens")
+    places = table.image.unique()
+    assert list(places) == inside.first_of_classes(inside.IMAGES)
+    _, _, shares = inside.pictures(places)
+    assert np.allclose(table.foreground, shares.flatten(), atol=1e-4)
+    kept = table.groupby("image")[["block_0", "block_1"]].sum()
+    assert (kept.block_0 == 70).all() and (kept.block_1 == 49).all() and (table.block_1 <= table.block_0).all()
+
+
+def test_attention_counts():
+    table = inside.rows("attention")
+    assert (table.attention >= 0).all() and table.attention.dtype == int
+    _, _, shares = inside.pictures(table.image.unique())
+    asked = table.drop_duplicates(["image", "asks"])["query"].to_numpy().reshape(-1, 2)
+    for image, (item, background) in zip(shares, asked, strict=True):
+        assert image[item] == image.max() and image[background] == image.min()
