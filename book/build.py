@@ -192,7 +192,7 @@ def configuration(book):
 def compile_pages(book):
     """Jupyter Book, every warning an error."""
     program = Path(sys.executable).with_name("jupyter-book")
-    command = [program, "build", book, "--config", configuration(book), "--warningiserror", "--keep-going", "--quiet"]
+    command = [program, "build", book, "--config", configuration(book), "--warningiserror", "--keep-going", "--quiet", "--all"]
     if subprocess.run(command, cwd=ROOT).returncode:
         raise ValueError(f"jupyter-book could not build {book}; its messages are above.")
 

@@ -45,7 +45,7 @@ def pages(html):
 
 def figures(chapter):
     cells = build.cells(ROOT / "notebooks" / f"{chapter}.ipynb")
-    return [c["metadata"]["mystnb"] for c in cells if "mystnb" in c["metadata"]]
+    return [c["metadata"]["mystnb"] for c in cells if "figure" in c["metadata"].get("mystnb", {})]
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

@@ -83,12 +83,15 @@ CONTROLS = """async () => {
   const controls = document.querySelectorAll(".vega-bind :is(input:not([type=radio]:checked), select)");
   for (const control of controls) {
     const drawn = () => control.closest('.vega-embed').querySelector('svg')?.outerHTML, before = drawn();
+    const moved = () => ['input', 'change'].map(kind => control.dispatchEvent(new Event(kind, {bubbles: true})));
+    const was = control.value;
     if (control.tagName == 'SELECT') control.selectedIndex = (control.selectedIndex + 1) % control.options.length;
     else if (control.type == 'range') control.value = control.value == control.max ? control.min : control.max;
     else control.click();
-    for (const kind of ['input', 'change']) control.dispatchEvent(new Event(kind, {bubbles: true}));
+    moved();
     for (let wait = 0; drawn() == before && wait < 400; wait++) await new Promise(done => setTimeout(done, 25));
     if (!before || drawn() == before) still.push(control.closest('.vega-bind').textContent.trim() || control.name);
+    if (control.type != 'radio') control.value = was, moved();  // so that it does not hide what the next one does
   }
   return [controls.length, still];
 }"""
