@@ -57,7 +57,8 @@ def figure(rows=1, columns=1, height=3.2, **kwargs):
             "axes.titlesize": "medium",
             "legend.frameon": False,
             "image.interpolation": "none",  # an SVG keeps an image's own pixels
-            "svg.hashsalt": "ssf",
+            "svg.hashsalt": "ssf",  # the same figure, the same file
+            "svg.fonttype": "none",  # text stays text
         },
     )
     width = 4.8 if columns == 1 else 7.6
