@@ -190,9 +190,9 @@ def configuration(book):
 
 
 def compile_pages(book):
-    """Jupyter Book, every warning an error."""
-    program = Path(sys.executable).with_name("jupyter-book")
-    command = [program, "build", book, "--config", configuration(book), "--warningiserror", "--keep-going", "--quiet", "--all"]
+    """Jupyter Book, every warning an error; all pages, as the hover texts of one come from the others."""
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", book, "--config", configuration(book)]
+    command += ["--all", "--warningiserror", "--keep-going", "--quiet"]
     if subprocess.run(command, cwd=ROOT).returncode:
         raise ValueError(f"jupyter-book could not build {book}; its messages are above.")
 
