@@ -59,7 +59,7 @@ def test_every_figure_is_there_with_caption_and_alternative_text(pages, html, ch
             assert "vegaEmbed" in (html / f"{chapter}.html").read_text()
             continue
         image = next(i for i in page.images if i.get("alt") == expected["image"]["alt"])
-        assert (html / image["src"]).stat().st_size > 3000
+        assert (html / image["src"]).stat().st_size > 1000
 
 
 def test_no_traceback_and_no_warning_on_any_page(pages):

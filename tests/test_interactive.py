@@ -59,6 +59,7 @@ def test_the_cost_is_a_share_of_the_dense_networks():
 
 def test_in_the_book_it_is_a_page_that_loads_nothing_from_elsewhere(monkeypatch):
     chart = interactive.lif()
+    monkeypatch.delenv("SSF_BOOK", raising=False)
     assert interactive.shown(chart, "a", "b").to_dict()["description"] == "b"
     monkeypatch.setenv("SSF_BOOK", "book")
     page = interactive.shown(chart, "a", "b").data
