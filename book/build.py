@@ -59,6 +59,7 @@ def execute(notebook, out, parameters):
     digest = made_of(notebook, parameters)
     if out.exists() and json.loads(out.read_text())["metadata"].get("made_of") == digest:
         print(f"{notebook.name}: as it was", flush=True)
+        with_its_time(out, notebook)
         return
     print(f"{notebook.name} …", flush=True)
     try:
@@ -67,18 +68,24 @@ def execute(notebook, out, parameters):
         out.unlink(missing_ok=True)
         raise ValueError(f"{notebook.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}") from None
     print(f"{notebook.name}: {result.metadata.papermill['duration']:.0f} s", flush=True)
-    as_a_page(out, notebook, digest)
+    as_a_page(out, digest)
+    with_its_time(out, notebook)
 
 
-def as_a_page(path, notebook, digest):
-    """Drop papermill's time stamps, as the pages offer this notebook for download; say what the chapter takes."""
+def as_a_page(path, digest):
+    """Drop papermill's time stamps, as the pages offer this notebook for download; note what it was made of."""
     page = json.loads(path.read_text())
     page["metadata"].pop("papermill", None)
     page["metadata"]["made_of"] = digest
     for cell in page["cells"]:
         cell["metadata"].pop("papermill", None)
-    title = page["cells"][0]
-    title["source"] = "".join(title["source"]) + f"\n\n*{minutes.of(notebook).capitalize()}.*"
+    path.write_text(json.dumps(page, indent=1))
+
+
+def with_its_time(path, notebook):
+    """Have an executed chapter's head say what the chapter takes, by the rows and words as they are now."""
+    page = json.loads(path.read_text())
+    page["cells"][0]["source"] = "".join(cells(notebook)[0]["source"]) + f"\n\n*{minutes.of(notebook).capitalize()}.*"
     path.write_text(json.dumps(page, indent=1))
 
 
@@ -130,8 +137,8 @@ def bundle(book, html):
     source = next(f for f in files("django-static-mathjax") if f.match("es5/tex-svg.js"))
     shutil.copy(source.locate(), static / "mathjax")
     shutil.copytree(book / "vendor", static / "vendor", dirs_exist_ok=True)
-    if not (static / "vega.js").exists():  # in a function of its own: its names collide with Sphinx's
-        (static / "vega.js").write_text(f"(() => {{{vl_convert.javascript_bundle()}\n}})();")
+    # in a function of its own: Vega's names collide with Sphinx's
+    (static / "vega.js").write_text(f"(() => {{{vl_convert.javascript_bundle()}\n}})();")
 
 
 def lighten(html):

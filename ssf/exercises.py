@@ -21,7 +21,7 @@ def check(answer, truth, because, hints=(), within=ROUNDING):
     try:
         right = truth(answer) if callable(truth) else same(answer, truth, within)
         told = next((sentence for applies, sentence in hints if not right and applies(answer)), None)
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
         right, told = False, f"{answer!r} is no answer of the kind that is asked for."
     if not right and told is None:
         told = size_of(answer, truth) or "look again at what is asked."

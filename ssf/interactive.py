@@ -65,7 +65,7 @@ def lif(steps=20, tau=2.0, v_threshold=1.0, current=1.5):
         t="toNumber(slice(datum.step, 1))", limit="threshold", spike="datum.H >= threshold"
     )
     x = alt.X("t:Q", title="time step t", scale=alt.Scale(domain=[0.5, steps + 0.5]), axis=alt.Axis(tickCount=10))
-    potential = alt.Y("H:Q", title="potential H", scale=alt.Scale(domain=[0, 4]))
+    potential = alt.Y("H:Q", title="potential H", scale=alt.Scale(domain=[0, 2.7]))
     line = chart.mark_line(point=True, color=plots.COLOURS["ticket"]).encode(x=x, y=potential)
     limit = chart.mark_rule(strokeDash=[4, 3], color=INK).encode(y="limit:Q")
     spikes = chart.transform_filter("datum.spike").mark_tick(thickness=3, size=24, color=plots.COLOURS["reinit"])
@@ -171,6 +171,38 @@ def tokens(images, table, names):
         .properties(width=280, height=16)
     )
     return alt.vconcat((below + over).properties(**wide), told)
+
+
+def blocks(images, table, across=4, size=80):
+    """Pictures that lose their background block by block: a slider says how many selectors they have passed.
+
+    images [n,c,H,W]; table: image (its number among them), token, and block_0, block_1, …: kept before that block.
+    """
+    import altair as alt
+
+    steps = [column for column in table if column.startswith("block_")]
+    side = round((int(table.token.max()) + 1) ** 0.5)
+    left, top = size * (table.image % across), size * (table.image // across)
+    rows = table.assign(x=left + size / side * (table.token % side), y=top + size / side * (table.token // side))
+    rows["gone"] = table[steps].sum(axis=1) + 1  # the selector that drops it; the last one's number + 1: none
+    rows = rows.assign(x2=rows.x + size / side, y2=rows.y + size / side)[["x", "x2", "y", "y2", "gone"]]
+    centre = [(size * (i % across + 0.5), size * (i // across + 0.5)) for i in range(len(images))]
+    drawn = [{"x": x, "y": y, "url": png(plots.picture(im))} for (x, y), im in zip(centre, images, strict=True)]
+    width, height = size * across, size * -(-len(images) // across)
+
+    def place(name, channel, far):
+        return channel(f"{name}:Q", axis=None, scale=alt.Scale(domain=[0, far] if channel is alt.X else [far, 0]))
+
+    corner = {"x": place("x", alt.X, width), "y": place("y", alt.Y, height)}
+    below = alt.Chart(alt.Data(values=drawn)).mark_image(width=size - 4, height=size - 4).encode(url="url:N", **corner)
+    over = (
+        alt.Chart(alt.Data(values=rows.to_dict("records")))
+        .add_params(slider("passed", "selectors passed", 0, len(steps), 1, len(steps)))
+        .transform_filter("datum.gone <= passed")
+        .mark_rect(color=LEFT_OUT, opacity=0.75)
+        .encode(x2="x2:Q", y2="y2:Q", **corner)
+    )
+    return (below + over).properties(width=width, height=height)
 
 
 def pareto(table, costs):

@@ -140,6 +140,9 @@ def test_a_chapter_is_executed_again_only_if_what_it_follows_from_changed(tmp_pa
     build.execute(notebook, out, {"seed": 1})
     assert len(executed) == 3
     assert "to read" in build.cells(out)[0]["source"]
+    monkeypatch.setattr(build.minutes, "of", lambda notebook: "a second to read")
+    build.execute(notebook, out, {"seed": 1})
+    assert len(executed) == 3 and build.cells(out)[0]["source"] == "# Title\n\n*A second to read.*"
 
 
 def test_no_internal_link_is_broken(pages, html):

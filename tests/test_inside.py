@@ -31,7 +31,16 @@ def test_the_tokens_are_those_of_the_pictures():
 def test_attention_counts():
     table = inside.rows("attention")
     assert (table.attention >= 0).all() and table.attention.dtype == int
+    assert (table.groupby(["image", "asks"]).attention.sum() > 0).all()
     _, _, shares = inside.pictures(table.image.unique())
     asked = table.drop_duplicates(["image", "asks"])["query"].to_numpy().reshape(-1, 2)
     for image, (item, background) in zip(shares, asked, strict=True):
         assert image[item] == image.max() and image[background] == image.min()
+
+
+def test_the_learned_scores_find_the_item():
+    """The better half of the tokens by score holds more of the foreground than the other half."""
+    table = inside.rows("tokens")
+    better = table.groupby("image").learned.rank(ascending=False, method="first") <= 50
+    shows = table.foreground > 0
+    assert shows[better].sum() > 0.75 * shows.sum()

@@ -9,9 +9,11 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())
-COLAB = """import sys
+COLAB = """import os
+import sys
 
-if "google.colab" in sys.modules:  # there, first fetch the book's library and its data
+if "google.colab" in sys.modules and not os.path.exists("ssf"):
+    # there, first fetch the book's library and its data
     !git clone --quiet --depth 1 {url}
     %cd ssf
     !pip install --quiet -e ."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
 JOBS = {(name, job): content for name, flow in WORKFLOWS.items() for job, content in flow["jobs"].items()}
-STEPS = [(name, step) for (name, _), job in JOBS.items() for step in job["steps"]]
+STEPS = [(name, step) for (name, _), job in JOBS.items() for step in job.get("steps", [])]
 
 
 def text(name):
@@ -108,7 +108,7 @@ def test_only_the_deployment_may_write_and_only_from_main():
     writing = {where: job["permissions"] for where, job in JOBS.items() if "permissions" in job}
     assert writing == {("book", "deploy"): {"pages": "write", "id-token": "write"}}
     deploy = JOBS["book", "deploy"]
-    assert deploy["if"] == "github.ref == 'refs/heads/main'" and deploy["needs"] == "build"
+    assert deploy["if"] == "github.ref == 'refs/heads/main'" and deploy["needs"] == ["test", "build"]
     upload = next(step for _, step in STEPS if "upload-pages-artifact" in step.get("uses", ""))
     assert upload["with"]["path"] == "book/_build/html"
 
