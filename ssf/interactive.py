@@ -173,7 +173,7 @@ def tokens(images, table, names):
     return alt.vconcat((below + over).properties(**wide), told)
 
 
-def blocks(images, table, across=4, size=80):
+def blocks(images, table, across=4, size=76, gap=6):
     """Pictures that lose their background block by block: a slider says how many selectors they have passed.
 
     images [n,c,H,W]; table: image (its number among them), token, and block_0, block_1, …: kept before that block.
@@ -182,19 +182,20 @@ def blocks(images, table, across=4, size=80):
 
     steps = [column for column in table if column.startswith("block_")]
     side = round((int(table.token.max()) + 1) ** 0.5)
-    left, top = size * (table.image % across), size * (table.image // across)
+    pitch = size + gap
+    left, top = pitch * (table.image % across), pitch * (table.image // across)
     rows = table.assign(x=left + size / side * (table.token % side), y=top + size / side * (table.token // side))
     rows["gone"] = table[steps].sum(axis=1) + 1  # the selector that drops it; the last one's number + 1: none
     rows = rows.assign(x2=rows.x + size / side, y2=rows.y + size / side)[["x", "x2", "y", "y2", "gone"]]
-    centre = [(size * (i % across + 0.5), size * (i // across + 0.5)) for i in range(len(images))]
+    centre = [(pitch * (i % across) + size / 2, pitch * (i // across) + size / 2) for i in range(len(images))]
     drawn = [{"x": x, "y": y, "url": png(plots.picture(im))} for (x, y), im in zip(centre, images, strict=True)]
-    width, height = size * across, size * -(-len(images) // across)
+    width, height = pitch * across, pitch * -(-len(images) // across)
 
     def place(name, channel, far):
         return channel(f"{name}:Q", axis=None, scale=alt.Scale(domain=[0, far] if channel is alt.X else [far, 0]))
 
     corner = {"x": place("x", alt.X, width), "y": place("y", alt.Y, height)}
-    below = alt.Chart(alt.Data(values=drawn)).mark_image(width=size - 4, height=size - 4).encode(url="url:N", **corner)
+    below = alt.Chart(alt.Data(values=drawn)).mark_image(width=size, height=size).encode(url="url:N", **corner)
     over = (
         alt.Chart(alt.Data(values=rows.to_dict("records")))
         .add_params(slider("passed", "selectors passed", 0, len(steps), 1, len(steps)))
