@@ -85,3 +85,12 @@ def test_the_committed_rows_are_of_the_study_as_it_stands(name):
         configs = {config.hash(): config for _, config in study.EXPERIMENTS[name](seed)}
         for row in part.itertuples():
             assert configs[row.id].seed == seed and not row.accuracy != row.accuracy
+
+
+@pytest.mark.parametrize("name", ["tickets"])  # the others as they are completed
+def test_an_experiment_that_is_complete_has_every_network_of_its_first_seeds(name):
+    there = study.as_text(name)
+    missing = [
+        (k, c.seed) for seed in range(study.FIRST) for k, c in study.EXPERIMENTS[name](seed) if c.hash() not in there
+    ]
+    assert not missing
