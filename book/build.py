@@ -46,7 +46,7 @@ def share_out(given):
 def made_of(notebook, parameters):
     """Digest of all that an executed chapter follows from."""
     sources = [notebook, ROOT / "requirements.lock", *sorted((ROOT / "ssf").glob("*.[pc]*"))]
-    sources += sorted([*(ROOT / "data").rglob("*"), *store.results().glob("*.csv")])
+    sources += sorted({*(ROOT / "data").rglob("*"), *store.results().glob("*.csv")})
     found = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     for path in sources:
         if path.is_file() and "sets" not in path.parts and path != minutes.FILE:
@@ -55,31 +55,29 @@ def made_of(notebook, parameters):
 
 
 def execute(notebook, out, parameters):
-    """Run a chapter from the repository's root; a failing cell ends the build with the chapter's name."""
+    """The chapter as a page: run, unless nothing has changed, and its head says how long it takes."""
     digest = made_of(notebook, parameters)
     if out.exists() and json.loads(out.read_text())["metadata"].get("made_of") == digest:
         print(f"{notebook.name}: as it was", flush=True)
-        with_its_time(out, notebook)
-        return
-    print(f"{notebook.name} …", flush=True)
+    else:
+        print(f"{notebook.name} …", flush=True)
+        run(notebook, out, parameters, digest)
+    with_its_time(out, notebook)
+
+
+def run(notebook, out, parameters, digest):
+    """Run a chapter from the repository's root; a failing cell ends the build with the chapter's name."""
     try:
         result = papermill.execute_notebook(notebook, out, parameters, cwd=ROOT, progress_bar=False, log_output=False)
     except papermill.exceptions.PapermillExecutionError as error:
         out.unlink(missing_ok=True)
         raise ValueError(f"{notebook.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}") from None
     print(f"{notebook.name}: {result.metadata.papermill['duration']:.0f} s", flush=True)
-    as_a_page(out, digest)
-    with_its_time(out, notebook)
-
-
-def as_a_page(path, digest):
-    """Drop papermill's time stamps, as the pages offer this notebook for download; note what it was made of."""
-    page = json.loads(path.read_text())
-    page["metadata"].pop("papermill", None)
+    page = json.loads(out.read_text())  # the pages offer it for download: without papermill's time stamps
+    for part in (page, *page["cells"]):
+        part["metadata"].pop("papermill", None)
     page["metadata"]["made_of"] = digest
-    for cell in page["cells"]:
-        cell["metadata"].pop("papermill", None)
-    path.write_text(json.dumps(page, indent=1))
+    out.write_text(json.dumps(page, indent=1))
 
 
 def with_its_time(path, notebook):
@@ -161,17 +159,11 @@ def landing(book):
 
 def short_ledger():
     """The claims, a line each: the verdict and what it rests on."""
-    about = {
-        "C1": "a ticket of at least 90 % sparsity is as accurate as the dense network",
-        "C2": "the selector drops the background and keeps the foreground",
-        "C3": "it saves 20 % of the GFLOPs without loss",
-        "C4": "both together do both",
-    }
     numbers = ledger.numbers()
-    for name, claim in about.items():
-        measure = "recall, learned − random" if name == "C2" else "accuracy"
-        told = numbers[f"{name.lower()}_{'random' if name == 'C2' else 'loss'}"]
-        yield f"- **{name}**, {claim}: **{numbers[f'{name.lower()}_verdict']}** ({measure} {told})"
+    for name in ledger.CLAIMS:
+        measure, told = ("recall, learned − random", "random") if name == "C2" else ("accuracy", "loss")
+        claim, verdict, told = (numbers[f"{name.lower()}_{key}"] for key in ("claim", "verdict", told))
+        yield f"- **{name}**, {claim}: **{verdict}** ({measure} {told})"
 
 
 def readme(text):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ssf import plots
 
-INK, PAPER, LEFT_OUT = plots.INK, "white", "#d55e00"
+INK, PAPER, LEFT_OUT = plots.INK, "white", plots.COLOURS["reinit"]
 WIDE = 330  # pixels: what a phone has room for
 
 

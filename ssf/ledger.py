@@ -176,7 +176,12 @@ def c4():
     return found | {"verdict": verdict(found["loss"], holds=found["saved"].mean >= SAVING)}
 
 
-CLAIMS = {"C1": c1, "C2": c2, "C3": c3, "C4": c4}
+CLAIMS = {
+    "C1": ("a ticket of at least 90 % sparsity is as accurate as the dense network", c1),
+    "C2": ("the selector drops the background and keeps the foreground", c2),
+    "C3": ("it saves 20 % of the GFLOPs without loss", c3),
+    "C4": ("both together do both", c4),
+}
 
 
 def additivity(both, one, other, neither, value="accuracy"):
@@ -271,11 +276,16 @@ def inflation():
     return Estimate(tuple((there.accuracy_test_maximum - there.accuracy).groupby(there.seed).mean()))
 
 
+def grid():
+    """The co-design's rows of ticket by keep ratio: learned scores, the ticket first."""
+    frame = rows("codesign")
+    return frame[~frame.kind.isin(("random_selector", "together", "selector_first"))]
+
+
 def networks():
     """{(kind, label): rows} of the study: dense, trained on, with a ticket, with a selector, with both."""
-    grid = rows("codesign")
-    grid = grid[~grid.kind.isin(("random_selector", "together", "selector_first"))]
-    dense, sparse = grid[grid["ticket.round"].isna()], grid[grid["ticket.round"] == study.HEADLINE]
+    frame = grid()
+    dense, sparse = frame[frame["ticket.round"].isna()], frame[frame["ticket.round"] == study.HEADLINE]
     ticket = f"ticket of {percent(sparse.sparsity)}, "
     found = {("dense", "dense"): pick(rows("tickets"), "dense")}
     for kinds, part, name in ((("longer", "learned"), dense, ""), (("ticket", "both"), sparse, ticket)):
@@ -349,8 +359,9 @@ def numbers():
     for experiment in study.EXPERIMENTS:
         with contextlib.suppress(Missing):
             texts |= {slug(experiment, what): told(found) for what, found in beside(experiment).items()}
-    for name, claim in CLAIMS.items():
-        for key, value in claim().items():
+    for name, (claim, measured) in CLAIMS.items():
+        texts[slug(name, "claim")] = claim
+        for key, value in measured().items():
             if key == "verdict":
                 texts[slug(name, key)] = value
                 continue

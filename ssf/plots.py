@@ -260,6 +260,8 @@ def attention(images, asked):
 
     asked: {label: [(query, attention [N]) for each image]}; the token that asks has a frame, and dark is much.
     """
+    from matplotlib.patches import Rectangle
+
     fig, axes = figure(1 + len(asked), len(images), height=1.5)
     for ax, image in zip(axes[0], images, strict=True):
         ax.imshow(picture(image))
@@ -267,20 +269,10 @@ def attention(images, asked):
         for ax, (query, weights) in zip(line, found, strict=True):
             side = round(len(weights) ** 0.5)
             ax.imshow(np.reshape(weights, (side, side)), cmap="Blues", vmin=0)
-            frame = {"fill": False, "ec": COLOURS["reinit"], "lw": 2, "clip_on": False}
-            ax.add_patch(_rectangle((query % side - 0.5, query // side - 0.5), **frame))
-    for line, label in zip(axes, ("image", *asked), strict=True):
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
-        for ax in line:
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
+            corner = query % side - 0.5, query // side - 0.5
+            ax.add_patch(Rectangle(corner, 1, 1, fill=False, ec=COLOURS["reinit"], lw=2, clip_on=False))
+    frameless(axes, ("image", *asked))
     return done(fig)
-
-
-def _rectangle(corner, **style):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(corner, 1, 1, **style)
 
 
 def density(densities):
@@ -312,17 +304,23 @@ def gallery(rows, titles=None):
     return pictures({label: [picture(image) for image in images] for label, images in rows.items()}, titles)
 
 
+def frameless(axes, labels):
+    """Rows of axes for pictures: no ticks, no frame, a label before each row."""
+    for line, label in zip(axes, labels, strict=True):
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
+        for ax in line:
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+
+
 def pictures(rows, titles=None):
     """Rows of pictures: {label: n arrays [H,W,3] of 0 to 1}."""
     n = max(len(images) for images in rows.values())
     fig, axes = figure(len(rows), n, height=min(1.0, 6.6 / n), squeeze=False)
-    for line, (label, images) in zip(axes, rows.items(), strict=True):
-        for i, ax in enumerate(line):
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-            if i < len(images):
-                ax.imshow(images[i])
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
+    for line, images in zip(axes, rows.values(), strict=True):
+        for ax, image in zip(line, images, strict=False):
+            ax.imshow(image)
+    frameless(axes, rows)
     for ax, title in zip(axes[0], titles or (), strict=False):
         ax.set_title(title, fontsize="small")
     return done(fig)

@@ -1,16 +1,15 @@
 """What tests share: runs in a folder of their own, the small preset, and one build of the book."""
 
 import shutil
-from pathlib import Path
 
 import build
 import pytest
 import torch
+from chapters import ROOT, chapters
 
 from ssf.config import preset
 
-ROOT = Path(__file__).parents[1]
-CHAPTERS = [c.stem for c in build.chapters()]
+CHAPTERS = [c.stem for c in chapters()]
 GIVEN = {"source": "live", "preset": "smoke", "dataset": "cluttered-fashion"}
 
 

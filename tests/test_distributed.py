@@ -4,14 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from chapters import ROOT
 
 from ssf import distributed
 
-ROOT = Path(__file__).parents[1]
 GRADIENTS = """
 import sys, torch
 from ssf import distributed

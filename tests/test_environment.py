@@ -4,13 +4,11 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import yaml
+from chapters import ROOT
 from packaging.markers import Marker
 from packaging.requirements import Requirement
-
-ROOT = Path(__file__).parents[1]
 
 
 def locked():

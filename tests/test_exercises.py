@@ -2,13 +2,11 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
+from chapters import chapters
 
 from ssf.exercises import check
-
-CHAPTERS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,7 @@ def exercises(chapter):
     return found
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: c.stem)
+@pytest.mark.parametrize("chapter", chapters(), ids=lambda c: c.stem)
 def test_every_chapter_has_graded_exercises_with_check_and_solution(chapter):
     """An answer to be given, a check that is folded, and a solution, folded too, that the check calls right."""
     found = exercises(chapter)

@@ -1,13 +1,11 @@
 """The chapters' parameters: each explained, each wrong one refused. (nbval runs their cells: see the Makefile.)"""
 
-from pathlib import Path
-
 import nbformat
 import papermill
 import pytest
 import yaml
+from chapters import ROOT, chapters
 
-ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())
 COLAB = """import os
 import sys
@@ -17,7 +15,7 @@ if "google.colab" in sys.modules and not os.path.exists("ssf"):
     !git clone --quiet --depth 1 {url}
     %cd ssf
     !pip install --quiet -e ."""
-CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CHAPTERS = chapters()
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Passed unknown parameter")
 
 
