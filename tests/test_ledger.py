@@ -162,6 +162,20 @@ def test_the_committed_verdicts_again_by_hand():
     assert {name: measured()["verdict"] for name, (_, measured) in ledger.CLAIMS.items()} == expected
 
 
+def test_the_inflation_is_that_of_all_networks_each_once():
+    """Of the first three seeds; a network that several experiments name is one."""
+    paths = [path for path in map(study.path, study.EXPERIMENTS) if path.exists()]
+    gains = {
+        (row["id"], row["seed"]): row["accuracy_test_maximum"] - row["accuracy"]
+        for path in paths
+        for row in pd.read_csv(path).to_dict("records")
+        if row["seed"] < 3
+    }
+    average, largest = ledger.inflation()
+    by_seed = [[gain for (_, s), gain in gains.items() if s == seed] for seed in range(3)]
+    assert average.values == pytest.approx([sum(g) / len(g) for g in by_seed]) and largest == max(gains.values())
+
+
 def test_the_headline_has_seeds():
     """Five, as the protocol asks; three for C2."""
     for name, (_, measured) in ledger.CLAIMS.items():
