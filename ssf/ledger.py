@@ -356,6 +356,13 @@ def share_of_training():
     return images, images * cost.macs(here.model) / cost.macs(there.model)
 
 
+def tried():
+    """{preset: {learning rate: validation accuracy}} of the dense networks that each rate was chosen with."""
+    frame = rows("rates")
+    frame = frame[frame.seed == study.CHOSEN_WITH].sort_values("train.lr")
+    return {name: part.set_index("train.lr").validation_accuracy.to_dict() for name, part in frame.groupby("kind")}
+
+
 def numbers():
     """{name: text} of every number that the pages state, for MyST's substitutions; what is not measured says so."""
     texts = {slug(experiment, what): NOT_YET for experiment, what, *_ in BESIDE}
@@ -372,6 +379,8 @@ def numbers():
             texts[slug(name, key)] = told(value)
             texts[slug(name, key, "mean")] = percent(value.values)
             texts[slug(name, key, "tost")] = f"{value.equivalent():.3f}"
+    for name, accuracies in tried().items():
+        texts[slug("rates", name)] = ", ".join(f"{rate:g}: {percent([found])}" for rate, found in accuracies.items())
     few = rows("short")
     few = few[few.seed == 0]
     texts["short_seed_0"] = told(difference(pick(few, "ticket", **AT), pick(few, "dense")))

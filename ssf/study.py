@@ -157,7 +157,18 @@ def events(seed):
     return four(dense, HEADLINE)
 
 
+CHOSEN_WITH = 100  # the seed of hyper-parameters, in no comparison
+
+
+def rates(seed):
+    """The learning rates that each preset's was chosen among, on the validation split, by its dense network."""
+    for name in ("study", "study-clutter", "study-cifar10"):
+        for rate in (0.005, 0.01, 0.02, 0.04):
+            yield name, preset(name, seed=seed, **{"train.lr": rate})
+
+
 EXPERIMENTS = {
+    "rates": rates,
     "tickets": tickets,
     "short": short,
     "selectors": selectors,

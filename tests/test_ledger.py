@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from ssf import ledger, plots, store, study
-from ssf.config import Failed
+from ssf.config import Failed, preset
 from ssf.ledger import Estimate, difference, verdict
 
 SEEDS = range(5)
@@ -174,6 +174,11 @@ def test_the_inflation_is_that_of_all_networks_each_once():
     average, largest = ledger.inflation()
     by_seed = [[gain for (_, s), gain in gains.items() if s == seed] for seed in range(3)]
     assert average.values == pytest.approx([sum(g) / len(g) for g in by_seed]) and largest == max(gains.values())
+
+
+def test_the_study_learns_at_the_rates_that_were_best_on_validation():
+    for name, accuracies in ledger.tried().items():
+        assert preset(name).train.lr == max(accuracies, key=accuracies.get), name
 
 
 def test_the_headline_has_seeds():
