@@ -121,8 +121,17 @@ def manifest(book):
     table["command"] = [f"`{command}`" for command in table.command]
     columns = ["command", "networks", "hours", "device", "threads", "torch", "commit"]
     table["commit"] = [", ".join(commit[:7] for commit in text.split(", ")) for text in table.commit]
-    lines = [columns, ["---"] * len(columns), *table[columns].astype(str).to_numpy().tolist()]
-    (book / "_manifest.md").write_text("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
+    (book / "_manifest.md").write_text(in_markdown(table[columns]))
+
+
+def elsewhere(book):
+    """What the networks on other data reached, as a table of the findings' page."""
+    (book / "_elsewhere.md").write_text(in_markdown(ledger.elsewhere()))
+
+
+def in_markdown(table):
+    lines = [table.columns, ["---"] * len(table.columns), *table.astype(str).to_numpy()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def bundle(book, html):
@@ -198,7 +207,7 @@ def compile_pages(book):
 
 def pages(book):
     """Everything but the chapters' execution."""
-    for part in (findings, parameter_tables, minutes.table, datasheets, manifest, landing, ledger_in_short):
+    for part in (findings, parameter_tables, minutes.table, datasheets, manifest, elsewhere, landing, ledger_in_short):
         part(book)
     if book == ROOT / "book":
         (ROOT / "README.md").write_text(readme((ROOT / "README.md").read_text()))

@@ -261,6 +261,24 @@ def beside(experiment):
     return found
 
 
+ELSEWHERE = {"cifar10": "CIFAR-10 (JPEG)", "events": "event-fashion"}
+
+
+def elsewhere():
+    """Networks on other data, a line each: set, network, sparsity, MACs and accuracy as text, seeds."""
+    found = []
+    for experiment, title in ELSEWHERE.items():
+        frame = rows(experiment)
+        last = frame["ticket.round"].isna() | (frame["ticket.round"] == frame["ticket.round"].max())
+        for kind, part in frame[last].groupby("kind", sort=False):
+            accuracy = Estimate(tuple(part.accuracy))
+            low, high = (f"{100 * bound:.1f}" for bound in accuracy.interval)
+            about = {"data": title, "network": kind.replace("_", " "), "sparsity": percent(part.sparsity)}
+            about |= {"MACs": f"{part.macs.mean() / 1e6:.1f} M", "accuracy": percent(accuracy.values)}
+            found.append(about | {"95 % interval": f"{low} to {high}", "seeds": accuracy.seeds})
+    return pd.DataFrame(found)
+
+
 def search_cost(steps):
     """Time of a training step with so few time steps, as a share of the study's, side by side in the benchmark."""
     timed = store.timings("bench_cpu", "python -m ssf bench")
@@ -422,7 +440,7 @@ def overview():
         "C3: selector − all tokens": three["loss"],
         "C4: both − all tokens": four["loss"],
     }
-    for experiment in ("cifar10", "events"):
+    for experiment in ELSEWHERE:
         with contextlib.suppress(Missing):
             found |= beside(experiment)
     return found
