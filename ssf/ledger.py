@@ -3,9 +3,7 @@
 The rules are those of book/protocol.md. Accuracies, recalls and differences are shares here, and points in the text.
 """
 
-import contextlib
 import json
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from ssf import cost, store, study
-from ssf.config import Failed, RunConfig, preset
+from ssf.config import Failed, RunConfig
 from ssf.spikformer import Spikformer
 from ssf.store import Missing
 
@@ -96,6 +94,13 @@ def by_seed(value, *frames):
     return [frame.set_index("seed")[value] for frame in frames]
 
 
+def control(gain):
+    """What a gain says of the control: "does worse", "does as well" (no gain of the margin), else "may do as well"."""
+    if gain.above(0) < LEVEL:
+        return "does worse"
+    return "does as well" if gain.below(MARGIN) < LEVEL else "may do as well"
+
+
 def verdict(loss, gains=(), holds=True):
     """supported, not supported or undecided.
 
@@ -104,9 +109,10 @@ def verdict(loss, gains=(), holds=True):
     """
     if not holds:
         return "not supported"
-    if (loss is None or loss.above(-MARGIN) < LEVEL) and all(gain.above(0) < LEVEL for gain in gains):
+    controls = [control(gain) for gain in gains]
+    if (loss is None or loss.above(-MARGIN) < LEVEL) and all(found == "does worse" for found in controls):
         return "supported"
-    if (loss and loss.below(-MARGIN) < LEVEL) or any(gain.below(MARGIN) < LEVEL for gain in gains):
+    if (loss and loss.below(-MARGIN) < LEVEL) or "does as well" in controls:
         return "not supported"
     return "undecided"
 
@@ -210,94 +216,6 @@ def percent(values):
     return f"{100 * np.mean(values):.1f} %"
 
 
-ONE_SHOT = {"ticket__fraction": 1 - (1 - study.FRACTION) ** study.HEADLINE}
-# what no verdict rests on: (experiment, what is compared, these, those), each (kind, what its columns hold)
-BESIDE = [
-    ("tickets", "mask found with 1 of 4 time steps", ("early_1", AT), ("ticket", AT)),
-    ("tickets", "mask found with 2 of 4 time steps", ("early_2", AT), ("ticket", AT)),
-    ("tickets", "rewound to the initialisation", ("to_init", AT), ("ticket", AT)),
-    ("tickets", "pruned in one shot", ("one_shot", ONE_SHOT), ("ticket", AT)),
-    ("tickets", "untrained weights pruned by size", ("magnitude_at_init", AT), ("ticket", AT)),
-    ("short", "four epochs: ticket, to dense", ("ticket", AT), ("dense", {})),
-    ("selectors", "firing rate instead of a learned score", ("firing_rate", HALF), ("learned", HALF)),
-    ("selectors", "attention instead of a learned score", ("attention", HALF), ("learned", HALF)),
-    ("selectors", "information instead of a learned score", ("information", HALF), ("learned", HALF)),
-    ("selectors", "oracle instead of a learned score", ("oracle", HALF), ("learned", HALF)),
-    *(
-        (
-            "selectors",
-            f"{kind.replace('_', ' ')}: dropped tokens bypass the block",
-            (f"{kind}, bypass", {}),
-            (kind, HALF),
-        )
-        for kind in ("learned", "firing_rate", "random", "oracle")
-    ),
-    ("selectors", "before block 0 instead of 1", ("before block 0", {}), ("learned", HALF)),
-    ("selectors", "before both, keeping 0.7 and 0.49", ("before blocks 0 and 1", {}), ("learned", HALF)),
-    ("selectors", "no distillation", ("no distillation", {}), ("learned", HALF)),
-    ("selectors", "a tenth of the ratio loss", ("weak ratio loss", {}), ("learned", HALF)),
-    ("codesign", "student pruned instead of ticket taught", ("selector_first", AT), ("both", AT | CLAIMED)),
-    ("codesign", "ticket and selector found together", ("together", AT), ("both", AT | CLAIMED)),
-    *(("habits", habit, (habit, {}), ("none", {})) for habit in study.HABITS),
-    ("habits", study.BY_SIZE, (study.BY_SIZE, {}), ("ticket", {})),
-    ("cifar10", "CIFAR-10 (JPEG): ticket, to dense", ("ticket", {"ticket__round": 3}), ("dense", {})),
-    ("cifar10", "CIFAR-10 (JPEG): random ticket, to dense", ("random", {}), ("dense", {})),
-    ("cifar10", "CIFAR-10 (JPEG): selector, to all tokens", ("selector", {}), ("all_tokens", {})),
-    ("cifar10", "CIFAR-10 (JPEG): both, to all tokens", ("both", {}), ("all_tokens", {})),
-    ("events", "events: ticket, to dense", ("ticket", AT), ("dense", {})),
-    ("events", "events: random ticket, to dense", ("random", {}), ("dense", {})),
-    ("events", "events: selector, to all tokens", ("selector", {}), ("all_tokens", {})),
-    ("events", "events: both, to all tokens", ("both", {}), ("all_tokens", {})),
-]
-
-
-def beside(experiment):
-    """{what is compared: the Estimate of its difference in accuracy}, of those that have rows."""
-    frame, found = rows(experiment), {}
-    for owner, what, (kind, where), (other, there) in BESIDE:
-        if owner == experiment:
-            with contextlib.suppress(Missing):
-                found[what] = difference(pick(frame, kind, **where), pick(frame, other, **there))
-    return found
-
-
-ELSEWHERE = {"cifar10": "CIFAR-10 (JPEG)", "events": "event-fashion"}
-
-
-def elsewhere():
-    """Networks on other data, a line each: set, network, sparsity, MACs and accuracy as text, seeds."""
-    found = []
-    for experiment, title in ELSEWHERE.items():
-        frame = rows(experiment)
-        last = frame["ticket.round"].isna() | (frame["ticket.round"] == frame["ticket.round"].max())
-        for kind, part in frame[last].groupby("kind", sort=False):
-            accuracy = Estimate(tuple(part.accuracy))
-            low, high = (f"{100 * bound:.1f}" for bound in accuracy.interval)
-            about = {"data": title, "network": kind.replace("_", " "), "sparsity": percent(part.sparsity)}
-            about |= {"MACs": f"{part.macs.mean() / 1e6:.1f} M", "accuracy": percent(accuracy.values)}
-            found.append(about | {"95 % interval": f"{low} to {high}", "seeds": accuracy.seeds})
-    return pd.DataFrame(found)
-
-
-def search_cost(steps):
-    """Time of a training step with so few time steps, as a share of the study's, side by side in the benchmark."""
-    timed = store.timings("bench_cpu", "python -m ssf bench")
-    timed = timed[(timed.measure == "growth") & (timed.variable == "T") & (timed.implementation == "ssf")]
-    seconds = timed.set_index("value").seconds
-    return float(seconds[steps] / seconds[preset("study").model.time_steps])
-
-
-def inflation():
-    """(Estimate of test maximum - last epoch, the largest of one network).
-
-    The estimate is of an average over the networks of each seed that has every comparison.
-    """
-    there = pd.concat([rows(name) for name in study.EXPERIMENTS if study.path(name).exists()]).drop_duplicates("id")
-    there = there[there.seed < study.FIRST]
-    gains = there.accuracy_test_maximum - there.accuracy
-    return Estimate(tuple(gains.groupby(there.seed).mean())), float(gains.max())
-
-
 def grid():
     """The co-design's rows of ticket by keep ratio: learned scores, the ticket first."""
     frame = rows("codesign")
@@ -362,85 +280,3 @@ def truth():
             about = {"kind": kind, "measure": measure.replace("_", " ")}
             found.append(about | {"mean": estimate.mean, "error": error})
     return pd.DataFrame(found)
-
-
-NOT_YET = "(not measured yet)"
-
-
-def share_of_training():
-    """(images seen, MACs) of one dense training on CIFAR-10 here, as shares of the published one's."""
-    here, there = preset("study-cifar10"), preset("spikformer-4-384")  # of the same images; there, none is held out
-    images = here.train.epochs * (1 - here.data.validation_share) / there.train.epochs
-    return images, images * cost.macs(here.model) / cost.macs(there.model)
-
-
-def tried():
-    """{preset: {learning rate: validation accuracy}} of the dense networks that each rate was chosen with."""
-    frame = rows("rates")
-    frame = frame[frame.seed == study.CHOSEN_WITH].sort_values("train.lr")
-    return {name: part.set_index("train.lr").validation_accuracy.to_dict() for name, part in frame.groupby("kind")}
-
-
-def numbers():
-    """{name: text} of every number that the pages state, for MyST's substitutions; what is not measured says so."""
-    texts = {slug(experiment, what): NOT_YET for experiment, what, *_ in BESIDE}
-    texts |= {f"search_cost_{steps}": percent([search_cost(steps)]) for steps in (1, 2)}
-    for experiment in study.EXPERIMENTS:
-        with contextlib.suppress(Missing):
-            texts |= {slug(experiment, what): told(found) for what, found in beside(experiment).items()}
-    for name, (claim, measured) in CLAIMS.items():
-        texts[slug(name, "claim")] = claim
-        for key, value in measured().items():
-            if key == "verdict":
-                texts[slug(name, key)] = value
-                continue
-            texts[slug(name, key)] = told(value)
-            texts[slug(name, key, "mean")] = percent(value.values)
-            texts[slug(name, key, "tost")] = f"{value.equivalent():.3f}"
-    for name, accuracies in tried().items():
-        texts[slug("rates", name)] = ", ".join(f"{rate:g}: {percent([found])}" for rate, found in accuracies.items())
-    few = rows("short")
-    few = few[few.seed == 0]
-    texts["short_seed_0"] = told(difference(pick(few, "ticket", **AT), pick(few, "dense")))
-    at = pick(rows("tickets"), "ticket", **AT)
-    kept = densities(at)
-    mlp = kept[kept.role.isin(("fc1", "fc2"))]
-    model, selector = preset("study").model, study.with_selector(study.CLAIMED)
-    images, macs = share_of_training()
-    average, largest = inflation()
-    return texts | {
-        "cifar10_images": f"{100 * images:.1f} %",
-        "cifar10_macs": f"{100 * macs:.2g} %",
-        "margin": f"{100 * MARGIN:g}",
-        "inflation": told(average),
-        "largest_inflation": f"{points(largest)} points",
-        "sparsity": percent(at.sparsity),
-        "mlp_share": percent(mlp.weights.sum() / kept.weights.sum()),
-        "mlp_kept": percent((mlp.weights * mlp.kept).sum() / mlp.weights.sum()),
-        "all_kept": percent((kept.weights * kept.kept).sum() / kept.weights.sum()),
-        "largest_ratio": str(cost.keep_ratio_for(SAVING, model, selector)),
-        "ratio": str(study.CLAIMED),
-        "test_noise": f"{100 * ((at.accuracy * (1 - at.accuracy) / at.test_images) ** 0.5).mean():.1f} points",
-    }
-
-
-def slug(*words):
-    """A name that a page can ask for: C1, loss -> c1_loss."""
-    return re.sub(r"\W+", "_", " ".join(words).lower()).strip("_")
-
-
-def overview():
-    """{label: Estimate} of the differences in accuracy that the claims are about, and their controls."""
-    one, three, four = c1(), c3(), c4()
-    found = {
-        "C1: ticket − dense": one["loss"],
-        "C1: ticket − same mask, new weights": one["reinit"],
-        "C1: ticket − random ticket": one["random"],
-        "C2: learned − random selector": c2()["accuracy"],
-        "C3: selector − all tokens": three["loss"],
-        "C4: both − all tokens": four["loss"],
-    }
-    for experiment in ELSEWHERE:
-        with contextlib.suppress(Missing):
-            found |= beside(experiment)
-    return found
