@@ -25,7 +25,7 @@ import yaml
 from chapters import ROOT, cells, chapters
 from papermill.cli import _resolve_type  # so that a value means what it means to papermill
 
-from ssf import ledger, plots, store
+from ssf import findings, ledger, plots, store
 
 
 def known_parameters(notebook):
@@ -87,7 +87,7 @@ def with_its_time(path, notebook):
     path.write_text(json.dumps(page, indent=1))
 
 
-def findings(book):
+def sentences(book):
     """The sentences that the chapters tagged `finding`, as the landing page's list."""
     lines = []
     for notebook in chapters():
@@ -124,9 +124,11 @@ def manifest(book):
     (book / "_manifest.md").write_text(in_markdown(table[columns]))
 
 
-def elsewhere(book):
-    """What the networks on other data reached, as a table of the findings' page."""
-    (book / "_elsewhere.md").write_text(in_markdown(ledger.elsewhere()))
+def tables(book):
+    """The findings' page's: what was compared, what the networks reached, which of them strayed."""
+    found = {f"compared_{experiment}": findings.differences(experiment) for experiment in findings.COMPARED}
+    for name, table in (found | {"reached": findings.reached(), "strayed": findings.strayed()}).items():
+        (book / f"_{name}.md").write_text(in_markdown(table))
 
 
 def in_markdown(table):
@@ -162,17 +164,18 @@ def lighten(html):
 
 def landing(book):
     """The picture that says it all, for the landing page and the README: every claim's difference, from the rows."""
-    picture = plots.differences(ledger.overview(), ledger.MARGIN)
+    picture = plots.differences(findings.overview(), ledger.MARGIN)
     picture.savefig(book / "_static" / "findings.svg", metadata={"Date": None})
 
 
 def short_ledger():
     """The claims, a line each: the verdict and what it rests on."""
-    numbers = ledger.numbers()
-    for name in ledger.CLAIMS:
-        measure, told = ("recall, learned − random", "random") if name == "C2" else ("accuracy", "loss")
-        claim, verdict, told = (numbers[f"{name.lower()}_{key}"] for key in ("claim", "verdict", told))
-        yield f"- **{name}**, {claim}: **{verdict}** ({measure} {told})"
+    numbers = findings.of_claims()
+    for name in map(str.lower, ledger.CLAIMS):
+        told = f"accuracy {numbers[f'{name}_loss']}"
+        if name == "c2":
+            told = f"recall, learned − random {numbers['c2_random']}, − what merely fires most {numbers['c2_rate']}"
+        yield f"- **{name.upper()}**, {numbers[f'{name}_claim']}: **{numbers[f'{name}_verdict']}** ({told})"
 
 
 def readme(text):
@@ -189,7 +192,7 @@ def ledger_in_short(book):
 def configuration(book):
     """_config.yml with the ledger's numbers, which the pages ask for by name, {{ c1_verdict }}, and a course's hub."""
     settings = yaml.safe_load((book / "_config.yml").read_text())
-    settings["parse"]["myst_substitutions"] = ledger.numbers()
+    settings["parse"]["myst_substitutions"] = findings.numbers()
     if hub := os.environ.get("SSF_HUB"):
         settings["launch_buttons"]["jupyterhub_url"] = hub
     path = book / "_config_with_numbers.yml"
@@ -207,7 +210,7 @@ def compile_pages(book):
 
 def pages(book):
     """Everything but the chapters' execution."""
-    for part in (findings, parameter_tables, minutes.table, datasheets, manifest, elsewhere, landing, ledger_in_short):
+    for part in (sentences, parameter_tables, minutes.table, datasheets, manifest, tables, landing, ledger_in_short):
         part(book)
     if book == ROOT / "book":
         (ROOT / "README.md").write_text(readme((ROOT / "README.md").read_text()))
