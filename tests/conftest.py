@@ -3,10 +3,12 @@
 import shutil
 
 import build
+import pandas as pd
 import pytest
 import torch
 from chapters import ROOT, chapters
 
+from ssf import store, study
 from ssf.config import preset
 
 CHAPTERS = [c.stem for c in chapters()]
@@ -40,3 +42,23 @@ def html(tmp_path_factory):
         patch.setattr(build, "share_out", lambda given: shared)
         build.main(["--book", str(book)])
     return book / "_build" / "html"
+
+
+@pytest.fixture
+def study_of(monkeypatch, tmp_path):
+    """A function that writes the rows of a study whose accuracies are base[kind] and noise that the seeds even out."""
+    monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
+
+    def write(name, base, **others):
+        rows, noise = [], (0.0, 0.004, -0.002, 0.002, -0.004)
+        for seed in range(5):
+            for kind, config in study.EXPERIMENTS[name](seed):
+                number = config.ticket.round if config.ticket else 0
+                row = dict.fromkeys(store.FIELDS) | config.flat() | {"id": config.hash(), "kind": kind, "macs": 100}
+                row |= {"parameters": 100, "parameters_left": 10}
+                row |= {"accuracy": base[kind] + noise[(seed + number + len(kind)) % 5], "sparsity": 1 - 0.65**number}
+                rows.append(row | {key: value(kind) for key, value in others.items()})
+        store.export(pd.DataFrame(rows), f"study_{name}")
+        return tmp_path / f"study_{name}.csv"
+
+    return write

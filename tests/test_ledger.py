@@ -6,31 +6,8 @@ import pytest
 from scipy import stats
 
 from ssf import ledger, plots, store, study
-from ssf.config import Failed, preset
+from ssf.config import Failed
 from ssf.ledger import Estimate, difference, verdict
-
-SEEDS = range(5)
-
-
-@pytest.fixture
-def study_of(monkeypatch, tmp_path):
-    """A function that writes the rows of a study whose accuracies are base[kind] and noise that the seeds even out."""
-    monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
-
-    def write(name, base, **others):
-        rows, noise = [], (0.0, 0.004, -0.002, 0.002, -0.004)
-        for seed in SEEDS:
-            for kind, config in study.EXPERIMENTS[name](seed):
-                number = config.ticket.round if config.ticket else 0
-                row = dict.fromkeys(store.FIELDS) | config.flat() | {"id": config.hash(), "kind": kind, "macs": 100}
-                row |= {"parameters": 100, "parameters_left": 10}
-                row |= {"accuracy": base[kind] + noise[(seed + number + len(kind)) % 5], "sparsity": 1 - 0.65**number}
-                rows.append(row | {key: value(kind) for key, value in others.items()})
-        store.export(pd.DataFrame(rows), f"study_{name}")
-        return tmp_path / f"study_{name}.csv"
-
-    return write
-
 
 TICKETS = dict.fromkeys((kind for kind, _ in study.tickets(0)), 0.7) | {"dense": 0.8, "ticket": 0.8}
 
@@ -72,6 +49,7 @@ def test_differences_are_paired_by_seed():
         ((0.002, 0.001, 0.003), ((0.001, 0.0, -0.001),), "not supported"),  # the control does as well
         ((-0.05, -0.052, -0.049), ((0.02, 0.03, 0.025),), "not supported"),
         ((-0.03, 0.02, 0.0), ((0.02, 0.03, 0.025),), "undecided"),
+        ((-0.03, 0.02, 0.0), ((0.003, 0.0031, 0.0029),), "undecided"),  # a gain that is small and significant is one
         ((0.03, 0.032, 0.031), (), "supported"),  # better than the dense network is no loss
     ],
 )
@@ -94,10 +72,6 @@ def test_deleting_a_row_changes_the_figure_and_the_interval(study_of):
     less, redrawn = seen()
     assert len(gone) == 1 and whole.seeds == 5 and less.seeds == 4
     assert whole.interval != less.interval and drawn != redrawn
-
-
-def test_a_search_with_fewer_time_steps_costs_less():
-    assert 0 < ledger.search_cost(1) < ledger.search_cost(2) < 1
 
 
 def test_verdicts_come_from_rows(study_of):
@@ -143,7 +117,8 @@ def test_the_committed_verdicts_again_by_hand():
         if (loss is None or p(loss, "greater", -0.01) < 0.05) and all(p(g, "greater", 0) < 0.05 for g in gains):
             return "supported"
         worse = loss is not None and p(loss, "less", -0.01) < 0.05
-        return "not supported" if worse or any(p(g, "less", 0.01) < 0.05 for g in gains) else "undecided"
+        as_well = any(p(g, "less", 0.01) < 0.05 <= p(g, "greater", 0) for g in gains)
+        return "not supported" if worse or as_well else "undecided"
 
     at = {"ticket.round": 6}
     ticket, longer = column("tickets", "ticket", at), column("codesign", "all_tokens")
@@ -160,25 +135,6 @@ def test_the_committed_verdicts_again_by_hand():
         "C4": decide(column("codesign", "both") - longer) if saved >= 0.2 else "not supported",
     }
     assert {name: measured()["verdict"] for name, (_, measured) in ledger.CLAIMS.items()} == expected
-
-
-def test_the_inflation_is_that_of_all_networks_each_once():
-    """Of the first three seeds; a network that several experiments name is one."""
-    paths = [path for path in map(study.path, study.EXPERIMENTS) if path.exists()]
-    gains = {
-        (row["id"], row["seed"]): row["accuracy_test_maximum"] - row["accuracy"]
-        for path in paths
-        for row in pd.read_csv(path).to_dict("records")
-        if row["seed"] < 3
-    }
-    average, largest = ledger.inflation()
-    by_seed = [[gain for (_, s), gain in gains.items() if s == seed] for seed in range(3)]
-    assert average.values == pytest.approx([sum(g) / len(g) for g in by_seed]) and largest == max(gains.values())
-
-
-def test_the_study_learns_at_the_rates_that_were_best_on_validation():
-    for name, accuracies in ledger.tried().items():
-        assert preset(name).train.lr == max(accuracies, key=accuracies.get), name
 
 
 def test_the_headline_has_seeds():

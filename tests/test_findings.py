@@ -1,0 +1,79 @@
+"""What stands beside the verdicts: differences, searches, networks that strayed, what the test maximum adds."""
+
+import pandas as pd
+import pytest
+import torch
+
+from ssf import findings, study
+from ssf.config import preset
+
+
+def test_a_difference_is_to_what_it_is_told_to_be_to(study_of):
+    base = dict.fromkeys((kind for kind, _ in study.tickets(0)), 0.7)
+    study_of("tickets", base | {"dense": 0.8, "ticket": 0.75, "early_1": 0.74, "one_shot": 0.72})
+    found = findings.compared("tickets")
+    assert found["pruned in one shot, 92 %", "ticket"].mean == pytest.approx(-0.03, abs=0.004)
+    assert found["mask found with 1 of 4 time steps, 92 %", "one shot"].mean == pytest.approx(0.02, abs=0.004)
+    assert found["ticket, 82 %", "dense"].mean == pytest.approx(-0.05, abs=0.004)
+    assert set(findings.bars("tickets", "dense")) == {"ticket, 82 %", "ticket, 92 %"}
+    assert {"−0.05", "+0.02"}.isdisjoint(findings.differences("tickets")["mean"])  # points, not shares
+
+
+def test_another_training_that_helps_only_the_dense_network(study_of):
+    first = dict.fromkeys((kind for kind, _ in study.tickets(0)), 0.7)
+    second = dict.fromkeys((kind for kind, _ in study.codesign(0)), 0.7)
+    study_of("tickets", first | {"dense": 0.82, "ticket": 0.8})
+    study_of("codesign", second | {"all_tokens": 0.85, "ticket": 0.8})
+    found = findings.trained_on()
+    assert found["loss"].mean == pytest.approx(-0.05) and found["more"].mean == pytest.approx(-0.03)
+
+
+def test_a_search_takes_every_round_from_the_rewind_and_is_cheaper_with_fewer_time_steps():
+    dense = preset("study")
+    rounds = [config for _, config in study.search("ticket", dense, study.HEADLINE - 1)]
+    expected = dense.train.epochs + sum(c.train.epochs - c.ticket.rewind_epoch for c in rounds)
+    assert findings.search_epochs() == expected and findings.search_epochs(1) == dense.train.epochs
+    assert 0 < findings.search_cost(1) < findings.search_cost(2) < 1
+
+
+def test_classes_without_a_weight_are_counted(monkeypatch):
+    make_network = findings.make_network
+
+    def small_for_two_classes(config):
+        network = make_network(config)
+        with torch.no_grad():
+            network.head.weight.fill_(10.0)
+            network.head.weight[[2, 7]] = 0
+        return network
+
+    monkeypatch.setattr(findings, "make_network", small_for_two_classes)
+    assert findings.classes_cut_off(0) == 2
+
+
+@pytest.mark.parametrize("below, found", [(0.06, [3]), (0.04, [])])
+def test_a_network_that_strayed_is_far_below_the_same_one_with_other_seeds(study_of, monkeypatch, below, found):
+    """And not below others: the rounds of a search are networks of their own."""
+    base = dict.fromkeys((kind for kind, _ in study.short(0)), 0.7)
+    path = study_of("short", base | {"ticket": 0.5})
+    rows = pd.read_csv(path)
+    same = (rows["ticket.round"] == 2) & (rows.seed != 3)
+    rows.loc[(rows["ticket.round"] == 2) & (rows.seed == 3), "accuracy"] = rows[same].accuracy.median() - below
+    rows.to_csv(path, index=False)
+    assert list(findings.strayed().seed) == found
+
+
+def test_the_inflation_is_that_of_all_networks_each_once():
+    """Of the first three seeds; a network that several experiments name is one, the choice of rates is none."""
+    gains = {
+        row["id"]: row["accuracy_test_maximum"] - row["accuracy"]
+        for name in set(study.EXPERIMENTS) - {"rates"}
+        for row in (pd.read_csv(study.path(name)).to_dict("records") if study.path(name).exists() else ())
+        if row["seed"] < 3
+    }
+    assert sorted(findings.inflation()) == sorted(gains.values())
+
+
+def test_the_study_learns_at_the_rates_that_were_best_on_validation():
+    """But for the one that the protocol's deviations tell of."""
+    best = {name: max(accuracies, key=accuracies.get) for name, accuracies in findings.tried().items()}
+    assert {name for name, rate in best.items() if preset(name).train.lr != rate} == {"study-clutter"}
