@@ -125,9 +125,11 @@ def manifest(book):
 
 
 def tables(book):
-    """The findings' page's: what was compared, what the networks reached, which of them strayed."""
+    """The findings' page's: what was compared, whether losses add up, what the networks reached, which strayed."""
     found = {f"compared_{experiment}": findings.differences(experiment) for experiment in findings.COMPARED}
-    for name, table in (found | {"reached": findings.reached(), "strayed": findings.strayed()}).items():
+    for part in (findings.interactions, findings.reached, findings.strayed):
+        found[part.__name__] = part()
+    for name, table in found.items():
         (book / f"_{name}.md").write_text(in_markdown(table))
 
 

@@ -113,6 +113,22 @@ def differences(experiment):
     return pd.DataFrame(found, columns=["what", "instead of", "mean", "95 % interval", "seeds"])
 
 
+def interactions():
+    """A table: accuracy of ticket and selector together beyond the sum of the two differences, for each of the grid."""
+    frame, found = ledger.grid(), []
+
+    def cell(number, rho):
+        return frame[(frame["ticket.round"].fillna(0) == number) & (frame["selector.keep_ratio"] == rho)]
+
+    for number in study.CODESIGN_ROUNDS[1:]:
+        for rho in study.CODESIGN_RATIOS[1:]:
+            with contextlib.suppress(Missing):
+                beyond = ledger.additivity(cell(number, rho), cell(0, rho), cell(number, 1.0), cell(0, 1.0))
+                about = {"sparsity": percent(cell(number, rho).sparsity), "keep ratio": rho}
+                found.append(about | columns(beyond, points))
+    return pd.DataFrame(found)
+
+
 REACHED = {
     "embedded": [
         *(("tickets", kind, {} if kind == "dense" else AT) for kind in ("dense", "ticket", "reinit", "random")),

@@ -19,6 +19,15 @@ def test_a_difference_is_to_what_it_is_told_to_be_to(study_of):
     assert {"−0.05", "+0.02"}.isdisjoint(findings.differences("tickets")["mean"])  # points, not shares
 
 
+def test_an_interaction_is_what_both_lose_beyond_the_sum(study_of):
+    kinds = {kind: 0.8 for kind, _ in study.codesign(0)} | {"selector": 0.79, "ticket": 0.78, "both": 0.75}
+    path = study_of("codesign", kinds)
+    rows = pd.read_csv(path)
+    rows.assign(accuracy=rows.kind.map(kinds)).to_csv(path, index=False)
+    found = findings.interactions().set_index(["sparsity", "keep ratio"])
+    assert len(found) == 9 and found["mean"]["92.5 %", 0.7] == "−2.0" and found["mean"]["82.1 %", 0.5] == "+0.0"
+
+
 def test_another_training_that_helps_only_the_dense_network(study_of):
     first = dict.fromkeys((kind for kind, _ in study.tickets(0)), 0.7)
     second = dict.fromkeys((kind for kind, _ in study.codesign(0)), 0.7)
