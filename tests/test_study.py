@@ -87,12 +87,9 @@ def test_the_committed_rows_are_of_the_study_as_it_stands(name):
             assert configs[row.id].seed == seed and not row.accuracy != row.accuracy
 
 
-@pytest.mark.parametrize(
-    "name", ["tickets", "short", "selectors", "habits", "events"]
-)  # the others as they are completed
+@pytest.mark.parametrize("name", sorted(set(study.EXPERIMENTS) - {"codesign", "cifar10"}))  # not complete yet
 def test_an_experiment_that_is_complete_has_every_network_of_its_first_seeds(name):
     there = study.as_text(name)
-    missing = [
-        (k, c.seed) for seed in range(study.FIRST) for k, c in study.EXPERIMENTS[name](seed) if c.hash() not in there
-    ]
-    assert not missing
+    seeds = [study.CHOSEN_WITH] if name == "rates" else range(study.FIRST)
+    named = [(kind, config) for seed in seeds for kind, config in study.EXPERIMENTS[name](seed)]
+    assert named and not [(kind, config.seed) for kind, config in named if config.hash() not in there]
