@@ -127,7 +127,7 @@ def manifest(book):
 def tables(book):
     """The findings' page's: what was compared, whether losses add up, what the networks reached, which strayed."""
     found = {f"compared_{experiment}": findings.differences(experiment) for experiment in findings.COMPARED}
-    for part in (findings.interactions, findings.reached, findings.strayed):
+    for part in (findings.interactions, findings.elsewhere, findings.reached, findings.strayed):
         found[part.__name__] = part()
     for name, table in found.items():
         (book / f"_{name}.md").write_text(in_markdown(table))

@@ -113,6 +113,25 @@ def differences(experiment):
     return pd.DataFrame(found, columns=["what", "instead of", "mean", "95 % interval", "seeds"])
 
 
+ELSEWHERE = {"cifar10": "CIFAR-10 (JPEG)", "events": "event-fashion"}
+
+
+def elsewhere():
+    """A table: what the claims' verdicts would be on other data, by the same rules; C1 with one control."""
+    found = []
+    for experiment, data in ELSEWHERE.items():
+        frame = rows(experiment)
+        ticket = pick(frame, "ticket", ticket__round=frame["ticket.round"].max())
+        dense, random, whole = (pick(frame, kind) for kind in ("dense", "random", "all_tokens"))
+        about = {"data": data, "C1": ledger.verdict(difference(ticket, dense), (difference(ticket, random),))}
+        for claim, kind in (("C3", "selector"), ("C4", "both")):
+            part = pick(frame, kind)
+            saved = 1 - part.macs.mean() / whole.macs.mean()
+            about[claim] = ledger.verdict(difference(part, whole), holds=saved >= ledger.SAVING)
+        found.append(about | {"seeds": len(ticket)})
+    return pd.DataFrame(found)
+
+
 def interactions():
     """A table: accuracy of ticket and selector together beyond the sum of the two differences, for each of the grid."""
     frame, found = ledger.grid(), []
@@ -138,8 +157,7 @@ REACHED = {
         *(("selectors", kind, {}) for kind in ("dense", "all_tokens", "all_tokens, no distillation")),
         *(("selectors", kind, HALF) for kind in ("learned", "no distillation", "firing_rate", "random", "oracle")),
     ],
-    "CIFAR-10 (JPEG)": [("cifar10", kind, {}) for kind in study.FOUR],
-    "event-fashion": [("events", kind, {}) for kind in study.FOUR],
+    **{data: [(experiment, kind, {}) for kind in study.FOUR] for experiment, data in ELSEWHERE.items()},
 }
 
 
@@ -327,7 +345,7 @@ def overview():
         "C3: selector − all tokens": three["loss"],
         "C4: both − all tokens": four["loss"],
     }
-    for experiment, title in (("cifar10", "CIFAR-10 (JPEG)"), ("events", "events")):
+    for experiment, title in ELSEWHERE.items():
         with contextlib.suppress(Missing):
             found |= {f"{title}: {label}": estimate for label, estimate in bars(experiment).items()}
     return found

@@ -86,3 +86,13 @@ def test_the_study_learns_at_the_rates_that_were_best_on_validation():
     """But for the one that the protocol's deviations tell of."""
     best = {name: max(accuracies, key=accuracies.get) for name, accuracies in findings.tried().items()}
     assert {name for name, rate in best.items() if preset(name).train.lr != rate} == {"study-clutter"}
+
+
+def test_verdicts_on_other_data_follow_the_same_rules(study_of):
+    kinds = dict.fromkeys(study.FOUR, 0.8)
+    saved = {"macs": lambda kind: 75 if kind == "selector" else 100}
+    for name in findings.ELSEWHERE:
+        study_of(name, kinds | {"random": 0.7 if name == "events" else 0.8}, **saved)
+    found = findings.elsewhere().set_index("data")
+    assert list(found.C1) == ["not supported", "supported"] and set(found.C3) == {"supported"}
+    assert set(found.C4) == {"not supported"}  # nothing saved
