@@ -134,6 +134,9 @@ def tables(book):
 
 
 def in_markdown(table):
+    """A table in Markdown, or a sentence instead of an empty one."""
+    if table.empty:
+        return "*Not measured yet.*\n"
     lines = [table.columns, ["---"] * len(table.columns), *table.astype(str).to_numpy()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 

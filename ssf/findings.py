@@ -170,7 +170,7 @@ def reached():
             part = part[part["ticket.round"].fillna(0) == part["ticket.round"].fillna(0).max()]
             name = kind.replace("_", " ") + (", trained on" if (experiment, kind) == ("codesign", "ticket") else "")
             about = {"data": data, "network": name, "sparsity": percent(part.sparsity)}
-            about["MACs"] = f"{part.macs.mean() / 1e6:.1f} M"
+            about["MACs (M)"] = f"{part.macs.mean() / 1e6:.1f}"
             with contextlib.suppress(Missing):
                 found.append(about | columns(Estimate(tuple(part.accuracy)), lambda share: f"{100 * share:.1f}"))
     return pd.DataFrame(found).rename(columns={"mean": "accuracy (%)"})

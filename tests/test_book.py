@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import build
+import pandas as pd
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -212,3 +213,8 @@ def test_the_selectors_chapter_has_the_table_against_the_truth(html):
     assert table["oracle"]["recall, where it fits"] == "1.000"
     precision, error = map(float, table["random"]["precision"].split("±"))
     assert abs(precision - float(table["random"]["foreground"])) < 2 * error
+
+
+def test_an_empty_table_is_a_sentence_and_another_has_a_line_for_each_row():
+    assert build.in_markdown(pd.DataFrame(columns=["a"])) == "*Not measured yet.*\n"
+    assert build.in_markdown(pd.DataFrame({"a": [1, 2], "b": "x"})) == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | x |\n"
