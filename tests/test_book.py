@@ -217,4 +217,5 @@ def test_the_selectors_chapter_has_the_table_against_the_truth(html):
 
 def test_an_empty_table_is_a_sentence_and_another_has_a_line_for_each_row():
     assert build.in_markdown(pd.DataFrame(columns=["a"])) == "*Not measured yet.*\n"
-    assert build.in_markdown(pd.DataFrame({"a": [1, 2], "b": "x"})) == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | x |\n"
+    found = build.in_markdown(pd.DataFrame({"a": [1, 2], "b": "x"}))
+    assert found == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | x |\n"
