@@ -4,6 +4,7 @@ Nothing here has a say in ssf/ledger.py. Accuracies and differences are shares; 
 """
 
 import contextlib
+import functools
 import re
 from dataclasses import replace
 
@@ -18,17 +19,12 @@ from ssf.train import make_network
 STRAYED = 0.05  # below the median of the same network's seeds
 
 
-def removed(number):
-    """The share of the weights that so many rounds of the study's pruning remove."""
-    return 1 - (1 - study.FRACTION) ** number
-
-
 def _ways():
     """What else could find a ticket, at each sparsity that has all comparisons."""
     few = "mask found with {} of 4 time steps"
     for number in study.CONTROLLED:
-        at, size = {"ticket__round": number}, f", {100 * removed(number):.0f} %"
-        one_shot = "one_shot", {"ticket__fraction": removed(number)}
+        at, size = {"ticket__round": number}, f", {100 * study.removed(number):.0f} %"
+        one_shot = "one_shot", {"ticket__fraction": study.removed(number)}
         for steps in (1, 2):
             yield few.format(steps) + size, "ticket", (f"early_{steps}", at), ("ticket", at)
         yield "rewound to the initialisation" + size, "ticket", ("to_init", at), ("ticket", at)
@@ -157,16 +153,19 @@ REACHED = {
         *(("selectors", kind, {}) for kind in ("dense", "all_tokens", "all_tokens, no distillation")),
         *(("selectors", kind, HALF) for kind in ("learned", "no distillation", "firing_rate", "random", "oracle")),
     ],
-    **{data: [(experiment, kind, {}) for kind in study.FOUR] for experiment, data in ELSEWHERE.items()},
+    **{
+        data: [(experiment, kind, {}) for kind in dict.fromkeys(kind for kind, _ in study.EXPERIMENTS[experiment](0))]
+        for experiment, data in ELSEWHERE.items()
+    },
 }
 
 
 def reached():
     """What the networks that the claims are about reached, a table: data, network, sparsity, MACs, accuracy (%)."""
-    found = []
+    found, read = [], functools.cache(rows)
     for data, networks in REACHED.items():
         for experiment, kind, where in networks:
-            part = pick(rows(experiment), kind, **where)
+            part = pick(read(experiment), kind, **where)
             part = part[part["ticket.round"].fillna(0) == part["ticket.round"].fillna(0).max()]
             name = kind.replace("_", " ") + (", trained on" if (experiment, kind) == ("codesign", "ticket") else "")
             about = {"data": data, "network": name, "sparsity": percent(part.sparsity)}
@@ -231,9 +230,7 @@ def trained_on():
 def classes_cut_off(seed):
     """Classes to which no weight leads where untrained weights were pruned by size: the mask says it, untrained."""
     network = make_network(preset("study", seed=seed))
-    masks = tickets.full_masks(network)
-    for _ in range(study.HEADLINE):
-        masks = tickets.prune(network, masks, study.FRACTION)
+    masks = tickets.magnitude_at_init(network, study.HEADLINE, study.FRACTION)
     return int((~masks["head.weight"].any(1)).sum())
 
 
@@ -291,7 +288,7 @@ def of_searches():
     few, whole = rows("short"), rows("tickets")
     sparse, dense = pick(few, "ticket", **AT), pick(few, "dense")
     shorter = ledger.additivity(sparse, pick(whole, "ticket", **AT), dense, pick(whole, "dense"))
-    one_shot = pick(whole, "one_shot", ticket__fraction=removed(study.HEADLINE))
+    one_shot = pick(whole, "one_shot", ticket__fraction=study.removed(study.HEADLINE))
     on, epochs = trained_on(), search_epochs()
     return {
         "short_loss": told(difference(sparse, dense)),

@@ -23,6 +23,12 @@ def rows(name):
     return store.committed(study.path(name).stem, f"python -m ssf study {name}")
 
 
+def complete(name):
+    """Those of the seeds that have every comparison: means of different networks are then over the same seeds."""
+    frame = rows(name)
+    return frame[frame.seed < study.FIRST].copy()
+
+
 def pick(frame, kind, **fields):
     """Rows of a kind; fields: what columns hold, "__" for the dot: ticket__round=6."""
     chosen = frame[frame.kind == kind]
@@ -218,8 +224,7 @@ def percent(values):
 
 def grid():
     """The co-design's rows of ticket by keep ratio: learned scores, the ticket first, seeds that have all of it."""
-    frame = rows("codesign")
-    frame = frame[frame.seed < study.FIRST]
+    frame = complete("codesign")
     return frame[~frame.kind.isin(("random_selector", "together", "selector_first"))]
 
 
@@ -228,8 +233,7 @@ def networks():
     frame = grid()
     dense, sparse = frame[frame["ticket.round"].isna()], frame[frame["ticket.round"] == study.HEADLINE]
     ticket = f"ticket of {percent(sparse.sparsity)}, "
-    first = rows("tickets")
-    found = {("dense", "dense"): pick(first[first.seed < study.FIRST], "dense")}
+    found = {("dense", "dense"): pick(complete("tickets"), "dense")}
     for kinds, part, name in ((("longer", "learned"), dense, ""), (("ticket", "both"), sparse, ticket)):
         for rho in study.CODESIGN_RATIOS:
             chosen = part[part["selector.keep_ratio"] == rho]

@@ -167,9 +167,7 @@ def _train_ticket(config, dataset):
     ticket = config.ticket
     if ticket.control == "magnitude_at_init":
         network = train.make_network(config)
-        masks = tickets.full_masks(network)
-        for _ in range(ticket.round):
-            masks = tickets.prune(network, masks, ticket.fraction, ticket.scope)
+        masks = tickets.magnitude_at_init(network, ticket.round, ticket.fraction, ticket.scope)
         return _train(config, dataset, network, masks)
     before = (
         replace(ticket, round=ticket.round - 1, control="ticket", search_time_steps=0) if ticket.round > 1 else None

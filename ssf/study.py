@@ -18,6 +18,11 @@ CONTROLLED = (4, HEADLINE)  # the rounds with all controls: 82 and 92 % sparsity
 FIRST = 3  # seeds with every comparison; further ones have the headline's
 
 
+def removed(number):
+    """The share of the weights that so many rounds of the study's pruning remove."""
+    return 1 - (1 - FRACTION) ** number
+
+
 def ticket(number, fraction=FRACTION, **changes):
     return Ticket(round=number, fraction=fraction, **changes)
 
@@ -41,7 +46,7 @@ def tickets(seed):
     yield "random", dense.with_(ticket=ticket(ROUNDS, control="random"))
     for number in CONTROLLED:
         yield "magnitude_at_init", dense.with_(ticket=ticket(number, control="magnitude_at_init"))
-        yield "one_shot", dense.with_(ticket=Ticket(round=1, fraction=1 - (1 - FRACTION) ** number))
+        yield "one_shot", dense.with_(ticket=Ticket(round=1, fraction=removed(number)))
     for steps in (1, 2):  # the search's own networks, for what it costs, and then what it found
         searched = dense.with_(**{"model.time_steps": steps})
         yield f"search_{steps}", searched
@@ -135,9 +140,6 @@ def habits(seed):
     yield "ticket", dense.with_(ticket=ticket(HEADLINE))
     yield from search(f"{BY_SIZE}, rounds before", dense, HEADLINE - 1, freeze="near_zero")
     yield BY_SIZE, dense.with_(ticket=ticket(HEADLINE, freeze="near_zero"))
-
-
-FOUR = ("dense", "ticket", "random", "all_tokens", "selector", "both")
 
 
 def four(dense, last, fraction=FRACTION):

@@ -50,6 +50,14 @@ def prune(network, masks, fraction, scope="global"):
     return pruned
 
 
+def magnitude_at_init(network, rounds, fraction, scope="global"):
+    """Masks of a network that has not been trained: so many rounds of its smallest weights gone."""
+    masks = full_masks(network)
+    for _ in range(rounds):
+        masks = prune(network, masks, fraction, scope)
+    return masks
+
+
 def shuffled(masks, seed):
     """A random ticket: as many weights kept in every layer, at places drawn with the seed."""
     generator = torch.Generator().manual_seed(seed)
