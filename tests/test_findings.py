@@ -33,8 +33,7 @@ def test_another_training_that_helps_only_the_dense_network(study_of):
     second = dict.fromkeys((kind for kind, _ in study.codesign(0)), 0.7)
     study_of("tickets", first | {"dense": 0.82, "ticket": 0.8})
     study_of("codesign", second | {"all_tokens": 0.85, "ticket": 0.8})
-    found = findings.trained_on()
-    assert found["loss"].mean == pytest.approx(-0.05) and found["more"].mean == pytest.approx(-0.03)
+    assert findings.trained_on().mean == pytest.approx(-0.03)
 
 
 def test_a_search_takes_every_round_from_the_rewind_and_is_cheaper_with_fewer_time_steps():
