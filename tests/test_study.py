@@ -87,7 +87,7 @@ def test_the_committed_rows_are_of_the_study_as_it_stands(name):
             assert configs[row.id].seed == seed and not row.accuracy != row.accuracy
 
 
-@pytest.mark.parametrize("name", sorted(set(study.EXPERIMENTS) - {"codesign"}))  # not complete yet
+@pytest.mark.parametrize("name", sorted(study.EXPERIMENTS))
 def test_an_experiment_that_is_complete_has_every_network_of_its_first_seeds(name):
     there = study.as_text(name)
     seeds = [study.CHOSEN_WITH] if name == "rates" else range(study.FIRST)
