@@ -300,9 +300,16 @@ def of_searches():
     }
 
 
+def of_orders():
+    """{name: text} of C4 with the published order, and what its verdict would be: it has fewer seeds."""
+    frame = rows("codesign")
+    found = difference(pick(frame, "selector_first", **AT), pick(frame, "all_tokens"))
+    return {"published_order": told(found), "published_order_verdict": ledger.verdict(found)}
+
+
 def numbers():
     """{name: text} of every number that the pages state, for MyST's substitutions."""
-    texts = of_claims() | of_weights() | of_searches()
+    texts = of_claims() | of_weights() | of_searches() | of_orders()
     for name, accuracies in tried().items():
         texts[slug("rates", name)] = ", ".join(f"{rate:g}: {percent([found])}" for rate, found in accuracies.items())
     model, selector = preset("study").model, study.with_selector(study.CLAIMED)
