@@ -259,7 +259,9 @@ def of_claims():
                 continue
             texts[slug(name, key)] = told(value)
             texts[slug(name, key, "mean")] = percent(value.values)
-            texts[slug(name, key, "tost")] = f"{value.equivalent():.3f}"
+            tests = {"tost": value.equivalent(), "any": value.below(0), "more": value.below(-ledger.MARGIN)}
+            for test, p in tests.items():
+                texts[slug(name, key, test)] = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
             texts[slug(name, key, "control")] = ledger.control(value)
     return texts
 

@@ -237,8 +237,7 @@ def differences(found, margin=None, xlabel="difference in accuracy (points)"):
     ax.axvline(0, color=INK, lw=0.8)
     if margin:
         ax.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
-    ax.set(yticks=range(len(found)), yticklabels=list(found), xlabel=xlabel)
-    ax.invert_yaxis()
+    ax.set(yticks=range(len(found)), yticklabels=list(found), xlabel=xlabel, ylim=(len(found) - 0.5, -0.5))
     return done(fig)
 
 
