@@ -25,7 +25,9 @@ import yaml
 from chapters import ROOT, cells, chapters
 from papermill.cli import _resolve_type  # so that a value means what it means to papermill
 
-from ssf import findings, ledger, plots, store
+from ssf.engine import records
+from ssf.figures import plots
+from ssf.study import findings, ledger
 
 
 def known_parameters(notebook):
@@ -46,7 +48,7 @@ def share_out(given):
 def made_of(notebook, parameters):
     """Digest of all that an executed chapter follows from."""
     sources = [notebook, ROOT / "requirements.lock", *sorted((ROOT / "ssf").glob("*.[pc]*"))]
-    sources += sorted({*(ROOT / "data").rglob("*"), *store.results().glob("*.csv")})
+    sources += sorted({*(ROOT / "data").rglob("*"), *records.results().glob("*.csv")})
     found = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     for path in sources:
         if path.is_file() and "sets" not in path.parts and path != minutes.FILE:
@@ -117,7 +119,7 @@ def datasheets(book):
 
 def manifest(book):
     """The study's manifest as a table of the protocol's page."""
-    table = store.committed("study_manifest", "python -m ssf study tickets")
+    table = records.committed("study_manifest", "python -m ssf study tickets")
     table["command"] = [f"`{command}`" for command in table.command]
     columns = ["command", "networks", "hours", "device", "threads", "torch", "commit"]
     table["commit"] = [", ".join(commit[:7] for commit in text.split(", ")) for text in table.commit]

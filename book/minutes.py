@@ -20,7 +20,7 @@ import pandas as pd
 import papermill
 from chapters import ROOT, cells, chapters
 
-from ssf import store
+from ssf.engine import records
 
 FILE = ROOT / "data" / "results" / "minutes.csv"
 COLUMNS = ["notebook", "cell", "heading", "seconds", "cores", "processor"]
@@ -59,7 +59,7 @@ def pieces(notebook):
 def measure(notebook):
     """Execute a chapter; a row for each of its code cells. ValueError, one sentence, where a cell fails."""
     headings = {cell: heading for heading, _, cell in pieces(notebook)}
-    machine = {"cores": os.cpu_count(), "processor": store.processor()}
+    machine = {"cores": os.cpu_count(), "processor": records.processor()}
     with tempfile.TemporaryDirectory() as runs, tempfile.TemporaryDirectory() as folder:
         with mock.patch.dict(os.environ, SSF_RUNS=runs):  # the kernel inherits it
             out = Path(folder) / notebook.name
@@ -81,7 +81,7 @@ def keep(rows):
     former = measured()
     there = {notebook.stem for notebook in chapters()} - set(rows.notebook)
     table = pd.concat([former[former.notebook.isin(there)], rows]).sort_values("notebook", kind="stable")
-    store.write(FILE, lambda path: table.to_csv(path, index=False))
+    records.write(FILE, lambda path: table.to_csv(path, index=False))
 
 
 def by_heading(notebook):

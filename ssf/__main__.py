@@ -58,7 +58,7 @@ def values(text):
 
 
 def list_presets(_):
-    from ssf import cost
+    from ssf.model import cost
 
     row = "{:<22}{:<18}{:>12}{:>9}   {:<16}{}".format
     print(row("preset", "id", "parameters", "GMACs", "data", "published accuracy (%)"))
@@ -72,21 +72,22 @@ def list_presets(_):
 
 def train(args):
     config = preset(args.preset, **{"seed": args.seed, **dict(map(option, args.override))})
-    from ssf import distributed, runs, store
+    from ssf import distributed
+    from ssf.engine import records, runs
 
     with distributed.processes():
         record = runs.run(config).record
         if distributed.rank() == 0:
             print(
                 f"accuracy {record['accuracy']:.4f} · {record['parameters_left']:,} of {record['parameters']:,} "
-                f"parameters · {record['macs'] / 1e9:.4f} GMACs · {store.run_folder(config)}"
+                f"parameters · {record['macs'] / 1e9:.4f} GMACs · {records.run_folder(config)}"
             )
     return DONE
 
 
 def sweep(args):
-    from ssf.sweep import folder_of
-    from ssf.sweep import sweep as run_sweep
+    from ssf.engine.sweep import folder_of
+    from ssf.engine.sweep import sweep as run_sweep
 
     parameters = {}
     for name, given in map(values, args.parameter):
@@ -105,7 +106,8 @@ def sweep(args):
 
 
 def bench(args):
-    from ssf import bench, store
+    from ssf.engine import records
+    from ssf.speed import bench
 
     for name in args.only:
         known("--only", name, bench.PARTS)
@@ -114,71 +116,73 @@ def bench(args):
     shown = bench.ratios(rows).sort_values(["measure", "network", "ratio"], ascending=[False, True, True])
     if len(shown):
         print(shown.to_string(index=False, float_format=lambda v: f"{v:.3g}"))
-    print(store.export(rows, name))
+    print(records.export(rows, name))
     return DONE
 
 
 def study(args):
-    from ssf import study
+    from ssf.study import experiments
 
-    known("the experiment", args.experiment, study.EXPERIMENTS)
+    known("the experiment", args.experiment, experiments.EXPERIMENTS)
     try:
         seeds = sorted({int(seed) for seed in args.seeds.split(",")})
     except ValueError:
         raise Refused(f"--seeds is {args.seeds!r}; allowed: whole numbers, e.g. 0,1,2.") from None
-    kinds = dict.fromkeys(kind for kind, _ in study.EXPERIMENTS[args.experiment](0))
+    kinds = dict.fromkeys(kind for kind, _ in experiments.EXPERIMENTS[args.experiment](0))
     for kind in args.only:
         known("--only", kind, kinds)
-    for kind, run in study.run(args.experiment, seeds, args.only):
+    for kind, run in experiments.run(args.experiment, seeds, args.only):
         told = run.record
         print(
             f"{kind}, seed {told['seed']}: accuracy {told['accuracy']:.4f}, sparsity {told['sparsity']:.3f}, "
             f"{told['seconds']:.0f} s",
             flush=True,
         )
-    print(study.path(args.experiment))
+    print(experiments.path(args.experiment))
     return DONE
 
 
 def inside(_):
-    from ssf import inside, store
+    from ssf.engine import records
+    from ssf.figures import inside
 
     for name, table in inside.TABLES.items():
-        print(store.export(table(), f"inside_{name}"))
+        print(records.export(table(), f"inside_{name}"))
     return DONE
 
 
 def rerun(identity):
-    from ssf import store, study
+    from ssf.engine import records
+    from ssf.study import experiments
 
-    row, again, spread = study.rerun(identity)
+    row, again, spread = experiments.rerun(identity)
     there, here = float(row["accuracy"]), again["accuracy"]
     verdict = "the same" if here == there else f"{100 * (here - there):+.2f} points"
     if here != there and spread is not None:
         verdict += f", seeds have a standard deviation of {100 * spread:.2f}"
     print(f"accuracy {there:.6f} in the row, {here:.6f} now: {verdict}")
-    changed = [f"{key} {row[key]}, now {again[key]}" for key in store.MACHINE if row[key] != str(again[key])]
+    changed = [f"{key} {row[key]}, now {again[key]}" for key in records.MACHINE if row[key] != str(again[key])]
     print("\n".join(["what computes is not what it was:", *changed] if changed else ["on the same versions"]))
     return DONE
 
 
 def results(args):
-    from ssf import store
+    from ssf.engine import records
 
     if args.rerun:
         return rerun(args.rerun)
-    found, sentences = store.records()
+    found, sentences = records.records()
     for sentence in sentences:
         print(f"ssf: {sentence}", file=sys.stderr)
-    rows = store.frame(found)
+    rows = records.frame(found)
     if args.export:
-        print(store.export(rows, args.export))
+        print(records.export(rows, args.export))
     elif len(rows):
         shown = ["id", "data.name", "model.depth", "model.width", "ticket.control", "ticket.round", "selector.kind"]
         shown += ["selector.keep_ratio", "seed", "accuracy", "sparsity", "macs", "seconds"]
         print(rows[shown].to_string(index=False, na_rep="–", float_format=lambda v: f"{v:.4g}"))
     else:
-        print(f"no records under {store.root()}")
+        print(f"no records under {records.root()}")
     return FAILED if sentences else DONE
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from chapters import ROOT, chapters
 
-from ssf import store, study
 from ssf.config import preset
+from ssf.engine import records
+from ssf.study import experiments
 
 CHAPTERS = [c.stem for c in chapters()]
 GIVEN = {"source": "live", "preset": "smoke", "dataset": "cluttered-fashion"}
@@ -52,13 +53,13 @@ def study_of(monkeypatch, tmp_path):
     def write(name, base, **others):
         rows, noise = [], (0.0, 0.004, -0.002, 0.002, -0.004)
         for seed in range(5):
-            for kind, config in study.EXPERIMENTS[name](seed):
+            for kind, config in experiments.EXPERIMENTS[name](seed):
                 number = config.ticket.round if config.ticket else 0
-                row = dict.fromkeys(store.FIELDS) | config.flat() | {"id": config.hash(), "kind": kind, "macs": 100}
+                row = dict.fromkeys(records.FIELDS) | config.flat() | {"id": config.hash(), "kind": kind, "macs": 100}
                 row |= {"parameters": 100, "parameters_left": 10}
                 row |= {"accuracy": base[kind] + noise[(seed + number + len(kind)) % 5], "sparsity": 1 - 0.65**number}
                 rows.append(row | {key: value(kind) for key, value in others.items()})
-        store.export(pd.DataFrame(rows), f"study_{name}")
+        records.export(pd.DataFrame(rows), f"study_{name}")
         return tmp_path / f"study_{name}.csv"
 
     return write

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from ssf import augment
+from ssf.datasets import augment
 
 
 def pictures(n=6, c=3, side=32):

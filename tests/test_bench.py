@@ -5,12 +5,15 @@ import pandas as pd
 import pytest
 import torch
 
-from ssf import bench, cost, kernel, store
-from ssf.bench import Bench
 from ssf.config import Selector, preset
-from ssf.spikformer import Spikformer
+from ssf.engine import records
+from ssf.kernels import build
+from ssf.model import cost
+from ssf.model.spikformer import Spikformer
+from ssf.speed import bench
+from ssf.speed.bench import Bench
 
-needs_compiler = pytest.mark.skipif(kernel.library("lif", TIME=4) is None, reason="no C compiler here")
+needs_compiler = pytest.mark.skipif(build.library("lif", TIME=4) is None, reason="no C compiler here")
 
 
 @pytest.fixture
@@ -88,7 +91,7 @@ def test_feeding_counts_samples(small, monkeypatch):
 
 def test_memory_is_that_of_a_process_of_its_own():
     done = subprocess.run(
-        [sys.executable, "-m", "ssf.bench", "2-64", "ssf"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "ssf.speed.bench", "2-64", "ssf"], capture_output=True, text=True, check=True
     )
     images, model = 64, bench.model_of("2-64")
     currents = 4 * images * 4 * 32 * 32 * model.width / 2 / 2**20  # of the third convolution alone
@@ -96,10 +99,10 @@ def test_memory_is_that_of_a_process_of_its_own():
 
 
 def test_the_committed_rows_are_what_the_chapter_needs():
-    rows = pd.read_csv(store.ROOT / "data" / "results" / "bench_cpu.csv")
+    rows = pd.read_csv(records.ROOT / "data" / "results" / "bench_cpu.csv")
     assert set(bench.FIELDS) < set(rows.columns)
     assert {"training", "inference", "growth", "LIF", "memory", "events", "sparsity"} <= set(rows.measure)
     assert set(bench.ratios(rows).network) == set(bench.NETWORKS)
     assert not (rows.measure == "sparsity")[rows.accuracy.isna()].any()
-    rows = pd.read_csv(store.ROOT / "data" / "results" / "bench_codesign_cpu.csv")
+    rows = pd.read_csv(records.ROOT / "data" / "results" / "bench_codesign_cpu.csv")
     assert {"dense", "all_tokens", "selector", "ticket", "both"} == set(rows.variable)

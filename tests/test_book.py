@@ -13,7 +13,8 @@ import yaml
 from bs4 import BeautifulSoup
 from conftest import CHAPTERS, ROOT
 
-from ssf import ledger, plots
+from ssf.figures import plots
+from ssf.study import ledger
 
 
 class Page(HTMLParser):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from ssf import camera, data
-from ssf.camera import Camera
+from ssf.datasets import camera, sets
+from ssf.datasets.camera import Camera
 
 
 @pytest.fixture(scope="module")
 def items():
-    return data.embedded(data.EMBEDDED)["test"][0][:100]
+    return sets.embedded(sets.EMBEDDED)["test"][0][:100]
 
 
 def test_every_machine_sees_the_same(items):

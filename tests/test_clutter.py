@@ -3,14 +3,14 @@ import hashlib
 import pytest
 import torch
 
-from ssf import clutter, data
 from ssf.config import preset
-from ssf.data import token_shares
+from ssf.datasets import clutter, sets
+from ssf.datasets.sets import token_shares
 
 
 @pytest.fixture(scope="module")
 def items():
-    return data.embedded(data.EMBEDDED)["test"][0][:200]
+    return sets.embedded(sets.EMBEDDED)["test"][0][:200]
 
 
 def test_every_machine_makes_the_same(items):
@@ -67,14 +67,15 @@ def test_a_mask_encloses_its_holes_and_ends_at_the_item():
 
 def test_a_network_of_the_set_learns_with_the_oracle():
     """Training and evaluation take the truth along: the oracle keeps foreground, first of all."""
-    from ssf import runs, train
+    from ssf.engine import runs
+    from ssf.model import training
 
     told = {"data.name": "cluttered-fashion", "data.train_size": 64, "data.difficulty": 0.0, "train.epochs": 1}
     config = preset("smoke", **told, **{"selector.kind": "oracle", "selector.keep_ratio": 0.2})
     run = runs.run(config)
-    dataset = data.load_for(config)
+    dataset = sets.load_for(config)
     images, _, foreground = dataset.part("test", torch.arange(50))
-    truth = train.truth(run.network, foreground)
+    truth = training.truth(run.network, foreground)
     with torch.no_grad():
         _, (kept,) = run.network.forward_tokens(dataset.standardise(images), truth)
     k = config.selector.counts(config.model.tokens)[0]

@@ -7,9 +7,9 @@ import torch
 from naive import Naive, published
 from safetensors.torch import save_file
 
-from ssf.compat import load_published
 from ssf.config import Selector, preset
-from ssf.spikformer import Spikformer
+from ssf.model.published import load_published
+from ssf.model.spikformer import Spikformer
 
 STATIC = replace(preset("paper-cifar10").model, width=48, depth=3)
 EVENT = replace(preset("paper-cifar10dvs").model, side=32, width=32, depth=3, time_steps=4)

@@ -5,15 +5,16 @@ import torch
 from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssf import cost, kernel
 from ssf.config import Selector, preset
-from ssf.spikformer import Spikformer
+from ssf.kernels import build
+from ssf.model import cost
+from ssf.model.spikformer import Spikformer
 
 
 @pytest.fixture
 def by_torch(monkeypatch):
     """Without the kernels: torch's and SpikingJelly's counters see torch's operations only."""
-    monkeypatch.setattr(kernel, "library", lambda *_, **__: None)
+    monkeypatch.setattr(build, "library", lambda *_, **__: None)
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from ssf import data
 from ssf.config import DATASETS, WITH_FOREGROUND, preset
+from ssf.datasets import sets
 
 DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
 def fashion():
-    return data.load("fashion-mini")
+    return sets.load("fashion-mini")
 
 
 def test_embedded_images_are_balanced_and_padded(fashion):
@@ -53,7 +53,7 @@ def test_a_damaged_file_is_named_with_what_mends_it(tmp_path):
     raw[1000] ^= 1
     (tmp_path / "fashion-mini.npz").write_bytes(raw)
     with pytest.raises(ValueError, match=rf"fashion-mini.npz is damaged: .*git checkout -- {tmp_path}"):
-        data.load("fashion-mini", tmp_path)
+        sets.load("fashion-mini", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["fashion-mini.npz", "SHA256SUMS"])
@@ -61,64 +61,64 @@ def test_a_missing_file_is_named_with_what_mends_it(tmp_path, name):
     copy(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=f"{name} is missing; .*git checkout -- {tmp_path}"):
-        data.load("fashion-mini", tmp_path)
+        sets.load("fashion-mini", tmp_path)
 
 
 def test_an_unknown_set_and_no_time_steps_are_refused():
     with pytest.raises(ValueError, match="data.name is 'imagenet'; allowed: one of fashion-mini"):
-        data.load("imagenet")
+        sets.load("imagenet")
     with pytest.raises(ValueError, match="time_steps is 0; allowed: a whole number of at least 1"):
-        data.load("event-fashion", time_steps=0)
+        sets.load("event-fashion", time_steps=0)
     for wrong, sentence in (
         ({"seed": -1}, "seed is -1; allowed: a whole number of at least 0"),
         ({"difficulty": 1.5}, "data.difficulty is 1.5; allowed: for cluttered-fashion: 0"),
         ({"split": "random"}, "data.split is 'random'; allowed: for cifar10-dvs"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            data.load("cluttered-fashion", **wrong)
+            sets.load("cluttered-fashion", **wrong)
 
 
 @pytest.mark.parametrize("name", ["fashion-mini", "cluttered-fashion", "event-fashion"])
 def test_every_set_that_is_always_there_fits_its_model(name):
-    told, made = DATASETS[name], data.load(name, time_steps=3)
+    told, made = DATASETS[name], sets.load(name, time_steps=3)
     frames = () if told["encoding"] == "direct" else (3,)
     assert made.train_images.shape[1:] == (*frames, told["channels"], told["side"], told["side"])
     assert made.train_images.dtype == torch.uint8 and len(made.classes) == told["classes"]
-    assert torch.equal(made.test_labels, data.load("fashion-mini").test_labels)
+    assert torch.equal(made.test_labels, sets.load("fashion-mini").test_labels)
     assert (made.train_foreground is not None) == (name in WITH_FOREGROUND)
     assert "10,000 training and 2,000 test" in made.summary() and "10 classes, balanced:" in made.summary()
 
 
 def test_split_is_disjoint_seeded_and_of_the_size_asked_for():
     labels = torch.zeros(1000)
-    train, validation = data.split(labels, 500, 0.1, seed=3)
+    train, validation = sets.split(labels, 500, 0.1, seed=3)
     assert len(train) == 450 and len(validation) == 50
     assert len(set(train.tolist()) | set(validation.tolist())) == 500
-    assert torch.equal(train, data.split(labels, 500, 0.1, seed=3)[0])
-    assert not torch.equal(train, data.split(labels, 500, 0.1, seed=4)[0])
+    assert torch.equal(train, sets.split(labels, 500, 0.1, seed=3)[0])
+    assert not torch.equal(train, sets.split(labels, 500, 0.1, seed=4)[0])
     with pytest.raises(ValueError, match="data.train_size is 1001; allowed: at most 1000"):
-        data.split(labels, 1001, 0.1, seed=0)
+        sets.split(labels, 1001, 0.1, seed=0)
 
 
 def test_batches_cover_every_image_once_in_the_order_given():
     images, labels = torch.arange(10.0).view(10, 1, 1, 1), torch.arange(10)
-    drawn = list(data.batches((images, labels, None), 4, torch.arange(9, -1, -1)))
+    drawn = list(sets.batches((images, labels, None), 4, torch.arange(9, -1, -1)))
     assert [len(y) for _, y, _ in drawn] == [4, 4, 2] and all(nothing is None for _, _, nothing in drawn)
     assert torch.cat([y for _, y, _ in drawn]).tolist() == list(range(9, -1, -1))
     assert torch.cat([x for x, _, _ in drawn]).flatten().tolist() == list(range(9, -1, -1))
-    assert torch.cat([y for _, y in data.batches((images, labels))]).tolist() == list(range(10))
+    assert torch.cat([y for _, y in sets.batches((images, labels))]).tolist() == list(range(10))
 
 
 def test_batches_to_look_at_shrink_as_samples_grow():
-    assert len(next(data.batches((torch.zeros(300, 1, 32, 32),)))[0]) == 250
-    assert len(next(data.batches((torch.zeros(20, 16, 2, 128, 128, dtype=torch.uint8),)))[0]) == 8
+    assert len(next(sets.batches((torch.zeros(300, 1, 32, 32),)))[0]) == 250
+    assert len(next(sets.batches((torch.zeros(20, 16, 2, 128, 128, dtype=torch.uint8),)))[0]) == 8
 
 
 def epoch(name, number=0, **overrides):
     """The batches of an epoch over 40 images."""
     config = preset("smoke", **{"data.name": name, "train.batch_size": 16, **overrides})
-    made = data.load_for(config)
-    return list(data.training_batches(config, made, torch.arange(40), number, torch.Generator().manual_seed(number)))
+    made = sets.load_for(config)
+    return list(sets.training_batches(config, made, torch.arange(40), number, torch.Generator().manual_seed(number)))
 
 
 @pytest.mark.parametrize("name", ["cluttered-fashion", "event-fashion"])
@@ -131,7 +131,7 @@ def test_an_epoch_is_a_function_of_its_seed(name, kind):
 
 
 def test_without_augmentation_an_epoch_is_the_images_as_they_are():
-    made, drawn = data.load("fashion-mini"), epoch("fashion-mini", **{"data.augment": "none"})
+    made, drawn = sets.load("fashion-mini"), epoch("fashion-mini", **{"data.augment": "none"})
     images = torch.cat([x for x, _, _ in drawn])
     expected = made.standardise(made.train_images[:40])
     assert sorted(images.flatten(1).sum(1).tolist()) == pytest.approx(sorted(expected.flatten(1).sum(1).tolist()))
@@ -151,7 +151,7 @@ def test_what_is_erased_stays_erased_when_images_are_mixed():
 
 
 def test_the_splits_of_what_is_drawn_have_nothing_in_common():
-    dataset = data.load("cluttered-fashion", difficulty=0.0)
+    dataset = sets.load("cluttered-fashion", difficulty=0.0)
     places = [
         torch.stack([f.any(1).float().argmax(1), f.any(2).float().argmax(1)])
         for f in (dataset.train_foreground[:2000], dataset.test_foreground)
@@ -170,7 +170,7 @@ def test_the_foreground_moves_with_the_image():
 
 def test_token_shares_are_means_over_patches():
     foreground = torch.rand(3, 8, 8) < 0.5
-    shares = data.token_shares(foreground, 16)
+    shares = sets.token_shares(foreground, 16)
     for token in range(16):
         r, c = divmod(token, 4)
         patch = foreground[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
@@ -198,7 +198,7 @@ def test_the_script_that_made_the_set_draws_it_from_idx_files(tmp_path):
         (tmp_path / f"{name}-labels-idx1-ubyte.gz").write_bytes(idx(labels))
     out = tmp_path / "fashion-mini.npz"
     assert make(tmp_path, out).returncode == 0
-    made = data.load("fashion-mini", tmp_path)
+    made = sets.load("fashion-mini", tmp_path)
     assert made.train_labels.bincount().tolist() == [1000] * 10
     assert torch.equal(made.test_images[:, 0, 2, 2].long(), made.test_labels)
     first = out.read_bytes()
@@ -215,12 +215,12 @@ def test_a_garbled_checksum_file_counts_as_damage(tmp_path):
     copy(tmp_path)
     (tmp_path / "SHA256SUMS").write_bytes(b"\xff\n\nnonsense")
     with pytest.raises(ValueError, match="fashion-mini.npz is damaged"):
-        data.load("fashion-mini", tmp_path)
+        sets.load("fashion-mini", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["cluttered-fashion", "event-fashion"])
 def test_the_datasheet_has_the_checksum_of_what_is_made_on_the_fly(name):
-    images, _, foreground = data.load(name).part("test")
+    images, _, foreground = sets.load(name).part("test")
     raw = images.numpy().tobytes() + (b"" if foreground is None else foreground.numpy().tobytes())
     told = re.search(rf"\| {name} \| test .* \| SHA-256 (\w+) \|", (DATA / "README.md").read_text())[1]
     assert hashlib.sha256(raw).hexdigest() == told

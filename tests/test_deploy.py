@@ -5,19 +5,20 @@ import torch
 from test_reference import MODEL, lively
 from torch import nn
 
-from ssf import kernel, tickets, train
 from ssf.config import Selector, preset
-from ssf.deploy import Deployed
-from ssf.spikformer import Spikformer
+from ssf.kernels import build
+from ssf.model import tickets, training
+from ssf.model.spikformer import Spikformer
+from ssf.speed.deploy import Deployed
 
-pytestmark = pytest.mark.skipif(kernel.library("events", TIME=4, VECS=1) is None, reason="no C compiler here")
+pytestmark = pytest.mark.skipif(build.library("events", TIME=4, VECS=1) is None, reason="no C compiler here")
 
 EVENTS = replace(preset("spikformer-dvs-2-256").model, side=32, width=48, heads=4, time_steps=3)
 
 
 def ticket(network, sparsity):
     masks = tickets.prune(network, tickets.full_masks(network), sparsity)
-    train.apply_masks(network, masks)
+    training.apply_masks(network, masks)
     return network
 
 
@@ -110,6 +111,6 @@ def test_what_it_cannot_do_it_says():
 
 
 def test_without_a_compiler_it_says_so(monkeypatch):
-    monkeypatch.setattr(kernel, "library", lambda *_, **__: None)
+    monkeypatch.setattr(build, "library", lambda *_, **__: None)
     with pytest.raises(ValueError, match="needs a C compiler"):
         Deployed(Spikformer(MODEL), MODEL)

@@ -15,7 +15,7 @@ GRADIENTS = """
 import sys, torch
 from ssf import distributed
 from ssf.config import Selector, preset
-from ssf.spikformer import Spikformer
+from ssf.model.spikformer import Spikformer
 
 images, labels = torch.load(sys.argv[1])
 with distributed.processes():

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from ssf.draws import WEIGHTS, drawn, draws, hats, whole
+from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, whole
 
 
 def test_the_bits_are_those_of_splitmix64():
     """The first numbers of the generator with state 0, as its authors' reference implementation prints them."""
-    from ssf.draws import mixed
+    from ssf.datasets.draws import mixed
 
     step = np.uint64(0x9E3779B97F4A7C15)
     first = mixed(np.arange(1, 4, dtype=np.uint64) * step)

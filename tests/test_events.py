@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ssf import kernel
-from ssf.events import DENSE, Grid, product
+from ssf.kernels import build
+from ssf.kernels.spikes import DENSE, Grid, product
 
-pytestmark = pytest.mark.skipif(kernel.library("events", TIME=1, VECS=1) is None, reason="no C compiler here")
+pytestmark = pytest.mark.skipif(build.library("events", TIME=1, VECS=1) is None, reason="no C compiler here")
 
 
 def spikes(*shape, rate=0.1):

@@ -6,7 +6,7 @@ import re
 import pytest
 from chapters import chapters
 
-from ssf.exercises import check
+from ssf.figures.exercises import check
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 import torch
 
-from ssf import findings, study
 from ssf.config import preset
+from ssf.study import experiments, findings
 
 
 def test_a_difference_is_to_what_it_is_told_to_be_to(study_of):
-    base = dict.fromkeys((kind for kind, _ in study.tickets(0)), 0.7)
+    base = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.7)
     study_of("tickets", base | {"dense": 0.8, "ticket": 0.75, "early_1": 0.74, "one_shot": 0.72})
     found = findings.compared("tickets")
     assert found["pruned in one shot, 92 %", "ticket"].mean == pytest.approx(-0.03, abs=0.004)
@@ -20,7 +20,7 @@ def test_a_difference_is_to_what_it_is_told_to_be_to(study_of):
 
 
 def test_an_interaction_is_what_both_lose_beyond_the_sum(study_of):
-    kinds = {kind: 0.8 for kind, _ in study.codesign(0)} | {"selector": 0.79, "ticket": 0.78, "both": 0.75}
+    kinds = {kind: 0.8 for kind, _ in experiments.codesign(0)} | {"selector": 0.79, "ticket": 0.78, "both": 0.75}
     path = study_of("codesign", kinds)
     rows = pd.read_csv(path)
     rows.assign(accuracy=rows.kind.map(kinds)).to_csv(path, index=False)
@@ -29,8 +29,8 @@ def test_an_interaction_is_what_both_lose_beyond_the_sum(study_of):
 
 
 def test_another_training_that_helps_only_the_dense_network(study_of):
-    first = dict.fromkeys((kind for kind, _ in study.tickets(0)), 0.7)
-    second = dict.fromkeys((kind for kind, _ in study.codesign(0)), 0.7)
+    first = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.7)
+    second = dict.fromkeys((kind for kind, _ in experiments.codesign(0)), 0.7)
     study_of("tickets", first | {"dense": 0.82, "ticket": 0.8})
     study_of("codesign", second | {"all_tokens": 0.85, "ticket": 0.8})
     assert findings.trained_on().mean == pytest.approx(-0.03)
@@ -38,7 +38,7 @@ def test_another_training_that_helps_only_the_dense_network(study_of):
 
 def test_a_search_takes_every_round_from_the_rewind_and_is_cheaper_with_fewer_time_steps():
     dense = preset("study")
-    rounds = [config for _, config in study.search("ticket", dense, study.HEADLINE - 1)]
+    rounds = [config for _, config in experiments.search("ticket", dense, experiments.HEADLINE - 1)]
     expected = dense.train.epochs + sum(c.train.epochs - c.ticket.rewind_epoch for c in rounds)
     assert findings.search_epochs() == expected and findings.search_epochs(1) == dense.train.epochs
     assert 0 < findings.search_cost(1) < findings.search_cost(2) < 1
@@ -61,7 +61,7 @@ def test_classes_without_a_weight_are_counted(monkeypatch):
 @pytest.mark.parametrize("below, found", [(0.06, [3]), (0.04, [])])
 def test_a_network_that_strayed_is_far_below_the_same_one_with_other_seeds(study_of, monkeypatch, below, found):
     """And not below others: the rounds of a search are networks of their own."""
-    base = dict.fromkeys((kind for kind, _ in study.short(0)), 0.7)
+    base = dict.fromkeys((kind for kind, _ in experiments.short(0)), 0.7)
     path = study_of("short", base | {"ticket": 0.5})
     rows = pd.read_csv(path)
     same = (rows["ticket.round"] == 2) & (rows.seed != 3)
@@ -74,8 +74,8 @@ def test_the_inflation_is_that_of_all_networks_each_once():
     """Of the first three seeds; a network that several experiments name is one, the choice of rates is none."""
     gains = {
         row["id"]: row["accuracy_test_maximum"] - row["accuracy"]
-        for name in set(study.EXPERIMENTS) - {"rates"}
-        for row in (pd.read_csv(study.path(name)).to_dict("records") if study.path(name).exists() else ())
+        for name in set(experiments.EXPERIMENTS) - {"rates"}
+        for row in (pd.read_csv(experiments.path(name)).to_dict("records") if experiments.path(name).exists() else ())
         if row["seed"] < 3
     }
     assert sorted(findings.inflation()) == sorted(gains.values())
@@ -88,7 +88,7 @@ def test_the_study_learns_at_the_rates_that_were_best_on_validation():
 
 
 def test_verdicts_on_other_data_follow_the_same_rules(study_of):
-    kinds = dict.fromkeys((kind for kind, _ in study.events(0)), 0.8)
+    kinds = dict.fromkeys((kind for kind, _ in experiments.events(0)), 0.8)
     saved = {"macs": lambda kind: 75 if kind == "selector" else 100}
     for name in findings.ELSEWHERE:
         study_of(name, kinds | {"random": 0.7 if name == "events" else 0.8}, **saved)

@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from ssf import inside, ledger, study
+from ssf.figures import inside
+from ssf.study import experiments, ledger
 
 
 def test_the_mask_is_that_of_the_ticket():
     """After every round the layer has the density that the ticket's row says."""
     rows = ledger.rows("tickets")
     mask = inside.rows("mask").to_numpy()
-    for number in range(1, study.ROUNDS + 1):
+    for number in range(1, experiments.ROUNDS + 1):
         row = rows[(rows.kind == "ticket") & (rows["ticket.round"] == number) & (rows.seed == 0)].iloc[0]
         left = ((mask == 0) | (mask > number)).mean()
         assert left == pytest.approx(json.loads(row.densities)[inside.LAYER], abs=1e-4)

@@ -5,11 +5,13 @@ import papermill
 import pytest
 from scipy import stats
 
-from ssf import ledger, plots, store, study
 from ssf.config import Failed
-from ssf.ledger import Estimate, difference, verdict
+from ssf.engine import records
+from ssf.figures import plots
+from ssf.study import experiments, ledger
+from ssf.study.ledger import Estimate, difference, verdict
 
-TICKETS = dict.fromkeys((kind for kind, _ in study.tickets(0)), 0.7) | {"dense": 0.8, "ticket": 0.8}
+TICKETS = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.7) | {"dense": 0.8, "ticket": 0.8}
 
 
 def test_an_estimate_is_students_and_its_tests_are_scipys():
@@ -67,7 +69,7 @@ def test_deleting_a_row_changes_the_figure_and_the_interval(study_of):
 
     whole, drawn = seen()
     rows = pd.read_csv(path)
-    gone = rows[(rows.kind == "ticket") & (rows["ticket.round"] == study.HEADLINE) & (rows.seed == 1)]
+    gone = rows[(rows.kind == "ticket") & (rows["ticket.round"] == experiments.HEADLINE) & (rows.seed == 1)]
     rows.drop(gone.index).to_csv(path, index=False)
     less, redrawn = seen()
     assert len(gone) == 1 and whole.seeds == 5 and less.seeds == 4
@@ -79,7 +81,7 @@ def test_verdicts_come_from_rows(study_of):
     assert ledger.c1()["verdict"] == "supported"
     study_of("tickets", TICKETS | {"random": 0.8})
     assert ledger.c1()["verdict"] == "not supported"
-    kinds = dict.fromkeys((kind for kind, _ in study.codesign(0)), 0.8)
+    kinds = dict.fromkeys((kind for kind, _ in experiments.codesign(0)), 0.8)
     saved = {"macs": lambda kind: 75 if kind in ("selector", "both") else 100}
     study_of("codesign", kinds, **saved)
     assert ledger.c3()["verdict"] == ledger.c4()["verdict"] == "supported"
@@ -94,9 +96,9 @@ def test_a_missing_file_ends_in_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
     with pytest.raises(Failed, match="study_tickets.csv is not there; python -m ssf study tickets writes it"):
         ledger.c1()
-    notebook = store.ROOT / "notebooks" / "02_winning_tickets.ipynb"
+    notebook = records.ROOT / "notebooks" / "02_winning_tickets.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="Error") as failure:
-        papermill.execute_notebook(notebook, tmp_path / "out.ipynb", progress_bar=False, cwd=store.ROOT)
+        papermill.execute_notebook(notebook, tmp_path / "out.ipynb", progress_bar=False, cwd=records.ROOT)
     assert "study_tickets.csv is not there" in failure.value.evalue
     assert "site-packages" not in str(failure.value)
 
@@ -105,7 +107,7 @@ def test_the_committed_verdicts_again_by_hand():
     """With scipy and pandas alone, from the committed files."""
 
     def column(name, kind, where=None, value="accuracy"):
-        rows = pd.read_csv(store.ROOT / "data" / "results" / f"study_{name}.csv")
+        rows = pd.read_csv(records.ROOT / "data" / "results" / f"study_{name}.csv")
         for field, wanted in (where or {}).items():
             rows = rows[rows[field] == wanted]
         return rows[rows.kind == kind].set_index("seed")[value]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from naive import Naive, published
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssf import cost
 from ssf.config import Model, Selector
-from ssf.spikformer import Spikformer
+from ssf.model import cost
+from ssf.model.spikformer import Spikformer
 
 shapes = st.builds(
     lambda heads, width, **rest: Model(channels=2, side=16, heads=heads, width=8 * heads * width, mlp_ratio=2, **rest),

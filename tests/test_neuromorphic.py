@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from spikingjelly.datasets import CIFAR10DVS, DVS128Gesture
 
-from ssf import data, neuromorphic
-from ssf.static import CIFAR10_CLASSES
+from ssf.datasets import neuromorphic, sets
+from ssf.datasets.static import CIFAR10_CLASSES
 
 COUNT = 40  # events of a recording
 
@@ -66,7 +66,7 @@ def fired(images):
 
 
 def test_cifar10_dvs_is_unpacked_integrated_and_split_in_file_order(dvs):
-    dataset = data.load("cifar10-dvs", dvs, time_steps=4)
+    dataset = sets.load("cifar10-dvs", dvs, time_steps=4)
     assert dataset.train_images.shape == (180, 4, 2, 128, 128) and dataset.test_images.shape == (20, 4, 2, 128, 128)
     assert (dataset.train_images.sum((2, 3, 4)) == COUNT // 4).all()  # an equal number of events in each frame
     assert (dataset.train_images.sum((1, 3, 4)) == COUNT // 2).all()  # ON and OFF
@@ -82,7 +82,7 @@ def test_cifar10_dvs_is_unpacked_integrated_and_split_in_file_order(dvs):
 def test_the_stratified_split_is_drawn_by_its_seed(dvs):
     tests = []
     for seed in (0, 0, 1):
-        dataset = data.load("cifar10-dvs", dvs, time_steps=1, split="stratified", seed=seed)
+        dataset = sets.load("cifar10-dvs", dvs, time_steps=1, split="stratified", seed=seed)
         assert dataset.test_labels.bincount().tolist() == [2] * 10
         x, y = fired(dataset.test_images)
         tests.append(sorted(zip(x.tolist(), y.tolist(), strict=True)))
@@ -117,7 +117,7 @@ def gestures(tmp_path, monkeypatch):
 
 def test_gestures_are_split_by_person_and_labelled_in_their_order(gestures):
     """SpikingJelly's own labels follow the names of folders as text, 0, 1, 10, 2: here 10 is the eleventh."""
-    dataset = data.load("dvs128-gesture", gestures, time_steps=2)
+    dataset = sets.load("dvs128-gesture", gestures, time_steps=2)
     assert dataset.train_images.shape == dataset.test_images.shape == (11, 2, 2, 128, 128)
     x, y = fired(dataset.train_images)
     assert x.tolist() == dataset.train_labels.tolist() and set(y) == {0}
@@ -126,14 +126,14 @@ def test_gestures_are_split_by_person_and_labelled_in_their_order(gestures):
 
 def test_a_pixel_that_fires_too_often_is_capped(dvs, monkeypatch):
     monkeypatch.setattr(neuromorphic, "MOST", 3)
-    assert data.load("cifar10-dvs", dvs, time_steps=1).train_images.max() == 3
+    assert sets.load("cifar10-dvs", dvs, time_steps=1).train_images.max() == 3
 
 
 def test_gestures_that_are_not_there_must_be_fetched_by_hand(tmp_path):
     with pytest.raises(
         ValueError, match="DvsGesture.tar.gz is missing; DVS128Gesture must be fetched by hand: put .*box"
     ):
-        data.load("dvs128-gesture", tmp_path / "nothing")
+        sets.load("dvs128-gesture", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
 
@@ -141,7 +141,7 @@ def test_a_half_downloaded_archive_is_named_and_not_deleted(dvs):
     archive = dvs / "download" / "bird.zip"
     archive.write_bytes(archive.read_bytes()[:500])
     with pytest.raises(ValueError, match="bird.zip is damaged or half-downloaded: .* fetch it again from https"):
-        data.load("cifar10-dvs", dvs)
+        sets.load("cifar10-dvs", dvs)
     assert archive.exists()
 
 
@@ -158,8 +158,8 @@ def test_a_failed_unpacking_leaves_nothing_half_done(dvs, monkeypatch):
 
     monkeypatch.setattr(cifar10_dvs, "_read_aedat_save_to_np", full)
     with pytest.raises(ValueError, match="no space left"):
-        data.load("cifar10-dvs", dvs)
-    assert len(data.load("cifar10-dvs", dvs).train_labels) == 180
+        sets.load("cifar10-dvs", dvs)
+    assert len(sets.load("cifar10-dvs", dvs).train_labels) == 180
 
 
 def test_what_can_not_be_fetched_ends_in_a_sentence_and_can_be_tried_again(tmp_path, monkeypatch):
@@ -169,7 +169,7 @@ def test_what_can_not_be_fetched_ends_in_a_sentence_and_can_be_tried_again(tmp_p
     monkeypatch.setattr("spikingjelly.datasets.base.download_url", closed)
     for _ in range(2):
         with pytest.raises(ValueError, match=r"CIFAR10DVS could not be fetched or unpacked in .* \(no network\); try"):
-            data.load("cifar10-dvs", tmp_path / "set")
+            sets.load("cifar10-dvs", tmp_path / "set")
 
 
 @pytest.mark.parametrize(
@@ -184,13 +184,13 @@ def test_what_can_not_be_fetched_ends_in_a_sentence_and_can_be_tried_again(tmp_p
     ],
 )
 def test_bad_files_end_in_a_sentence(dvs, spoil, sentence):
-    data.load("cifar10-dvs", dvs, time_steps=2)
+    sets.load("cifar10-dvs", dvs, time_steps=2)
     spoil(dvs / "events_np" / "cat" / "cifar10_cat_3.npz")
     with pytest.raises(ValueError, match=sentence) as failure:
-        data.load("cifar10-dvs", dvs, time_steps=3)
+        sets.load("cifar10-dvs", dvs, time_steps=3)
     assert "remove" in str(failure.value) and "\n" not in str(failure.value)
 
 
 def test_no_frames_are_refused(dvs):
     with pytest.raises(ValueError, match="time_steps is 0; allowed: a whole number of at least 1"):
-        data.load("cifar10-dvs", dvs, time_steps=0)
+        sets.load("cifar10-dvs", dvs, time_steps=0)

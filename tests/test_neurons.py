@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from ssf import kernel
-from ssf.neurons import LIF
+from ssf.kernels import build
+from ssf.model.neuron import LIF
 
 
 def by_equation(x, tau, v_threshold):
@@ -57,8 +57,8 @@ def test_gradient_is_the_sigmoids_with_the_reset_detached():
 def either(request, monkeypatch):
     """With the kernel, where a C compiler is there, and without."""
     if request.param == "torch":
-        monkeypatch.setattr(kernel, "library", lambda *_, **__: None)
-    elif kernel.library("lif", TIME=4) is None:
+        monkeypatch.setattr(build, "library", lambda *_, **__: None)
+    elif build.library("lif", TIME=4) is None:
         pytest.skip("no C compiler here")
 
 
@@ -71,10 +71,10 @@ def test_nothing_leaks_from_one_call_into_the_next(either):
 
 
 def with_and_without_kernel(monkeypatch, compute):
-    if kernel.library("lif", TIME=4) is None:
+    if build.library("lif", TIME=4) is None:
         pytest.skip("no C compiler here: SpikingJelly's own code runs, and is tested above")
     first = compute()
-    monkeypatch.setattr(kernel, "library", lambda *_, **__: None)
+    monkeypatch.setattr(build, "library", lambda *_, **__: None)
     return first, compute()
 
 
@@ -147,18 +147,18 @@ def test_a_current_that_is_not_dense_in_memory(either):
 
 
 def test_without_a_compiler_spikingjellys_code_runs(monkeypatch):
-    kernel.library.cache_clear()
+    build.library.cache_clear()
     monkeypatch.setenv("SSF_KERNEL", "0")
     x = 3 * torch.randn(4, 50)
-    assert kernel.library("lif", TIME=4) is None and torch.equal(LIF()(x), by_equation(x, 2.0, 1.0))
-    kernel.library.cache_clear()
+    assert build.library("lif", TIME=4) is None and torch.equal(LIF()(x), by_equation(x, 2.0, 1.0))
+    build.library.cache_clear()
 
 
 def test_the_kernel_is_kept_elsewhere_where_the_cache_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(kernel.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert kernel.own_folder().is_relative_to(tmp_path) and kernel.own_folder().is_dir()
+    monkeypatch.setattr(build.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert build.own_folder().is_relative_to(tmp_path) and build.own_folder().is_dir()
 
 
 def test_whole_numbers_and_other_defaults_of_torch_change_nothing(either):

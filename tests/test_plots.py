@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
-from ssf import plots
-from ssf.ledger import Estimate
+from ssf.figures import plots
+from ssf.study.ledger import Estimate
 
 
 def test_learning_curve_draws_every_epoch():

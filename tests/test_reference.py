@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ssf import cost
 from ssf.config import Selector, preset
-from ssf.reference import LIFNode, Reference, SpikingJellyBlocks
-from ssf.spikformer import Spikformer
+from ssf.model import cost
+from ssf.model.spikformer import Spikformer
+from ssf.speed.reference import LIFNode, Reference, SpikingJellyBlocks
 
 MODEL = replace(preset("spikformer-4-384").model, depth=2, width=64, heads=2)
 

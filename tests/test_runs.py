@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssf import cost, runs, store, tickets, train
 from ssf.config import Failed, preset
-from ssf.runs import run
+from ssf.engine import records, runs
+from ssf.engine.runs import run
+from ssf.model import cost, tickets, training
 
 
 def same(a, b):
@@ -21,31 +22,31 @@ def same(a, b):
 @pytest.fixture
 def starts(monkeypatch):
     """{config: (weights a training began with, its start, its teacher)}, filled in while runs are trained."""
-    seen, fit = {}, train.fit
+    seen, fit = {}, training.fit
 
     def noted(config, network, dataset=None, masks=None, teacher=None, start=None, **keywords):
-        start = start or train.Moment(0, {})
-        own = train.copy_weights(network)
+        start = start or training.Moment(0, {})
+        own = training.copy_weights(network)
         seen[config] = own | {n: t for n, t in start.tensors.items() if n in own}, start, teacher
         return fit(config, network, dataset, masks, teacher, start, **keywords)
 
-    monkeypatch.setattr(train, "fit", noted)
+    monkeypatch.setattr(training, "fit", noted)
     return seen
 
 
 def first_moment(config):
     seen = []
-    train.fit(config, train.make_network(config), last_epoch=1, after_epoch=seen.append)
+    training.fit(config, training.make_network(config), last_epoch=1, after_epoch=seen.append)
     return seen[0].tensors
 
 
 def test_a_finished_run_is_read_not_trained(smoke, monkeypatch):
     first = run(smoke)
-    monkeypatch.setattr(train, "fit", None)
+    monkeypatch.setattr(training, "fit", None)
     again = run(smoke)
     assert again.record == first.record and again.history == first.history
     assert same(first.network.state_dict(), again.network.state_dict()) and not again.network.training
-    assert store.read_json(store.run_folder(smoke) / "config.json") == json.loads(json.dumps(smoke.as_dict()))
+    assert records.read_json(records.run_folder(smoke) / "config.json") == json.loads(json.dumps(smoke.as_dict()))
 
 
 def test_a_record_says_what_was_run_and_what_came_out(smoke):
@@ -56,7 +57,7 @@ def test_a_record_says_what_was_run_and_what_came_out(smoke):
     assert record["parameters_left"] == record["parameters"] and record["sparsity"] == 0
     assert record["sops_left"] == record["sops"] > 0 and record["energy_left"] == record["energy_one_addition"] > 0
     assert record["densities"] == "{}" and record["recall"] is None
-    frame = store.frame([record])
+    frame = records.frame([record])
     assert list(frame.id) == [smoke.hash()] and frame.accuracy[0] == record["accuracy"]
 
 
@@ -68,11 +69,11 @@ def test_a_ticket_is_the_dense_runs_large_weights_rewound(smoke, starts):
     assert same(ticket.masks, expected)
     weights, start, _ = starts[cfg]
     after_one = first_moment(smoke)
-    fresh = train.make_network(cfg).state_dict()
+    fresh = training.make_network(cfg).state_dict()
     for name, weight in weights.items():
         statistic = "running" in name or "tracked" in name
         assert torch.equal(weight, (fresh if statistic else after_one)[name]), name
-    assert start.epoch == 1 and not any(n.startswith(train.MOMENTS) for n in start.tensors)
+    assert start.epoch == 1 and not any(n.startswith(training.MOMENTS) for n in start.tensors)
     assert ticket.record["sparsity"] == pytest.approx(0.6, abs=1e-3)
     assert ticket.record["parameters"] - ticket.record["parameters_left"] == sum(
         int((~m).sum()) for m in ticket.masks.values()
@@ -95,7 +96,7 @@ def test_magnitude_at_initialisation_needs_no_trained_network(smoke, starts):
     found = run(cfg)
     assert list(starts) == [cfg] and len(found.history) == smoke.train.epochs
     assert found.record["sparsity"] == pytest.approx(1 - 0.5**3, abs=1e-3)
-    fresh = train.make_network(smoke)
+    fresh = training.make_network(smoke)
     weights = tickets.prunable(fresh)
     kept = torch.cat([w[found.masks[n]].abs() for n, w in weights.items()])
     gone = torch.cat([w[~found.masks[n]].abs() for n, w in weights.items()])
@@ -128,7 +129,7 @@ def test_an_early_time_ticket_takes_its_mask_from_a_search_with_fewer_steps(smok
 
 
 def test_the_control_starts_from_other_weights_than_the_dense_run(smoke):
-    a, b = train.make_network(smoke), train.make_network(smoke, smoke.seed + runs.REINIT)
+    a, b = training.make_network(smoke), training.make_network(smoke, smoke.seed + runs.REINIT)
     assert not same(a.state_dict(), b.state_dict())
 
 
@@ -139,7 +140,7 @@ def test_selector_first_prunes_the_student_and_rewinds_it_to_itself(smoke, start
     expected = tickets.prune(there.network, tickets.full_masks(there.network), 0.5)
     assert same(found.masks, expected) and any(name.startswith("selector") for name in found.masks)
     _, start, teacher = starts[pruned]
-    kept = store.read_tensors(store.run_folder(student) / "epoch-1.safetensors")[0]
+    kept = records.read_tensors(records.run_folder(student) / "epoch-1.safetensors")[0]
     assert start.epoch == 1 and all(torch.equal(tensor, kept[name]) for name, tensor in start.tensors.items())
     assert same(teacher.state_dict(), run(smoke).network.state_dict())
 
@@ -152,7 +153,7 @@ def test_together_starts_from_the_dense_run_and_prunes_the_selector_from_the_sec
     assert same({name: first.masks[name] for name in expected}, expected)
     assert all(first.masks[name].all() for name in first.masks.keys() - expected.keys())
     assert same(second.masks, tickets.prune(first.network, first.masks, 0.5))
-    rewound = store.read_tensors(store.run_folder(smoke) / "epoch-1.safetensors")[0]
+    rewound = records.read_tensors(records.run_folder(smoke) / "epoch-1.safetensors")[0]
     _, start, teacher = starts[second.config]
     assert start.epoch == 1 and all(torch.equal(tensor, rewound[name]) for name, tensor in start.tensors.items())
     assert not any(name.startswith("selector") for name in start.tensors)
@@ -164,7 +165,7 @@ def test_selector_starts_from_the_dense_weights_and_keeps_a_tickets_mask(smoke, 
     student = run(both)
     ticket, dense = run(replace(both, selector=None)), run(smoke)
     weights, _, teacher = starts[both]
-    assert same(train.copy_weights(ticket.network), {n: w for n, w in weights.items() if "predictors" not in n})
+    assert same(training.copy_weights(ticket.network), {n: w for n, w in weights.items() if "predictors" not in n})
     assert same(teacher.state_dict(), dense.network.state_dict()) and not teacher.training
     assert same(student.masks, ticket.masks)
     assert student.record["macs"] < dense.record["macs"] and student.record["macs_left"] < student.record["macs"]
@@ -175,7 +176,7 @@ def test_selector_starts_from_the_dense_weights_and_keeps_a_tickets_mask(smoke, 
 @pytest.mark.parametrize("name", ["record.json", "checkpoint.safetensors"])
 def test_a_damaged_run_is_named_with_what_mends_it(smoke, name):
     run(smoke)
-    path = store.run_folder(smoke) / name
+    path = records.run_folder(smoke) / name
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ValueError, match=f"{name} is damaged; remove it and run again"):
         assert run(smoke).network
@@ -183,7 +184,7 @@ def test_a_damaged_run_is_named_with_what_mends_it(smoke, name):
 
 def test_an_altered_checkpoint_is_noticed(smoke):
     run(smoke)
-    path = store.run_folder(smoke) / "checkpoint.safetensors"
+    path = records.run_folder(smoke) / "checkpoint.safetensors"
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1  # one bit of one weight
     path.write_bytes(raw)
@@ -197,14 +198,14 @@ LEAKING = {"selector.keep_ratio": 0.5, "selector.teacher_in_training_mode": True
 
 def interrupted(monkeypatch, epoch):
     """Let a run stop after writing this epoch's checkpoint, as by Ctrl-C."""
-    written = store.write_checkpoint
+    written = records.write_checkpoint
 
     def stopping(folder, tensors, **state):
         written(folder, tensors, **state)
         if state["epoch"] == epoch:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "write_checkpoint", stopping)
+    monkeypatch.setattr(records, "write_checkpoint", stopping)
 
 
 @pytest.mark.parametrize(
@@ -226,29 +227,29 @@ def test_an_interrupted_run_goes_on_to_the_same_end(smoke, part, monkeypatch, tm
     assert {k: v for k, v in resumed.record.items() if k not in timing} == {
         k: v for k, v in whole.record.items() if k not in timing
     }
-    log = (store.run_folder(cfg) / "log.jsonl").read_text().splitlines()
+    log = (records.run_folder(cfg) / "log.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in log] == whole.history
 
 
 def test_a_failed_training_names_its_last_good_checkpoint(smoke, monkeypatch):
-    loss, calls = train._loss, []
+    loss, calls = training._loss, []
 
     def failing(*args):
         calls.append(1)
         value, logits = loss(*args)
         return (value if len(calls) < 5 else value * float("nan")), logits  # three steps an epoch
 
-    monkeypatch.setattr(train, "_loss", failing)
+    monkeypatch.setattr(training, "_loss", failing)
     with pytest.raises(Failed, match=r"loss is nan in epoch 2, step 2, .*; the last good checkpoint is .*"):
         run(smoke)
-    _, state = store.read_checkpoint(store.run_folder(smoke))
+    _, state = records.read_checkpoint(records.run_folder(smoke))
     assert state["epoch"] == 1
 
 
 def test_a_dense_run_keeps_the_epochs_that_tickets_are_rewound_to(smoke, monkeypatch):
     run(smoke)
-    fits, fit = [], train.fit
-    monkeypatch.setattr(train, "fit", lambda cfg, *a, **k: fits.append(cfg) or fit(cfg, *a, **k))
+    fits, fit = [], training.fit
+    monkeypatch.setattr(training, "fit", lambda cfg, *a, **k: fits.append(cfg) or fit(cfg, *a, **k))
     cfg = smoke.with_(**{"ticket.rewind_epoch": 1})
     run(cfg)
     assert fits == [cfg]
@@ -256,11 +257,11 @@ def test_a_dense_run_keeps_the_epochs_that_tickets_are_rewound_to(smoke, monkeyp
 
 KILLED = """
 import os, random, signal, sys, threading
-from ssf import runs, store
+from ssf.engine import records, runs
 from ssf.config import Failed, preset
 
 place, moment = sys.argv[1], int(sys.argv[2])
-calls, write = [], store.write
+calls, write = [], records.write
 
 def dying(path, save):
     calls.append(path)
@@ -275,7 +276,7 @@ def dying(path, save):
     if len(calls) == moment and place == "after":
         os.kill(os.getpid(), signal.SIGKILL)
 
-store.write = dying
+records.write = dying
 if place == "anywhere":  # in so many milliseconds after the first file
     start = threading.Timer(moment / 1000, os.kill, (os.getpid(), signal.SIGKILL))
     start.daemon = True
@@ -299,16 +300,16 @@ def test_a_run_killed_ten_times_ends_with_the_same_weights(tmp_path, monkeypatch
     killed = run(config)
     monkeypatch.setenv("SSF_RUNS", str(tmp_path / "whole"))
     whole = run(config)
-    assert store.digest(killed.network.state_dict()) == store.digest(whole.network.state_dict())
+    assert records.digest(killed.network.state_dict()) == records.digest(whole.network.state_dict())
     assert killed.history == whole.history
     timing = {"seconds", "images_per_second"}
     assert all(killed.record[field] == whole.record[field] for field in killed.record.keys() - timing)
-    assert not list(store.run_folder(config).glob(".*"))  # nothing half-written is left
+    assert not list(records.run_folder(config).glob(".*"))  # nothing half-written is left
 
 
 def test_two_processes_train_one_run_once(tmp_path):
     code = (
-        "from ssf import runs, train; from ssf.config import preset; fit = train.fit\n"
+        "from ssf import runs, train; from ssf.config import preset; fit = training.fit\n"
         "def noted(*a, **k):\n    print('trained'); return fit(*a, **k)\n"
         "train.fit = noted\nprint(runs.run(preset('smoke')).record['accuracy'])"
     )
@@ -323,7 +324,7 @@ def test_two_processes_train_one_run_once(tmp_path):
 
 
 def test_a_lock_left_by_a_dead_process_holds_nobody_up(smoke):
-    folder = store.run_folder(smoke)
+    folder = records.run_folder(smoke)
     folder.mkdir(parents=True)
     code = (
         f"import os; os.environ['SSF_RUNS'] = {str(folder.parent)!r}\n"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ssf.config import SELECTORS, Selector
-from ssf.selector import (
+from ssf.model.selector import (
     SCORES,
     Tokens,
     TokenSelector,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssf.config import Selector, preset
-from ssf.spikformer import SSA, ConvUnit, LinearUnit, Spikformer
+from ssf.model.spikformer import SSA, ConvUnit, LinearUnit, Spikformer
 
 
 def settle(network, images):

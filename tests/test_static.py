@@ -15,7 +15,7 @@ from PIL import Image
 from test_data import idx
 from torchvision import datasets
 
-from ssf import cache, data
+from ssf.datasets import cache, sets
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def folder(tmp_path):
 
 
 def test_parquet_is_read_decoded_and_shuffled(folder):
-    dataset = data.load("cifar10", folder)
+    dataset = sets.load("cifar10", folder)
     assert (dataset.name, dataset.title) == ("cifar10", "CIFAR-10")
     assert dataset.train_images.shape == (50, 3, 32, 32) and dataset.test_images.shape == (20, 3, 32, 32)
     assert torch.equal(dataset.train_images[:, 1, 0, 0].long(), dataset.train_labels)
@@ -73,12 +73,12 @@ def test_the_hubs_folders_and_shards_are_found(folder, monkeypatch):
         shutil.copy(folder / "test.parquet", inner / f"train-0000{i}-of-00002.parquet")
     shutil.copy(folder / "test.parquet", inner / "test-00000-of-00001.parquet")
     monkeypatch.setenv("SSF_DATA", str(folder))
-    assert len(data.load("cifar10").train_labels) == 40
+    assert len(sets.load("cifar10").train_labels) == 40
 
 
 def test_jpegs_are_called_so_and_not_trained_on_under_another_name(folder, monkeypatch):
     parquet(folder / "train.parquet", "JPEG")
-    assert data.load("cifar10", folder).title == "CIFAR-10 (JPEG)"
+    assert sets.load("cifar10", folder).title == "CIFAR-10 (JPEG)"
     (folder / "cifar10").mkdir()
     for name in ("train", "test"):
         (folder / f"{name}.parquet").rename(folder / "cifar10" / f"{name}.parquet")
@@ -86,9 +86,9 @@ def test_jpegs_are_called_so_and_not_trained_on_under_another_name(folder, monke
     with pytest.raises(
         ValueError, match=r"data.name is 'cifar10', but .* are CIFAR-10 \(JPEG\); allowed: cifar10-jpeg"
     ):
-        data.load_for(data_config("cifar10"))
+        sets.load_for(data_config("cifar10"))
     (folder / "cifar10").rename(folder / "cifar10-jpeg")
-    assert data.load_for(data_config("cifar10-jpeg")).name == "cifar10-jpeg"
+    assert sets.load_for(data_config("cifar10-jpeg")).name == "cifar10-jpeg"
 
 
 def data_config(name):
@@ -100,21 +100,21 @@ def data_config(name):
 def test_a_missing_shard_and_pngs_under_the_name_of_jpegs_are_refused(folder, monkeypatch):
     (folder / "train.parquet").rename(folder / "train-00000-of-00002.parquet")
     with pytest.raises(ValueError, match=r"train\*.parquet: 1 there; expected: 2"):
-        data.load("cifar10", folder)
+        sets.load("cifar10", folder)
     (folder / "train-00000-of-00002.parquet").rename(folder / "train.parquet")
     folder.rename(folder.with_name("cifar10-jpeg"))
     monkeypatch.setenv("SSF_DATA", str(folder.parent))
     with pytest.raises(ValueError, match="data.name is 'cifar10-jpeg', but .* are CIFAR-10; allowed: cifar10"):
-        data.load_for(data_config("cifar10-jpeg"))
+        sets.load_for(data_config("cifar10-jpeg"))
 
 
 def test_the_second_time_nothing_is_decoded(folder, monkeypatch):
-    first = data.load("cifar10", folder)
+    first = sets.load("cifar10", folder)
     monkeypatch.setattr(Image, "open", None)
-    assert torch.equal(data.load("cifar10", folder).train_images, first.train_images)
+    assert torch.equal(sets.load("cifar10", folder).train_images, first.train_images)
     parquet(folder / "test.parquet", rows=30)  # another file: decoded anew
     with pytest.raises(ValueError, match="no readable image"):
-        data.load("cifar10", folder)
+        sets.load("cifar10", folder)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_second_time_nothing_is_decoded(folder, monkeypatch):
 def test_bad_parquet_ends_in_a_sentence(folder, spoil, sentence):
     spoil(folder / "train.parquet")
     with pytest.raises(ValueError, match=sentence) as failure:
-        data.load("cifar10", folder)
+        sets.load("cifar10", folder)
     assert str(folder) in str(failure.value) and "\n" not in str(failure.value)
 
 
@@ -167,18 +167,18 @@ def test_cifar_goes_through_torchvision(tmp_path, monkeypatch):
     files = [*((f"data_batch_{i}", "labels") for i in range(1, 6)), ("test_batch", "labels")]
     meta = {"filename": "batches.meta", "key": "label_names"}
     cifar(tmp_path / "10", monkeypatch, datasets.CIFAR10, "cifar-10-batches-py", files, meta)
-    dataset = data.load("cifar10", tmp_path / "10")
+    dataset = sets.load("cifar10", tmp_path / "10")
     assert dataset.classes == ("a", "b", "c") and dataset.train_images.shape == (20, 3, 32, 32)
     assert dataset.train_labels.tolist() == [n % 3 for n in range(5) for _ in range(4)]
     assert dataset.test_images.unique().tolist() == [5]
     with monkeypatch.context() as patch:
         patch.setattr(datasets, "CIFAR10", None)  # the second time, nothing is unpickled
-        assert torch.equal(data.load("cifar10", tmp_path / "10").train_images, dataset.train_images)
+        assert torch.equal(sets.load("cifar10", tmp_path / "10").train_images, dataset.train_images)
 
     meta = {"filename": "meta", "key": "fine_label_names"}
     files = [("train", "fine_labels"), ("test", "fine_labels")]
     cifar(tmp_path / "100", monkeypatch, datasets.CIFAR100, "cifar-100-python", files, meta)
-    assert data.load("cifar100", tmp_path / "100").train_images.shape == (4, 3, 32, 32)
+    assert sets.load("cifar100", tmp_path / "100").train_images.shape == (4, 3, 32, 32)
 
 
 def test_a_half_downloaded_archive_ends_in_a_sentence(tmp_path, monkeypatch):
@@ -189,7 +189,7 @@ def test_a_half_downloaded_archive_ends_in_a_sentence(tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match="cifar10 is not whole in .*no network.*put cifar-10-python.tar.gz there, from"
     ):
-        data.load("cifar10", tmp_path)
+        sets.load("cifar10", tmp_path)
 
 
 def test_fashion_mnist_goes_through_torchvision(tmp_path, monkeypatch):
@@ -203,7 +203,7 @@ def test_fashion_mnist_goes_through_torchvision(tmp_path, monkeypatch):
             path.write_bytes(idx(array))
             resources.append((path.name, md5(path)))
     monkeypatch.setattr(datasets.FashionMNIST, "resources", resources)
-    dataset = data.load("fashion-mnist", tmp_path)
+    dataset = sets.load("fashion-mnist", tmp_path)
     assert dataset.train_images.shape == (30, 1, 32, 32) and dataset.classes[9] == "Ankle boot"
     assert torch.equal(dataset.test_images[:, 0, 15, 15].long(), dataset.test_labels)
     assert not dataset.train_images[..., :2].any()
@@ -212,14 +212,14 @@ def test_fashion_mnist_goes_through_torchvision(tmp_path, monkeypatch):
     images.write_bytes(images.read_bytes()[:-1] + b"\0")  # damaged after it was unpacked
     with monkeypatch.context() as patch:
         patch.setattr(datasets, "FashionMNIST", None)  # the second time, nothing is read anew
-        assert torch.equal(data.load("fashion-mnist", tmp_path).test_images, dataset.test_images)
+        assert torch.equal(sets.load("fashion-mnist", tmp_path).test_images, dataset.test_images)
     shutil.rmtree(cache.own_folder() / "sets")
-    assert torch.equal(data.load("fashion-mnist", tmp_path).test_images, dataset.test_images)  # unpacked again
+    assert torch.equal(sets.load("fashion-mnist", tmp_path).test_images, dataset.test_images)  # unpacked again
     packed = raw / "t10k-images-idx3-ubyte.gz"
     packed.write_bytes(packed.read_bytes()[:-9])
     images.unlink()
     with pytest.raises(ValueError, match="fashion-mnist is not whole in .*remove .*-ubyte and put its four .gz files"):
-        data.load("fashion-mnist", tmp_path)
+        sets.load("fashion-mnist", tmp_path)
 
 
 def build(room):

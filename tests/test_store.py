@@ -4,31 +4,31 @@ import pandas as pd
 import pytest
 import torch
 
-from ssf import store
 from ssf.__main__ import main
-from ssf.runs import run
+from ssf.engine import records
+from ssf.engine.runs import run
 
 
 def test_tensors_and_state_survive_a_round_trip(tmp_path):
     tensors = {"a": torch.rand(3, 4).T, "mask": torch.rand(5) < 0.5, "count": torch.tensor(3)}
-    store.write_tensors(tmp_path / "t.safetensors", tensors, epoch=2, history=[{"loss": 0.1 + 0.2}])
-    again, state = store.read_tensors(tmp_path / "t.safetensors")
+    records.write_tensors(tmp_path / "t.safetensors", tensors, epoch=2, history=[{"loss": 0.1 + 0.2}])
+    again, state = records.read_tensors(tmp_path / "t.safetensors")
     assert again.keys() == tensors.keys() and all(torch.equal(tensors[n], again[n]) for n in tensors)
     assert state == {"epoch": 2, "history": [{"loss": 0.1 + 0.2}]}
-    assert store.digest(tensors) == store.digest(again) != store.digest(again | {"count": torch.tensor(4)})
+    assert records.digest(tensors) == records.digest(again) != records.digest(again | {"count": torch.tensor(4)})
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "record.json"
-    store.write_json(path, {"a": 1})
+    records.write_json(path, {"a": 1})
 
     def fail(temporary):
         temporary.write_text("half")
         raise OSError("disk full")
 
     with pytest.raises(OSError):
-        store.write(path, fail)
-    assert store.read_json(path) == {"a": 1} and list(tmp_path.iterdir()) == [path]
+        records.write(path, fail)
+    assert records.read_json(path) == {"a": 1} and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
 )
 def test_a_record_that_can_not_be_read_is_named_and_the_others_are_listed(smoke, change, sentence, capsys):
     good, bad = run(smoke), run(smoke.with_(seed=1))
-    path = store.run_folder(bad.config) / "record.json"
-    record = store.read_json(path)
+    path = records.run_folder(bad.config) / "record.json"
+    record = records.read_json(path)
     change(record)
-    store.write_json(path, record)
-    found, sentences = store.records()
+    records.write_json(path, record)
+    found, sentences = records.records()
     assert [r["id"] for r in found] == [good.config.hash()] and len(sentences) == 1 and sentence in sentences[0]
     with pytest.raises(ValueError, match=sentence):
         run(bad.config)
@@ -56,7 +56,7 @@ def test_a_record_that_can_not_be_read_is_named_and_the_others_are_listed(smoke,
 
 def test_columns_are_the_same_for_every_kind_of_run(smoke):
     parts = ({}, {"ticket.fraction": 0.5}, {"selector.keep_ratio": 0.5})
-    frames = [store.frame([run(smoke.with_(**part)).record]) for part in parts]
+    frames = [records.frame([run(smoke.with_(**part)).record]) for part in parts]
     assert [*frames[0]] == [*frames[1]] == [*frames[2]]
     assert frames[1]["ticket.fraction"][0] == 0.5 and frames[0]["ticket.fraction"][0] is None
 
@@ -67,14 +67,14 @@ def test_accuracies_are_named_for_what_they_are():
         {"epoch": 2, "validation_accuracy": 0.4, "test_accuracy": 0.2, "test_loss": 2.0},
         {"epoch": 3, "validation_accuracy": 0.1, "test_accuracy": 0.3, "test_loss": 3.0},
     ]
-    row = store.measurements(history, 2.0, 100, 10)
+    row = records.measurements(history, 2.0, 100, 10)
     assert (row["accuracy"], row["accuracy_validation_selected"], row["accuracy_test_maximum"]) == (0.3, 0.2, 0.5)
     assert row["loss"] == 3.0 and row["images_per_second"] == 50
 
 
 def test_aggregate_is_students_interval_over_seeds():
     rows = pd.DataFrame({"kind": ["a", "a", "a", "b"], "accuracy": [0.1, 0.2, 0.3, 0.7]})
-    a, b = store.aggregate(rows, ["kind"]).to_dict("records")
+    a, b = records.aggregate(rows, ["kind"]).to_dict("records")
     half = 4.302653 * 0.1 / 3**0.5  # the t quantile of two degrees of freedom, by table
     assert a["mean"] == pytest.approx(0.2) and a["seeds"] == 3
     assert (a["low"], a["high"]) == (pytest.approx(0.2 - half, abs=1e-6), pytest.approx(0.2 + half, abs=1e-6))
@@ -83,7 +83,7 @@ def test_aggregate_is_students_interval_over_seeds():
 
 def test_export_writes_a_csv(tmp_path, monkeypatch):
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
-    path = store.export(pd.DataFrame({"b": [1], "a": [0.5]}), "study")
+    path = records.export(pd.DataFrame({"b": [1], "a": [0.5]}), "study")
     assert path == tmp_path / "study.csv" and path.read_text() == "b,a\n1,0.5\n"
 
 
@@ -102,8 +102,8 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(smoke, monkeypatch, capsy
 
 
 def test_a_machine_without_git_gives_a_record_without_a_commit(smoke, monkeypatch):
-    store.provenance.cache_clear()
+    records.provenance.cache_clear()
     monkeypatch.setenv("PATH", "")
     record = run(smoke).record
-    store.provenance.cache_clear()
+    records.provenance.cache_clear()
     assert record["commit"] is None and record["dirty"] is None

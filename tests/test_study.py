@@ -1,9 +1,10 @@
 import pandas as pd
 import pytest
 
-from ssf import store, study
 from ssf.__main__ import main
 from ssf.config import RunConfig, preset
+from ssf.engine import records
+from ssf.study import experiments
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def tiny(monkeypatch, tmp_path):
         yield "dense", dense
         yield "ticket", dense.with_(**{"ticket.fraction": 0.5})
 
-    monkeypatch.setattr(study, "EXPERIMENTS", {"tiny": experiment})
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"tiny": experiment})
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
     return tmp_path / "study_tiny.csv"
 
@@ -26,13 +27,13 @@ def test_rows_are_written_as_networks_are_done_and_survive_the_runs(tiny, monkey
     assert first.kind.tolist() == ["dense", "ticket"] and first.sparsity.tolist() == [0, pytest.approx(0.5, abs=1e-3)]
     monkeypatch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("elsewhere")))  # another clone: no runs, but rows
     before = tiny.read_text()
-    store.export(study.frame("tiny", [0]), tiny.stem)
+    records.export(experiments.frame("tiny", [0]), tiny.stem)
     assert tiny.read_text() == before
     assert "ticket, seed 0: accuracy" in capsys.readouterr().out
 
 
 def test_an_interrupted_experiment_leaves_the_rows_so_far(tiny):
-    networks = study.run("tiny", [0])
+    networks = experiments.run("tiny", [0])
     next(networks)
     next(networks)
     networks.close()
@@ -52,12 +53,12 @@ def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
     main(["study", "tiny", "--seeds", "0"])
     rows = pd.read_csv(tiny)
     row = rows[rows.kind == "ticket"].iloc[0]
-    trained = store.run_folder(RunConfig.from_flat(row.to_dict()))
+    trained = records.run_folder(RunConfig.from_flat(row.to_dict()))
     stamp = (trained / "record.json").stat().st_mtime_ns
     capsys.readouterr()
     assert main(["results", "--rerun", row.id]) == 0
     assert f"accuracy {row.accuracy:.6f} in the row, {row.accuracy:.6f} now: the same" in capsys.readouterr().out
-    assert (trained / "record.json").stat().st_mtime_ns == stamp and store.root() == trained.parent
+    assert (trained / "record.json").stat().st_mtime_ns == stamp and records.root() == trained.parent
     rows.loc[rows.id == row.id, ["accuracy", "torch"]] = [row.accuracy + 0.125, "0.1"]
     rows.to_csv(tiny, index=False)
     assert main(["results", "--rerun", row.id]) == 0
@@ -72,24 +73,24 @@ def test_wrong_use_is_refused(tiny, capsys):
         assert "allowed:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", study.EXPERIMENTS)
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
 def test_the_committed_rows_are_of_the_study_as_it_stands(name):
     """Each row's config, as the experiment names it, hashes to its id."""
-    if not study.path(name).exists():
-        pytest.skip(f"{study.path(name).name} is not there yet")
-    rows = pd.read_csv(study.path(name))
+    if not experiments.path(name).exists():
+        pytest.skip(f"{experiments.path(name).name} is not there yet")
+    rows = pd.read_csv(experiments.path(name))
     assert [RunConfig.from_flat(row).hash() for row in rows.to_dict("records")] == rows.id.tolist()
-    named = {config.hash(): kind for seed in set(rows.seed) for kind, config in study.EXPERIMENTS[name](seed)}
+    named = {config.hash(): kind for seed in set(rows.seed) for kind, config in experiments.EXPERIMENTS[name](seed)}
     assert named.items() >= dict(zip(rows.id, rows.kind, strict=True)).items()
     for seed, part in rows.groupby("seed"):
-        configs = {config.hash(): config for _, config in study.EXPERIMENTS[name](seed)}
+        configs = {config.hash(): config for _, config in experiments.EXPERIMENTS[name](seed)}
         for row in part.itertuples():
             assert configs[row.id].seed == seed and not row.accuracy != row.accuracy
 
 
-@pytest.mark.parametrize("name", sorted(study.EXPERIMENTS))
+@pytest.mark.parametrize("name", sorted(experiments.EXPERIMENTS))
 def test_an_experiment_that_is_complete_has_every_network_of_its_first_seeds(name):
-    there = study.as_text(name)
-    seeds = [study.CHOSEN_WITH] if name == "rates" else range(study.FIRST)
-    named = [(kind, config) for seed in seeds for kind, config in study.EXPERIMENTS[name](seed)]
+    there = experiments.as_text(name)
+    seeds = [experiments.CHOSEN_WITH] if name == "rates" else range(experiments.FIRST)
+    named = [(kind, config) for seed in seeds for kind, config in experiments.EXPERIMENTS[name](seed)]
     assert named and not [(kind, config.seed) for kind, config in named if config.hash() not in there]

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from ssf.__main__ import main
-from ssf.sweep import grid, name_of, sweep
+from ssf.engine.sweep import grid, name_of, sweep
 
 NOTEBOOK = """
 import os, pathlib, time
@@ -70,7 +70,7 @@ def test_a_sweep_runs_each_point_once_and_a_failed_one_again(notebook, tmp_path,
 
 def test_a_finished_sweep_starts_no_cluster(notebook, tmp_path, monkeypatch):
     assert sweep(notebook, {"a": [5]}, tmp_path / "out", workers=1)[1][0]["error"] is None
-    monkeypatch.setattr("ssf.sweep.cluster", None)
+    monkeypatch.setattr("ssf.engine.sweep.cluster", None)
     assert sweep(notebook, {"a": [5]}, tmp_path / "out") == (1, [])
 
 
@@ -114,7 +114,7 @@ def test_a_killed_worker_does_not_stop_a_sweep(notebook, tmp_path):
     ]
     processes += [subprocess.Popen(worker, **quiet, start_new_session=True) for _ in range(2)]
     code = (
-        f"from ssf.sweep import sweep; before, done = sweep({str(notebook)!r}, "
+        f"from ssf.engine.sweep import sweep; before, done = sweep({str(notebook)!r}, "
         f"{{'a': [0, 1, 2, 3], 'seconds': [2]}}, {str(tmp_path / 'out')!r}, {address!r}); "
         "print(before, len(done), [o['error'] for o in done])"
     )

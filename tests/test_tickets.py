@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from ssf import cost, tickets
-from ssf.spikformer import Spikformer
+from ssf.model import cost, tickets
+from ssf.model.spikformer import Spikformer
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ssf import data, tickets, train
 from ssf.config import PARTS, SELECTORS, Refused, preset
+from ssf.datasets import sets
+from ssf.model import tickets, training
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def easy():
     images = torch.randint(0, 60, (600, 1, 32, 32), generator=generator, dtype=torch.uint8)
     for image, label in zip(images, labels, strict=True):
         image[0, 3 * label : 3 * label + 3] += 190
-    return data.Dataset("easy", "easy", tuple("0123456789"), images[:500], labels[:500], images[500:], labels[500:])
+    return sets.Dataset("easy", "easy", tuple("0123456789"), images[:500], labels[:500], images[500:], labels[500:])
 
 
 def config(**overrides):
@@ -32,7 +33,7 @@ def config(**overrides):
 def moments(cfg, dataset, network=None, **keywords):
     """The Moments after each epoch of a training."""
     seen = []
-    train.fit(cfg, network or train.make_network(cfg), dataset, after_epoch=seen.append, **keywords)
+    training.fit(cfg, network or training.make_network(cfg), dataset, after_epoch=seen.append, **keywords)
     return seen
 
 
@@ -45,17 +46,17 @@ def weights(trained):
 
 
 def test_it_learns(easy):
-    trained = train.fit(config(), train.make_network(config()), easy)
+    trained = training.fit(config(), training.make_network(config()), easy)
     losses = [row["train_loss"] for row in trained.history]
     assert losses[-1] < losses[0] - 0.3
     images = easy.standardise(easy.test_images)
-    accuracy, loss = train.evaluate(trained.network, images, easy.test_labels)
+    accuracy, loss = training.evaluate(trained.network, images, easy.test_labels)
     assert accuracy > 0.4 and 0 < loss < math.log(10)  # chance: 0.1, log 10
 
 
 def test_a_seed_repeats_a_run_and_another_does_not(easy):
     a, b, c = (
-        weights(train.fit(cfg, train.make_network(cfg), easy, last_epoch=1))
+        weights(training.fit(cfg, training.make_network(cfg), easy, last_epoch=1))
         for cfg in (config(), config(), config(seed=1))
     )
     assert torch.equal(a, b) and not torch.equal(a, c)
@@ -65,18 +66,18 @@ def test_training_leaves_the_global_random_state_alone(easy):
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)
-    train.fit(config(), train.make_network(config()), easy, last_epoch=1)
+    training.fit(config(), training.make_network(config()), easy, last_epoch=1)
     assert torch.equal(torch.rand(1), expected)
 
 
 @pytest.mark.parametrize("changes", [{}, {"train.mixed_precision": True}, {"ticket.freeze": "near_zero"}])
 def test_pruned_weights_stay_exactly_zero_and_the_others_move(easy, changes):
-    network = train.make_network(config())
+    network = training.make_network(config())
     masks = tickets.prune(network, tickets.full_masks(network), 0.8)
     before = tickets.prunable(network)
     before = {n: w.clone() for n, w in before.items()}
     cfg = config(**{"train.weight_decay": 0.5, **changes})
-    trained = train.fit(cfg, network, easy, masks=masks, last_epoch=1 if changes else 2)
+    trained = training.fit(cfg, network, easy, masks=masks, last_epoch=1 if changes else 2)
     for name, weight in tickets.prunable(trained.network).items():
         assert not weight[~masks[name]].any()
         assert (weight != before[name])[masks[name]].float().mean() > 0.9
@@ -85,7 +86,7 @@ def test_pruned_weights_stay_exactly_zero_and_the_others_move(easy, changes):
 def test_going_on_from_a_moment_is_the_uninterrupted_run(easy):
     whole = moments(config(), easy)
     assert [m.epoch for m in whole] == [1, 2, 3, 4] == [row["epoch"] for row in whole[-1].history]
-    rest = moments(config(), easy, train.make_network(config(seed=5)), start=whole[1])
+    rest = moments(config(), easy, training.make_network(config(seed=5)), start=whole[1])
     assert [m.epoch for m in rest] == [3, 4] and same(rest[-1].tensors, whole[-1].tensors)
     assert rest[-1].history == whole[-1].history and rest[-1].seconds > whole[1].seconds
     stopped = moments(config(), easy, last_epoch=1)
@@ -94,18 +95,18 @@ def test_going_on_from_a_moment_is_the_uninterrupted_run(easy):
 
 def test_what_a_start_leaves_out_is_fresh(easy):
     whole = moments(config(), easy, last_epoch=1)[0]
-    fresh = train.make_network(config())
+    fresh = training.make_network(config())
     part = {name: whole.tensors[name] for name, _ in fresh.named_parameters()}
     seen = {}
-    network = train.make_network(config(seed=5))
+    network = training.make_network(config(seed=5))
 
     def look(*_):
         if not seen:
-            seen.update(train.copy_weights(network))
+            seen.update(training.copy_weights(network))
 
     network.stem.register_forward_pre_hook(look)
-    train.fit(config(), network, easy, start=train.Moment(1, part), last_epoch=2)
-    buffers = dict(train.make_network(config(seed=5)).named_buffers())
+    training.fit(config(), network, easy, start=training.Moment(1, part), last_epoch=2)
+    buffers = dict(training.make_network(config(seed=5)).named_buffers())
     for name, tensor in seen.items():
         assert torch.equal(tensor, part.get(name, buffers.get(name))), name
 
@@ -115,8 +116,8 @@ def test_looking_at_the_test_images_changes_nothing(easy):
     other = replace(easy, test_images=easy.test_images.flip(0)[:7], test_labels=easy.test_labels[:7])
     a, b = (moments(config(), dataset, last_epoch=2)[-1] for dataset in (easy, other))
     assert same(a.tensors, b.tensors) and a.history != b.history
-    accuracy, _ = train.evaluate(
-        train.fit(config(), train.make_network(config()), easy, last_epoch=2).network,
+    accuracy, _ = training.evaluate(
+        training.fit(config(), training.make_network(config()), easy, last_epoch=2).network,
         easy.standardise(easy.test_images),
         easy.test_labels,
     )
@@ -126,40 +127,40 @@ def test_looking_at_the_test_images_changes_nothing(easy):
 def test_freezing_near_zero_stops_survivors_that_happen_to_be_small(easy):
     """The published way of holding pruned weights at zero also holds a kept weight that is below 1e-6."""
     for freeze in ("mask", "near_zero"):
-        cfg, network = config(**{"ticket.freeze": freeze}), train.make_network(config())
+        cfg, network = config(**{"ticket.freeze": freeze}), training.make_network(config())
         with torch.no_grad():
             network.head.weight[0] = 1e-7
-        trained = train.fit(cfg, network, easy, masks=tickets.full_masks(network), last_epoch=1)
+        trained = training.fit(cfg, network, easy, masks=tickets.full_masks(network), last_epoch=1)
         moved = (trained.network.head.weight[0].abs() > 1e-6).float().mean()
         assert moved == 0 if freeze == "near_zero" else moved > 0.9
 
 
 def test_mixed_precision_learns_as_well(easy):
     cfg = config(**{"train.mixed_precision": True})
-    losses = [row["train_loss"] for row in train.fit(cfg, train.make_network(cfg), easy).history]
+    losses = [row["train_loss"] for row in training.fit(cfg, training.make_network(cfg), easy).history]
     assert losses[-1] < losses[0] - 0.3
 
 
 def test_the_teacher_is_in_eval_mode_unless_told_to_leak(easy):
-    teacher, images = train.make_network(config()), easy.standardise(easy.train_images[:20])
-    train.fit(config(), teacher, easy, last_epoch=1)
+    teacher, images = training.make_network(config()), easy.standardise(easy.train_images[:20])
+    training.fit(config(), teacher, easy, last_epoch=1)
     with torch.no_grad():
         honest = [teacher(images), teacher(images)]
-        train.prepare_teacher(teacher, in_training_mode=True)
+        training.prepare_teacher(teacher, in_training_mode=True)
         leaking = [teacher(images), teacher(images), teacher(images[:8])]
-        again = train.prepare_teacher(teacher)
+        again = training.prepare_teacher(teacher)
         assert torch.equal(again(images), again(images))  # nothing leaks any more
     assert torch.equal(*honest) and not torch.equal(*leaking[:2]) and len(leaking[2]) == 8
     for habit in (False, True):
         part = {"selector.teacher_in_training_mode": habit, "selector.distill_weight": 1.0}
-        cfg, teacher = config(**part), train.make_network(config())
-        train.fit(cfg, train.make_network(cfg), easy, teacher=teacher, last_epoch=1)
+        cfg, teacher = config(**part), training.make_network(config())
+        training.fit(cfg, training.make_network(cfg), easy, teacher=teacher, last_epoch=1)
         assert teacher.training is habit
 
 
 def test_learning_rate_warms_up_and_falls_to_its_minimum():
     schedule = replace(config().train, epochs=10, warmup_epochs=2.0, lr=1.0, min_lr=0.1)
-    rates = [train.learning_rate(schedule, e / 4) for e in range(41)]
+    rates = [training.learning_rate(schedule, e / 4) for e in range(41)]
     assert rates[0] == pytest.approx(0.1) and rates[8] == pytest.approx(1.0) and rates[-1] == pytest.approx(0.1)
     assert rates[24] == pytest.approx((1 + 0.1) / 2)  # half way down the cosine
     assert all(a < b for a, b in zip(rates[:8], rates[1:9], strict=True))
@@ -167,24 +168,24 @@ def test_learning_rate_warms_up_and_falls_to_its_minimum():
 
 
 def test_weight_decay_spares_biases_and_batchnorm():
-    network = train.make_network(config())
-    decayed, spared = train.optimiser(network, config().train).param_groups
+    network = training.make_network(config())
+    decayed, spared = training.optimiser(network, config().train).param_groups
     assert decayed["weight_decay"] == config().train.weight_decay and spared["weight_decay"] == 0
     assert {p.ndim for p in spared["params"]} == {1} and all(p.ndim > 1 for p in decayed["params"])
 
 
 def test_a_loss_that_is_no_number_stops_the_run_in_one_sentence(easy):
-    network = train.make_network(config())
+    network = training.make_network(config())
     with torch.no_grad():
         network.head.bias[0] = float("nan")
     with pytest.raises(ValueError, match=r"the loss is nan in epoch 1, step 1, at a learning rate of .*help"):
-        train.fit(config(), network, easy)
+        training.fit(config(), network, easy)
 
 
 def test_the_random_selector_is_evaluated_on_the_same_tokens_every_time(easy):
     cfg = config(**{"selector.kind": "random", "selector.keep_ratio": 0.2})
-    network, images = train.make_network(cfg), easy.standardise(easy.test_images)
-    assert train.evaluate(network, images, easy.test_labels) == train.evaluate(network, images, easy.test_labels)
+    network, images = training.make_network(cfg), easy.standardise(easy.test_images)
+    assert training.evaluate(network, images, easy.test_labels) == training.evaluate(network, images, easy.test_labels)
 
 
 sizes = st.integers(-1, 3)
@@ -222,8 +223,8 @@ def test_any_configuration_trains_or_is_refused_with_a_sentence(easy, sensible, 
     try:
         cfg = preset("smoke", **{"data.train_size": 0, "train.epochs": 1, **sensible, **(selector or {}), **wild})
         cfg = replace(cfg, train=replace(cfg.train, epochs=min(cfg.train.epochs, 2)))
-        network, teacher = train.make_network(cfg), train.make_network(replace(cfg, selector=None))
-        trained = train.fit(cfg, network, few, teacher=teacher if cfg.selector else None, last_epoch=1)
+        network, teacher = training.make_network(cfg), training.make_network(replace(cfg, selector=None))
+        trained = training.fit(cfg, network, few, teacher=teacher if cfg.selector else None, last_epoch=1)
     except Refused as refusal:
         assert str(refusal).strip() and "\n" not in str(refusal)
     else:
@@ -232,8 +233,8 @@ def test_any_configuration_trains_or_is_refused_with_a_sentence(easy, sensible, 
 
 def test_training_does_not_mind_a_caller_without_gradients(smoke):
     config = smoke.with_(**{"train.epochs": 1})
-    network, dataset = train.make_network(config), data.load_for(config)
-    before = train.copy_weights(network)
+    network, dataset = training.make_network(config), sets.load_for(config)
+    before = training.copy_weights(network)
     with torch.no_grad():
-        train.fit(config, network, dataset)
+        training.fit(config, network, dataset)
     assert any(not torch.equal(before[name], weight) for name, weight in network.state_dict().items())

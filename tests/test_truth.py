@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from ssf import data
 from ssf.config import Selector, preset
-from ssf.selector import TokenSelector
-from ssf.spikformer import Spikformer
-from ssf.truth import against_truth, average_precision, precision_recall, tokens_before
+from ssf.datasets import sets
+from ssf.engine.truth import against_truth, average_precision, precision_recall, tokens_before
+from ssf.model.selector import TokenSelector
+from ssf.model.spikformer import Spikformer
 
 CONFIG = preset("smoke", **{"data.name": "cluttered-fashion", "selector.keep_ratio": 0.4})
 N = CONFIG.model.tokens
@@ -21,7 +21,7 @@ def network():
 
 def score(network, kind, keep_ratio=0.4, **rest):
     selector = TokenSelector(Selector(kind, keep_ratio), CONFIG.model.width, N)
-    return against_truth(network, selector, data.load_for(CONFIG), **rest)
+    return against_truth(network, selector, sets.load_for(CONFIG), **rest)
 
 
 def test_precision_and_recall_by_hand():
@@ -72,9 +72,9 @@ def test_a_random_choice_is_as_precise_as_the_foreground_is_large(network):
 def test_what_is_scored_is_what_the_network_keeps(kind):
     torch.manual_seed(1)
     network = Spikformer(CONFIG.model, Selector(kind, 0.4)).eval()
-    dataset = data.load_for(CONFIG)
+    dataset = sets.load_for(CONFIG)
     images, _, foreground = dataset.part("test", torch.arange(12))
-    images, shares = dataset.standardise(images), data.token_shares(foreground, N)
+    images, shares = dataset.standardise(images), sets.token_shares(foreground, N)
     with torch.no_grad():
         _, (kept,) = network.forward_tokens(images, shares)
     hits = (kept.bool() & (shares > 0)).sum(1)

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from ssf import kernel
 from ssf.config import Refused
+from ssf.kernels import build
 
 WORD, LANES = 64, 16
 DENSE = 0.2  # share of inputs that fire from which on a product is faster here
@@ -33,7 +33,7 @@ class Grid:
     def empty(self, *shape):
         """Room for spikes [..., positions, words]; the border is silent."""
         shape = (*shape[:-1], self.positions, shape[-1])
-        spikes = kernel.room(*shape, dtype=torch.int64)
+        spikes = build.room(*shape, dtype=torch.int64)
         return spikes.zero_() if self.side else spikes
 
 
@@ -74,16 +74,16 @@ class Rows:
     def scratch(self, grid, words, time_steps=1):
         """Memory that `unit` and `gradient` work in."""
         threads = torch.get_num_threads()
-        lists = kernel.room(threads, (self.groups * words + 1) * WORD, dtype=torch.int16)
-        return lists, kernel.room(threads, time_steps, self.groups, grid.positions, dtype=torch.int64)
+        lists = build.room(threads, (self.groups * words + 1) * WORD, dtype=torch.int16)
+        return lists, build.room(threads, time_steps, self.groups, grid.positions, dtype=torch.int64)
 
 
 def pack(x, grid):
     """Spikes x [n, rows · cols, C] of 0 and 1 as bits [n, positions, words], and the share that fires."""
     words = -(-x.shape[2] // WORD)
-    bits, count = grid.empty(len(x), words), kernel.room(torch.get_num_threads(), dtype=torch.int64).zero_()
-    call = kernel.library("events", TIME=1, VECS=1).pack
-    kernel.call(call, x, x.shape[2], bits, words, len(x), grid.positions, *grid.where, count)
+    bits, count = grid.empty(len(x), words), build.room(torch.get_num_threads(), dtype=torch.int64).zero_()
+    call = build.library("events", TIME=1, VECS=1).pack
+    build.call(call, x, x.shape[2], bits, words, len(x), grid.positions, *grid.where, count)
     return bits, count.sum().item() / x.numel()
 
 
@@ -101,10 +101,10 @@ class Product(torch.autograd.Function):
         vectors = widest(c_out)
         rows = Rows(weight, vectors)
         live = torch.full((rows.chunks, rows.groups, rows.width), -1)
-        currents = kernel.room(*x.shape[:2], c_out)
-        kernel.call(kernel.library("events", TIME=1, VECS=vectors).unit, bits, words, words, None, 0, len(x),
+        currents = build.room(*x.shape[:2], c_out)
+        build.call(build.library("events", TIME=1, VECS=vectors).unit, bits, words, words, None, 0, len(x),
                     *rows.layout(grid), rows.rows, live,
-                    kernel.room(c_out).zero_() if bias is None else bias, *rows.scratch(grid, words), currents,
+                    build.room(c_out).zero_() if bias is None else bias, *rows.scratch(grid, words), currents,
                     1.0, 1.0)  # fmt: skip
         ctx.save_for_backward(bits, weight)
         ctx.grid, ctx.given, ctx.rows = grid, x.shape, rows
@@ -122,8 +122,8 @@ class Product(torch.autograd.Function):
             grad.view(n, *maps, -1).permute(0, 3, 1, 2), x, weight.unflatten(2, kernel_size), [len(weight)],
             [1, 1], [side > 0] * 2, [1, 1], False, [0, 0], 1, [ctx.needs_input_grad[0], False, ctx.needs_input_grad[3]],
         )  # fmt: skip
-        sums = kernel.room(torch.get_num_threads(), *rows.rows.shape).zero_()
-        kernel.call(kernel.library("events", TIME=1, VECS=rows.vectors).gradient, bits, words, grad, sums, n,
+        sums = build.room(torch.get_num_threads(), *rows.rows.shape).zero_()
+        build.call(build.library("events", TIME=1, VECS=rows.vectors).gradient, bits, words, grad, sums, n,
                     *rows.layout(grid), *rows.scratch(grid, words))  # fmt: skip
         to_x = None if to_x is None else to_x.permute(0, 2, 3, 1).reshape(ctx.given)
         return to_x, None, rows.weight(sums.sum(0)), to_bias, None
@@ -136,7 +136,7 @@ def product(x, weight, bias, grid):
             return None
     if len(weight) % LANES or not x.numel():
         return None
-    if any(kernel.library("events", TIME=1, VECS=vectors) is None for vectors in (1, widest(len(weight)))):
+    if any(build.library("events", TIME=1, VECS=vectors) is None for vectors in (1, widest(len(weight)))):
         return None
     bits, share = pack(x.contiguous(), grid)
     return None if share > DENSE else Product.apply(x, bits, weight, bias, grid)

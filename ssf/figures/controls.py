@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from ssf import plots
+from ssf.figures import plots
 
 INK, PAPER, LEFT_OUT = plots.INK, "white", plots.COLOURS["reinit"]
 WIDE = 330  # pixels: what a phone has room for

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from ssf.kernel import own_folder
+from ssf.kernels.build import own_folder
 
 VERSION = 1  # raise it when a change to the code changes what is decoded
 

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ssf import data, distributed
+from ssf import distributed
 from ssf.config import Failed
-from ssf.neurons import LIF
-from ssf.selector import selector_loss
-from ssf.spikformer import Spikformer
+from ssf.datasets import sets
+from ssf.model.neuron import LIF
+from ssf.model.selector import selector_loss
+from ssf.model.spikformer import Spikformer
 
 
 @dataclass
@@ -75,7 +76,7 @@ def truth(network, foreground):
     """What the oracle selector goes by, [B,N], of the pixels that are foreground [B,H,W]; None for other networks."""
     if foreground is None or network.selector is None or network.selector.kind != "oracle":
         return None
-    return data.token_shares(foreground, network.selector.tokens)
+    return sets.token_shares(foreground, network.selector.tokens)
 
 
 @torch.no_grad()
@@ -87,7 +88,7 @@ def evaluate(network, images, labels, foreground=None, prepare=None):
     network.eval()
     with own_random_state():
         torch.manual_seed(0)
-        parts = data.batches((images, foreground))
+        parts = sets.batches((images, foreground))
         logits = torch.cat([network(prepare(x) if prepare else x, truth(network, f)) for x, f in parts])
     return (logits.argmax(1) == labels).float().mean().item(), F.cross_entropy(logits, labels).item()
 
@@ -140,14 +141,14 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
     """
     start = start or Moment(0, {})
     where = device()
-    dataset = (dataset or data.load_for(config)).to(where)
+    dataset = (dataset or sets.load_for(config)).to(where)
     network = distributed.synchronised(network.to(where))
     masks = {name: mask.to(where) for name, mask in (masks or {}).items()}
     if teacher:
         teacher = teacher.to(where)
         if config.selector.teacher_in_training_mode:
             teacher = distributed.synchronised(teacher)
-    parts = data.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)
+    parts = sets.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)
     learned_from, held_out, test = parts[0], dataset.part("train", parts[1]), dataset.part("test")
     opt = optimiser(network, config.train)
     restore(network, opt, start.tensors)
@@ -165,7 +166,7 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
             seed = config.seed * 1009 + epoch
             torch.manual_seed(seed + 7919 * distributed.rank())  # of Gumbel noise and random tokens
             generator = torch.Generator().manual_seed(seed)
-            stream = data.training_batches(config, dataset, learned_from, epoch, generator)
+            stream = sets.training_batches(config, dataset, learned_from, epoch, generator)
             steps = math.ceil(len(learned_from) / config.train.batch_size)
             loss, accuracy = _epoch(config, network, forward, opt, epoch, masks, teacher, stream, steps)
             seconds += time.perf_counter() - began

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ssf.config import RESULTS_VERSION, Refused
-from ssf.store import ROOT
+from ssf.engine.records import ROOT
 
 STARTS = 3  # of a kernel that dies before it answers
 

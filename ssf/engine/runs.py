@@ -9,10 +9,13 @@ from functools import cached_property
 
 import torch
 
-from ssf import cost, data, distributed, store, tickets, train
+from ssf import distributed
 from ssf.config import Failed, RunConfig
-from ssf.spikformer import Spikformer
-from ssf.truth import against_truth
+from ssf.datasets import sets
+from ssf.engine import records
+from ssf.engine.truth import against_truth
+from ssf.model import cost, tickets, training
+from ssf.model.spikformer import Spikformer
 
 REINIT = 0x5EED  # added to the seed for the new initialisation of the control
 MASK = "mask."  # prefix of the masks in a checkpoint
@@ -28,14 +31,14 @@ class Run:
 
     @cached_property
     def _checkpoint(self):
-        tensors, state = store.read_checkpoint(store.run_folder(self.config))
+        tensors, state = records.read_checkpoint(records.run_folder(self.config))
         return tensors, state["history"]
 
     @cached_property
     def network(self):
         network = Spikformer(self.config.model, self.config.selector)
         network.load_state_dict({n: self._checkpoint[0][n] for n in network.state_dict()})
-        return network.to(train.device()).eval()
+        return network.to(training.device()).eval()
 
     @cached_property
     def masks(self):
@@ -55,47 +58,47 @@ def _masks_in(tensors):
 def run(config):
     """The Run of a config. Raises ValueError, one sentence, for what can't be trained or read."""
     if not _there(config):
-        with distributed.first_process_in(store.Lock(config)):
+        with distributed.first_process_in(records.Lock(config)):
             if not _there(config):  # another process may have finished it meanwhile
-                _make(config, store.run_folder(config))
-    return Run(config, store.read_record(store.run_folder(config)))
+                _make(config, records.run_folder(config))
+    return Run(config, records.read_record(records.run_folder(config)))
 
 
 def _there(config):
-    folder = store.run_folder(config)
+    folder = records.run_folder(config)
     return distributed.agreed(all((folder / name).exists() for name in ("record.json", "checkpoint.safetensors")))
 
 
 def _make(config, folder):
-    store.provenance()  # of the code as it was loaded
-    dataset = data.load_for(config)
+    records.provenance()  # of the code as it was loaded
+    dataset = sets.load_for(config)
     if distributed.rank() == 0:
-        store.write_json(folder / "config.json", config.as_dict())
+        records.write_json(folder / "config.json", config.as_dict())
     if config.selector and (config.ticket is None or config.ticket.order == "ticket_first"):
         _train_selector(config, dataset)
     elif config.ticket:
         _train_ticket(config, dataset)
     else:
-        _train(config, dataset, train.make_network(config))
+        _train(config, dataset, training.make_network(config))
 
 
 def _train(config, dataset, network, masks=None, start=None, teacher=None):
     """Train with a checkpoint after every epoch, going on from one that is there, and write the record."""
-    folder, masks = store.run_folder(config), masks or {}
-    saved = store.read_checkpoint(folder)
+    folder, masks = records.run_folder(config), masks or {}
+    saved = records.read_checkpoint(folder)
     if saved:
         tensors, state = saved
-        start = train.Moment(tensors=tensors, **state)
+        start = training.Moment(tensors=tensors, **state)
         masks = _masks_in(tensors)
 
     def after_epoch(moment):
         if distributed.rank() == 0:
             if moment.epoch in kept_epochs(config):
-                store.write_tensors(folder / f"epoch-{moment.epoch}.safetensors", moment.tensors)
+                records.write_tensors(folder / f"epoch-{moment.epoch}.safetensors", moment.tensors)
             _save(folder, moment, masks)
 
     try:
-        trained = train.fit(config, network, dataset, masks, teacher, start, after_epoch=after_epoch)
+        trained = training.fit(config, network, dataset, masks, teacher, start, after_epoch=after_epoch)
     except Failed as failure:
         last = folder / "checkpoint.safetensors"
         there = f"the last good checkpoint is {last}" if last.exists() else "no epoch was finished before"
@@ -107,36 +110,36 @@ def _train(config, dataset, network, masks=None, start=None, teacher=None):
 def _save(folder, moment, masks):
     """A Moment and the masks as the folder's checkpoint."""
     tensors = moment.tensors | {MASK + name: mask for name, mask in masks.items()}
-    store.write_checkpoint(folder, tensors, epoch=moment.epoch, history=moment.history, seconds=moment.seconds)
+    records.write_checkpoint(folder, tensors, epoch=moment.epoch, history=moment.history, seconds=moment.seconds)
 
 
 def _finish(config, dataset, trained, masks):
     """The last checkpoint, without the optimiser's moments, and the record."""
-    folder = store.run_folder(config)
+    folder = records.run_folder(config)
     observed = observe(config, dataset, trained.network, masks)
-    weights = train.copy_weights(trained.network)
-    _save(folder, train.Moment(config.train.epochs, weights, trained.history, trained.seconds), masks)
+    weights = training.copy_weights(trained.network)
+    _save(folder, training.Moment(config.train.epochs, weights, trained.history, trained.seconds), masks)
     seen = len(trained.history) * trained.images
-    measured = store.measurements(trained.history, trained.seconds, seen, len(dataset.test_labels))
+    measured = records.measurements(trained.history, trained.seconds, seen, len(dataset.test_labels))
     # last: its presence says that the run is finished
-    store.write_json(folder / "record.json", store.make_record(config, masks, measured | observed))
+    records.write_json(folder / "record.json", records.make_record(config, masks, measured | observed))
 
 
 def observe(config, dataset, network, masks):
-    """What a trained network does on test images: `store.activity` and, where the set tells, the selector's truth."""
-    where, looks = train.device(), []
+    """What a trained network does on test images: `records.activity` and, where the set tells, the selector's truth."""
+    where, looks = training.device(), []
     some = dataset.part("test", torch.arange(min(LOOKED_AT, len(dataset.test_labels))))
-    with train.own_random_state():
+    with training.own_random_state():
         torch.manual_seed(config.seed)  # for the random selector
-        for pixels, _, foreground in data.batches(some):
+        for pixels, _, foreground in sets.batches(some):
             foreground = None if foreground is None else foreground.to(where)
-            given = dataset.standardise(pixels.to(where)), train.truth(network, foreground)
+            given = dataset.standardise(pixels.to(where)), training.truth(network, foreground)
             rates = cost.firing_rates(network, *given)
             looks.append((len(pixels), rates, cost.operations(network, config.model, config.selector, *given)))
-    found = store.activity(*cost.averaged(looks), masks)
+    found = records.activity(*cost.averaged(looks), masks)
     if config.selector and dataset.test_foreground is not None:
         scores = against_truth(network, network.selector, dataset, seed=config.seed)
-        found |= {column: scores[column.replace("_", " ")].float().mean().item() for column in store.TRUTH}
+        found |= {column: scores[column.replace("_", " ")].float().mean().item() for column in records.TRUTH}
     return found
 
 
@@ -148,13 +151,13 @@ def kept_epochs(config):
 def _train_selector(config, dataset):
     """The student starts from the trained weights without a selector; the teacher is the dense network."""
     start, teacher = _student_of(config)
-    _train(config, dataset, train.make_network(config), run(replace(config, selector=None)).masks, start, teacher)
+    _train(config, dataset, training.make_network(config), run(replace(config, selector=None)).masks, start, teacher)
 
 
 def _student_of(config):
     """(the Moment that a student starts from, its teacher)."""
     parent = run(replace(config, selector=None))
-    return train.Moment(0, train.copy_weights(parent.network)), _teacher(config)
+    return training.Moment(0, training.copy_weights(parent.network)), _teacher(config)
 
 
 def _teacher(config):
@@ -166,7 +169,7 @@ def _train_ticket(config, dataset):
     """Prune the round before, rewind (or, for a control, initialise anew), train to the end of the schedule."""
     ticket = config.ticket
     if ticket.control == "magnitude_at_init":
-        network = train.make_network(config)
+        network = training.make_network(config)
         masks = tickets.magnitude_at_init(network, ticket.round, ticket.fraction, ticket.scope)
         return _train(config, dataset, network, masks)
     before = (
@@ -178,16 +181,16 @@ def _train_ticket(config, dataset):
     masks = parent.masks or tickets.full_masks(parent.network)
     masks = tickets.prune(parent.network, masks, ticket.fraction, ticket.scope)
     if ticket.order == "together":  # the dense network before the first round has no selector to prune
-        masks = tickets.full_masks(train.make_network(config)) | masks
+        masks = tickets.full_masks(training.make_network(config)) | masks
     if ticket.control == "reinit":
-        return _train(config, dataset, train.make_network(config, config.seed + REINIT), masks)
+        return _train(config, dataset, training.make_network(config, config.seed + REINIT), masks)
     if ticket.control == "random":
         masks = tickets.shuffled(masks, config.seed)
-    network, tensors = train.make_network(config), rewind_point(unpruned, ticket.rewind_epoch, dataset)
+    network, tensors = training.make_network(config), rewind_point(unpruned, ticket.rewind_epoch, dataset)
     if ticket.rewind == "weights":
         own = {name for name, _ in network.named_parameters()}
         tensors = {name: tensor for name, tensor in tensors.items() if name in own}
-    return _train(config, dataset, network, masks, train.Moment(ticket.rewind_epoch, tensors), _teacher(config))
+    return _train(config, dataset, network, masks, training.Moment(ticket.rewind_epoch, tensors), _teacher(config))
 
 
 def _unpruned(config):
@@ -197,19 +200,19 @@ def _unpruned(config):
 
 
 def rewind_point(unpruned, epoch, dataset):
-    """The tensors of an unpruned run after so many epochs (see train.snapshot).
+    """The tensors of an unpruned run after so many epochs (see training.snapshot).
 
     Where the run did not keep them, those epochs are run again, once: on a CPU with the same number of threads they
     give the same weights.
     """
-    path = store.run_folder(unpruned) / f"epoch-{epoch}.safetensors"
-    with distributed.first_process_in(store.Lock(unpruned)):
+    path = records.run_folder(unpruned) / f"epoch-{epoch}.safetensors"
+    with distributed.first_process_in(records.Lock(unpruned)):
         if not distributed.agreed(path.exists()):
-            network, start, teacher = train.make_network(unpruned), None, None
+            network, start, teacher = training.make_network(unpruned), None, None
             if unpruned.selector:
                 start, teacher = _student_of(unpruned)
-            moments = [start or train.Moment(0, train.copy_weights(network))]
-            train.fit(unpruned, network, dataset, None, teacher, start, last_epoch=epoch, after_epoch=moments.append)
+            moments = [start or training.Moment(0, training.copy_weights(network))]
+            training.fit(unpruned, network, dataset, None, teacher, start, last_epoch=epoch, after_epoch=moments.append)
             if distributed.rank() == 0:
-                store.write_tensors(path, moments[-1].tensors)
-    return store.read_tensors(path)[0]
+                records.write_tensors(path, moments[-1].tensors)
+    return records.read_tensors(path)[0]

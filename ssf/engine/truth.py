@@ -2,8 +2,8 @@
 
 import torch
 
-from ssf import data
-from ssf.selector import Tokens, top
+from ssf.datasets import sets
+from ssf.model.selector import Tokens, top
 
 
 @torch.no_grad()
@@ -51,10 +51,10 @@ def against_truth(network, selector, dataset, count=1000, seed=0):
     where = next(network.parameters()).device
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for images, _, foreground in data.batches(
+        for images, _, foreground in sets.batches(
             dataset.part("test", torch.arange(min(count, len(dataset.test_labels))))
         ):
-            shares = data.token_shares(foreground, selector.tokens).to(where)
+            shares = sets.token_shares(foreground, selector.tokens).to(where)
             tokens = tokens_before(network, dataset.standardise(images).to(where), block, shares)
             scores, true = selector.scores(block, tokens), shares > 0
             precision, recall = precision_recall(scores, true, keep)

@@ -10,23 +10,25 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ssf import cost, store, study
 from ssf.config import Failed, RunConfig
-from ssf.spikformer import Spikformer
-from ssf.store import Missing
+from ssf.engine import records
+from ssf.engine.records import Missing
+from ssf.model import cost
+from ssf.model.spikformer import Spikformer
+from ssf.study import experiments
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
 
 
 def rows(name):
     """The committed rows of an experiment, a trained network each. ValueError, one sentence, where there is no file."""
-    return store.committed(study.path(name).stem, f"python -m ssf study {name}")
+    return records.committed(experiments.path(name).stem, f"python -m ssf study {name}")
 
 
 def complete(name):
     """Those of the seeds that have every comparison: means of different networks are then over the same seeds."""
     frame = rows(name)
-    return frame[frame.seed < study.FIRST].copy()
+    return frame[frame.seed < experiments.FIRST].copy()
 
 
 def pick(frame, kind, **fields):
@@ -63,7 +65,7 @@ class Estimate:
     @property
     def interval(self):
         """95 %; not a number with one seed."""
-        half = store.half_interval(self.error, self.seeds)
+        half = records.half_interval(self.error, self.seeds)
         return self.mean - half, self.mean + half
 
     def above(self, bound):
@@ -123,8 +125,8 @@ def verdict(loss, gains=(), holds=True):
     return "undecided"
 
 
-AT = {"ticket__round": study.HEADLINE}
-HALF, CLAIMED = {"selector__keep_ratio": 0.5}, {"selector__keep_ratio": study.CLAIMED}
+AT = {"ticket__round": experiments.HEADLINE}
+HALF, CLAIMED = {"selector__keep_ratio": 0.5}, {"selector__keep_ratio": experiments.CLAIMED}
 SAVING = 0.2  # of the MACs, as the paper claims
 
 
@@ -231,11 +233,11 @@ def grid():
 def networks():
     """{(kind, label): rows} of the study: dense, trained on, with a ticket, with a selector, with both."""
     frame = grid()
-    dense, sparse = frame[frame["ticket.round"].isna()], frame[frame["ticket.round"] == study.HEADLINE]
+    dense, sparse = frame[frame["ticket.round"].isna()], frame[frame["ticket.round"] == experiments.HEADLINE]
     ticket = f"ticket of {percent(sparse.sparsity)}, "
     found = {("dense", "dense"): pick(complete("tickets"), "dense")}
     for kinds, part, name in ((("longer", "learned"), dense, ""), (("ticket", "both"), sparse, ticket)):
-        for rho in study.CODESIGN_RATIOS:
+        for rho in experiments.CODESIGN_RATIOS:
             chosen = part[part["selector.keep_ratio"] == rho]
             if len(chosen):
                 found[kinds[rho < 1], name + ("all tokens" if rho == 1 else f"ρ = {rho}")] = chosen
@@ -256,10 +258,10 @@ def account(networks):
 def costs():
     """`account` of the study's `networks`, and the `time` of an image, deployed, in ms: of those that were timed."""
     table = account(networks())
-    timed = store.timings("bench_codesign_cpu", "python -m ssf bench --only codesign")
+    timed = records.timings("bench_codesign_cpu", "python -m ssf bench --only codesign")
     timed = timed[timed.implementation == "ssf, deployed"].set_index("variable")
     named = {"dense": "dense", "longer": "all_tokens", "learned": "selector", "ticket": "ticket", "both": "both"}
-    claimed = table.label.str.endswith(("dense", "all tokens", f"ρ = {study.CLAIMED}"))
+    claimed = table.label.str.endswith(("dense", "all tokens", f"ρ = {experiments.CLAIMED}"))
     return table.assign(time=table.kind.map(named).map(1e3 * timed.seconds / timed.batch).where(claimed))
 
 
@@ -282,7 +284,7 @@ def truth():
         chosen = pick(frame, kind, **HALF)
         for measure in ("recall", "precision", "average_precision") if len(chosen) else ():
             estimate = Estimate(tuple(chosen[measure]))
-            error = store.half_interval(estimate.error, estimate.seeds)
+            error = records.half_interval(estimate.error, estimate.seeds)
             about = {"kind": kind, "measure": measure.replace("_", " ")}
             found.append(about | {"mean": estimate.mean, "error": error})
     return pd.DataFrame(found)

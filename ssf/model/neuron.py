@@ -5,8 +5,8 @@ from spikingjelly.activation_based import surrogate
 from spikingjelly.activation_based.neuron import LIFNode
 from torch import nn
 
-from ssf import kernel
 from ssf.config import Refused
+from ssf.kernels import build
 
 
 def affine(norm):
@@ -49,20 +49,20 @@ class LIF(LIFNode):
             x_seq = x_seq.float()
         constants = float(self.tau), float(self.v_threshold), float(self.alpha)
         fast = x_seq.device.type == "cpu" and x_seq.dtype == torch.float32 and x_seq.numel() and not self.carries_over
-        fast = fast and kernel.library("lif", TIME=time_steps or len(x_seq))
+        fast = fast and build.library("lif", TIME=time_steps or len(x_seq))
         if time_steps and len(x_seq) not in (1, time_steps):
             raise Refused(f"currents are of {len(x_seq)} time steps; allowed: {time_steps}, or one that is repeated.")
         if fast and self._knows(norm, x_seq):
             if norm.training:
                 return self._of_batch(x_seq, norm, time_steps, constants)
             if not torch.is_grad_enabled():
-                steps = kernel.Steps(x_seq, x_seq.shape[-1], time_steps)
-                return kernel.lif_forward(steps, *map(steps.over_block, affine(norm)), *constants[:2])
+                steps = build.Steps(x_seq, x_seq.shape[-1], time_steps)
+                return build.lif_forward(steps, *map(steps.over_block, affine(norm)), *constants[:2])
         if norm is not None:
             x_seq = norm(x_seq.flatten(0, -2)).view(x_seq.shape)
         x_seq = x_seq.expand(time_steps or -1, *x_seq.shape[1:])
         if fast:
-            return kernel.LIF.apply(x_seq, constants)
+            return build.LIF.apply(x_seq, constants)
         if self.carries_over:
             if getattr(self.v, "shape", None) != x_seq.shape[1:]:  # the first batch, or a smaller last one
                 self.reset()
@@ -81,7 +81,7 @@ class LIF(LIFNode):
 
     @staticmethod
     def _of_batch(x, norm, time_steps, constants):
-        spikes, mean, var = kernel.LIFOfNorm.apply(x, norm.weight, norm.bias, norm.eps, time_steps, constants)
+        spikes, mean, var = build.LIFOfNorm.apply(x, norm.weight, norm.bias, norm.eps, time_steps, constants)
         count = x.numel() / x.shape[-1]
         with torch.no_grad():
             norm.num_batches_tracked += 1

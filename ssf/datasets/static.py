@@ -6,8 +6,8 @@ import re
 import numpy as np
 from tqdm import tqdm
 
-from ssf.cache import cached, digest, lock, stamps
 from ssf.config import Failed, Refused
+from ssf.datasets.cache import cached, digest, lock, stamps
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS = ("train", "test")

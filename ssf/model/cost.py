@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ssf.config import Refused
-from ssf.neurons import LIF
+from ssf.model.neuron import LIF
 
 MAC_PICOJOULE, AC_PICOJOULE = 4.6, 0.9  # 32-bit floating point at 45 nm (Horowitz, ISSCC 2014)
 

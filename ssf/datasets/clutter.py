@@ -6,7 +6,7 @@ Seeded and made on the fly; `draws` sees to it that every machine makes the same
 import numpy as np
 import torch
 
-from ssf.draws import WEIGHTS, drawn, draws, hats, numbers, whole
+from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, numbers, whole
 
 SIDE, ITEM = 40, 28  # pixels of the canvas and of an item
 SIZES = (20, 28)  # of the item on the canvas

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from ssf import store
+from ssf.engine import records
 
 # Okabe & Ito's colours, safe for the colour-blind: one meaning each, the same in every chapter
 INK, GREY = "#222222", "#8a8a8a"
@@ -176,7 +176,7 @@ def over_seeds(ax, rows, x, colour, marker, label):
 
     Where there is one seed, the bars are the 95 % interval of drawing the test images, if their number is given.
     """
-    table = store.aggregate(rows, [x]).sort_values(x)
+    table = records.aggregate(rows, [x]).sort_values(x)
     if table.seeds.max() > 1:
         ax.scatter(rows[x], 100 * rows.accuracy, color=colour, **DOTS)
         half = table.high - table["mean"]
@@ -192,7 +192,7 @@ def level(ax, accuracies, colour, style, label):
 
     if len(accuracies) == 0:
         return
-    (table,) = store.aggregate(pd.DataFrame({"all": 0, "accuracy": accuracies}), ["all"]).itertuples()
+    (table,) = records.aggregate(pd.DataFrame({"all": 0, "accuracy": accuracies}), ["all"]).itertuples()
     ax.axhline(100 * table.mean, color=colour, ls=style, lw=1, label=label)
     if table.seeds > 1:
         ax.axhspan(100 * table.low, 100 * table.high, color=colour, alpha=0.08, lw=0)

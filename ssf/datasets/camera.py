@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ssf.config import Refused
-from ssf.draws import WEIGHTS, drawn, draws, hats, numbers, whole
+from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, numbers, whole
 
 SIDE, ITEM = 32, 28  # pixels of the sensor and of an image
 UNIT = 4096  # of the fixed-point logarithm

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ssf.config import Refused
-from ssf.events import Grid, product
-from ssf.neurons import LIF
-from ssf.selector import Tokens, TokenSelector
+from ssf.kernels.spikes import Grid, product
+from ssf.model.neuron import LIF
+from ssf.model.selector import Tokens, TokenSelector
 
 
 def lif(model, v_threshold=None):

@@ -10,8 +10,8 @@ import tempfile
 from dataclasses import replace
 from unittest import mock
 
-from ssf import runs, store
 from ssf.config import Refused, RunConfig, Selector, Ticket, preset
+from ssf.engine import records, runs
 
 FRACTION, HEADLINE, ROUNDS = 0.35, 6, 7  # of iterative pruning: 0.65**6 leaves 7.5 % of the weights, 0.65**7 4.9 %
 CONTROLLED = (4, HEADLINE)  # the rounds with all controls: 82 and 92 % sparsity
@@ -190,7 +190,7 @@ EXPERIMENTS = {
 
 def path(name):
     """The committed rows of an experiment."""
-    return store.results() / f"study_{name}.csv"
+    return records.results() / f"study_{name}.csv"
 
 
 def as_text(name):
@@ -203,7 +203,7 @@ def as_text(name):
 
 
 def frame(name, seeds):
-    """The finished networks of an experiment, `kind` and a record each (see store.FIELDS).
+    """The finished networks of an experiment, `kind` and a record each (see records.FIELDS).
 
     A network's record is that of its run or, where the run's folder is not here, the committed row of the same id.
     """
@@ -212,11 +212,11 @@ def frame(name, seeds):
     there, found = as_text(name), []
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
-            folder = store.run_folder(config)
-            record = store.read_record(folder) if (folder / "record.json").exists() else there.get(config.hash())
+            folder = records.run_folder(config)
+            record = records.read_record(folder) if (folder / "record.json").exists() else there.get(config.hash())
             if record:
                 found.append({**record, "kind": kind})
-    return pd.DataFrame(found, columns=["kind", *store.FIELDS])
+    return pd.DataFrame(found, columns=["kind", *records.FIELDS])
 
 
 def run(name, seeds, only=()):
@@ -229,8 +229,8 @@ def run(name, seeds, only=()):
             if not only or kind in only:
                 yield kind, runs.run(config)
                 known = max([*seeds, *(int(row["seed"]) for row in as_text(name).values())])
-                store.export(frame(name, range(known + 1)), path(name).stem)
-                store.export(manifest(), "study_manifest")
+                records.export(frame(name, range(known + 1)), path(name).stem)
+                records.export(manifest(), "study_manifest")
 
 
 def manifest():
@@ -251,8 +251,8 @@ def manifest():
                 "networks": len(rows),
             }
             about["hours"] = round(sum(float(row["seconds"]) for row in rows) / 3600, 2)
-            about |= {key: ", ".join(sorted({row[key] for row in rows})) for key in (*store.MACHINE, "commit")}
-            found.append(about | {"processor": store.processor()})
+            about |= {key: ", ".join(sorted({row[key] for row in rows})) for key in (*records.MACHINE, "commit")}
+            found.append(about | {"processor": records.processor()})
     return pd.DataFrame(found)
 
 

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 from tqdm import tqdm
 
-from ssf.cache import cached, lock
 from ssf.config import Failed, Refused
-from ssf.static import CIFAR10_CLASSES
+from ssf.datasets.cache import cached, lock
+from ssf.datasets.static import CIFAR10_CLASSES
 
 GESTURES = (
     "hand clapping",

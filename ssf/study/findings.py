@@ -10,11 +10,13 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ssf import cost, ledger, store, study, tickets
 from ssf.config import RunConfig, preset
-from ssf.ledger import AT, CLAIMED, HALF, Estimate, difference, percent, pick, points, rows, told
-from ssf.store import Missing
-from ssf.train import make_network
+from ssf.engine import records
+from ssf.engine.records import Missing
+from ssf.model import cost, tickets
+from ssf.model.training import make_network
+from ssf.study import experiments, ledger
+from ssf.study.ledger import AT, CLAIMED, HALF, Estimate, difference, percent, pick, points, rows, told
 
 STRAYED = 0.05  # below the median of the same network's seeds
 
@@ -22,9 +24,9 @@ STRAYED = 0.05  # below the median of the same network's seeds
 def _ways():
     """What else could find a ticket, at each sparsity that has all comparisons."""
     few = "mask found with {} of 4 time steps"
-    for number in study.CONTROLLED:
-        at, size = {"ticket__round": number}, f", {100 * study.removed(number):.0f} %"
-        one_shot = "one_shot", {"ticket__fraction": study.removed(number)}
+    for number in experiments.CONTROLLED:
+        at, size = {"ticket__round": number}, f", {100 * experiments.removed(number):.0f} %"
+        one_shot = "one_shot", {"ticket__fraction": experiments.removed(number)}
         for steps in (1, 2):
             yield few.format(steps) + size, "ticket", (f"early_{steps}", at), ("ticket", at)
         yield "rewound to the initialisation" + size, "ticket", ("to_init", at), ("ticket", at)
@@ -32,7 +34,7 @@ def _ways():
         yield "untrained weights pruned by size" + size, "ticket", ("magnitude_at_init", at), ("ticket", at)
         yield few.format(1) + size, "one shot", ("early_1", at), one_shot
         yield few.format(1) + size, "random ticket", ("early_1", at), ("random", at)
-        if number != study.HEADLINE:  # that one is C1
+        if number != experiments.HEADLINE:  # that one is C1
             yield "ticket" + size, "dense", ("ticket", at), ("dense", {})
 
 
@@ -72,11 +74,11 @@ COMPARED = {
         ("found together", "ticket taught", ("together", AT), BOTH),
     ],
     "habits": [
-        *((habit, "without", (habit, {}), ("none", {})) for habit in study.HABITS),
-        (study.BY_SIZE, "by the mask", (study.BY_SIZE, {}), ("ticket", {})),
+        *((habit, "without", (habit, {}), ("none", {})) for habit in experiments.HABITS),
+        (experiments.BY_SIZE, "by the mask", (experiments.BY_SIZE, {}), ("ticket", {})),
     ],
-    "cifar10": [*_elsewhere(study.CIFAR10_ROUNDS)],
-    "events": [*_elsewhere(study.HEADLINE)],
+    "cifar10": [*_elsewhere(experiments.CIFAR10_ROUNDS)],
+    "events": [*_elsewhere(experiments.HEADLINE)],
 }
 
 
@@ -135,8 +137,8 @@ def interactions():
     def cell(number, rho):
         return frame[(frame["ticket.round"].fillna(0) == number) & (frame["selector.keep_ratio"] == rho)]
 
-    for number in study.CODESIGN_ROUNDS[1:]:
-        for rho in study.CODESIGN_RATIOS[1:]:
+    for number in experiments.CODESIGN_ROUNDS[1:]:
+        for rho in experiments.CODESIGN_RATIOS[1:]:
             with contextlib.suppress(Missing):
                 beyond = ledger.additivity(cell(number, rho), cell(0, rho), cell(number, 1.0), cell(0, 1.0))
                 about = {"sparsity": percent(cell(number, rho).sparsity), "keep ratio": rho}
@@ -154,7 +156,9 @@ REACHED = {
         *(("selectors", kind, HALF) for kind in ("learned", "no distillation", "firing_rate", "random", "oracle")),
     ],
     **{
-        data: [(experiment, kind, {}) for kind in dict.fromkeys(kind for kind, _ in study.EXPERIMENTS[experiment](0))]
+        data: [
+            (experiment, kind, {}) for kind in dict.fromkeys(kind for kind, _ in experiments.EXPERIMENTS[experiment](0))
+        ]
         for experiment, data in ELSEWHERE.items()
     },
 }
@@ -177,7 +181,7 @@ def reached():
 
 def networks():
     """Every network of the study that is compared or searched, each once."""
-    names = [name for name in study.EXPERIMENTS if name != "rates" and study.path(name).exists()]
+    names = [name for name in experiments.EXPERIMENTS if name != "rates" and experiments.path(name).exists()]
     there = [rows(name).assign(experiment=name) for name in names]
     return pd.concat(there).drop_duplicates("id")
 
@@ -198,22 +202,22 @@ def strayed():
 
 def inflation():
     """Test maximum less the last epoch's accuracy of every network of the seeds with every comparison."""
-    there = networks().query("seed < @study.FIRST")
+    there = networks().query("seed < @experiments.FIRST")
     return there.accuracy_test_maximum - there.accuracy
 
 
 def search_cost(steps):
     """Time of a training step with so few time steps, as a share of the study's, side by side in the benchmark."""
-    timed = store.timings("bench_cpu", "python -m ssf bench")
+    timed = records.timings("bench_cpu", "python -m ssf bench")
     timed = timed[(timed.measure == "growth") & (timed.variable == "T") & (timed.implementation == "ssf")]
     seconds = timed.set_index("value").seconds
     return float(seconds[steps] / seconds[preset("study").model.time_steps])
 
 
-def search_epochs(number=study.HEADLINE):
+def search_epochs(number=experiments.HEADLINE):
     """Epochs of training before a round's mask is known: the dense network's, then each round's from the rewind."""
     epochs = preset("study").train.epochs
-    return epochs + (number - 1) * (epochs - study.ticket(number).rewind_epoch)
+    return epochs + (number - 1) * (epochs - experiments.ticket(number).rewind_epoch)
 
 
 def trained_on():
@@ -226,7 +230,7 @@ def trained_on():
 def classes_cut_off(seed):
     """Classes to which no weight leads where untrained weights were pruned by size: the mask says it, untrained."""
     network = make_network(preset("study", seed=seed))
-    masks = tickets.magnitude_at_init(network, study.HEADLINE, study.FRACTION)
+    masks = tickets.magnitude_at_init(network, experiments.HEADLINE, experiments.FRACTION)
     return int((~masks["head.weight"].any(1)).sum())
 
 
@@ -286,7 +290,7 @@ def of_searches():
     few, whole = rows("short"), rows("tickets")
     sparse, dense = pick(few, "ticket", **AT), pick(few, "dense")
     shorter = ledger.additivity(sparse, pick(whole, "ticket", **AT), dense, pick(whole, "dense"))
-    one_shot = pick(whole, "one_shot", ticket__fraction=study.removed(study.HEADLINE))
+    one_shot = pick(whole, "one_shot", ticket__fraction=experiments.removed(experiments.HEADLINE))
     epochs = search_epochs()
     return {
         "short_loss": told(difference(sparse, dense)),
@@ -298,7 +302,7 @@ def of_searches():
         "search_epochs_1": f"{epochs * search_cost(1):.0f}",
         "search_epochs_2": f"{epochs * search_cost(2):.0f}",
         "one_shot_epochs": f"{search_epochs(1)}",
-        "classes_cut_off": ", ".join(str(classes_cut_off(seed)) for seed in range(study.FIRST)),
+        "classes_cut_off": ", ".join(str(classes_cut_off(seed)) for seed in range(experiments.FIRST)),
     }
 
 
@@ -314,7 +318,7 @@ def numbers():
     texts = of_claims() | of_weights() | of_searches() | of_orders()
     for name, accuracies in tried().items():
         texts[slug("rates", name)] = ", ".join(f"{rate:g}: {percent([found])}" for rate, found in accuracies.items())
-    model, selector = preset("study").model, study.with_selector(study.CLAIMED)
+    model, selector = preset("study").model, experiments.with_selector(experiments.CLAIMED)
     images, macs = share_of_training()
     beside = [e for name in COMPARED for e in compared(name).values() if e.seeds > 1]
     apart = [e for e in beside if not e.interval[0] <= 0 <= e.interval[1]]
@@ -330,7 +334,7 @@ def numbers():
         "inflation_none": percent(gains == 0),
         "inflation_largest": f"{points(gains.max())} points",
         "largest_ratio": str(cost.keep_ratio_for(ledger.SAVING, model, selector)),
-        "ratio": str(study.CLAIMED),
+        "ratio": str(experiments.CLAIMED),
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
 

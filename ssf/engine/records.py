@@ -20,10 +20,11 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ssf import cost, distributed
+from ssf import distributed
 from ssf.config import RESULTS_VERSION, Failed, RunConfig
+from ssf.model import cost
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def root():

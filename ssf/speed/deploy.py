@@ -16,11 +16,11 @@ from threading import Lock
 import torch
 import torch.nn.functional as F
 
-from ssf import kernel
 from ssf.config import Refused
-from ssf.events import LANES, WORD, Grid, Rows
-from ssf.neurons import LIF, affine
-from ssf.selector import Tokens
+from ssf.kernels import build
+from ssf.kernels.spikes import LANES, WORD, Grid, Rows
+from ssf.model.neuron import LIF, affine
+from ssf.model.selector import Tokens
 
 LAYOUTS = (1, 2, 4, 8)  # vectors of output channels that a row of weights is long
 
@@ -91,7 +91,7 @@ class Unit:
         with self.lock:
             if self.vectors is None:
                 fitting = [n for n in LAYOUTS if -(-len(self.layer.weight) // (n * LANES)) * n <= 4 * self.words]
-                fitting = [n for n in fitting if kernel.library("events", TIME=self.model.time_steps, VECS=n)]
+                fitting = [n for n in fitting if build.library("events", TIME=self.model.time_steps, VECS=n)]
                 self.vectors = min(fitting, key=lambda vectors: self.timed(x, grid, vectors))
                 self.prepare(self.vectors)
         return self.run(x, grid)
@@ -109,12 +109,12 @@ class Unit:
     def prepare(self, vectors):
         self.rows = Rows(self.layer.weight, vectors)
         self.live, self.bias = self.rows.live(), F.pad(self.layer.bias, (0, self.rows.short)).contiguous()
-        self.library = kernel.library("events", TIME=self.model.time_steps, VECS=vectors)
+        self.library = build.library("events", TIME=self.model.time_steps, VECS=vectors)
 
     def run(self, x, grid):
         rows, words, steps = self.rows, x.shape[3], self.model.time_steps
         out = grid.empty(len(x), steps, self.words)
-        kernel.call(self.library.unit, x, words, rows.width, out, self.words, len(x), *rows.layout(grid),
+        build.call(self.library.unit, x, words, rows.width, out, self.words, len(x), *rows.layout(grid),
                     rows.rows, self.live, self.bias, *rows.scratch(grid, words, steps), None, float(self.model.tau),
                     self.layer.v_threshold)  # fmt: skip
         return out
@@ -126,7 +126,7 @@ class FirstUnit:
     def __init__(self, layer, model):
         self.layer, self.model = layer.outputs(spaced(torch.ones(len(layer.weight)) > 0, LANES)), model
         self.words = -(-len(layer.weight) // WORD)
-        self.library = kernel.library("events", TIME=model.time_steps, VECS=1)
+        self.library = build.library("events", TIME=model.time_steps, VECS=1)
 
     def __call__(self, images, grid):
         """Spikes of images [B, own, c, H, W], own = T or 1."""
@@ -134,7 +134,7 @@ class FirstUnit:
         maps = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         currents = F.conv2d(maps, weight, self.layer.bias[0].contiguous(), padding=1).permute(0, 2, 3, 1).contiguous()
         out = grid.empty(len(images), self.model.time_steps, self.words)
-        kernel.call(self.library.fire, currents, images.shape[1], len(weight) // LANES, out, len(images), *grid.where,
+        build.call(self.library.fire, currents, images.shape[1], len(weight) // LANES, out, len(images), *grid.where,
                     grid.positions, self.words, float(self.model.tau), self.layer.v_threshold)  # fmt: skip
         return out
 
@@ -157,15 +157,15 @@ class Attention:
         head = self.pairs.clamp(min=0) // pairs.shape[1]
         self.first, self.last = pieces[head], pieces[head + 1]
         self.pieces, self.deepest = int(pieces[-1]), int(pieces.diff().max())
-        self.library = kernel.library("events", TIME=model.time_steps, VECS=1)
+        self.library = build.library("events", TIME=model.time_steps, VECS=1)
 
     def __call__(self, x):
         tokens, words = x.shape[2], -(-self.pieces // 4)
         out = Grid(tokens=tokens).empty(len(x), self.model.time_steps, words).zero_()
         vectors = len(self.pairs) * self.deepest + (1 + tokens) * self.pieces
-        kernel.call(self.library.attention, x, x.shape[3], out, words, len(x), tokens, len(self.pairs) // WORD,
+        build.call(self.library.attention, x, x.shape[3], out, words, len(x), tokens, len(self.pairs) // WORD,
                     self.pieces, self.first, self.last, self.deepest,
-                    kernel.room(torch.get_num_threads(), vectors, LANES), float(self.model.attention_scale),
+                    build.room(torch.get_num_threads(), vectors, LANES), float(self.model.attention_scale),
                     float(self.model.tau), float(self.model.attention_v_threshold))  # fmt: skip
         return out
 
@@ -225,7 +225,7 @@ class Deployed:
 
     @torch.autocast("cpu", enabled=False)
     def __init__(self, network, model, batch=64):
-        self.library = kernel.library("events", TIME=model.time_steps, VECS=1)
+        self.library = build.library("events", TIME=model.time_steps, VECS=1)
         if self.library is None:
             raise Refused("a deployed network needs a C compiler; allowed: cc on the PATH, or its name in CC.")
         if next(network.parameters()).device.type != "cpu":
@@ -278,7 +278,7 @@ class Deployed:
             x = stage(x, Grid(side))
             if i in self.model.pool_stages:
                 pooled = Grid((side + 1) // 2).empty(*x.shape[:2], x.shape[3])
-                kernel.call(self.library.pool, x, pooled, len(x) * x.shape[1], side, x.shape[3])
+                build.call(self.library.pool, x, pooled, len(x) * x.shape[1], side, x.shape[3])
                 x, side = pooled, (side + 1) // 2
         x = torch.cat([x, self.position(x, Grid(side))], 3)
         return x.unflatten(2, (side + 2, side + 2))[:, :, 1:-1, 1:-1].flatten(2, 3).contiguous()
@@ -286,6 +286,6 @@ class Deployed:
     def counts(self, x):
         """The residual stream [B,T,N,C] as numbers."""
         width = -(-self.model.width // WORD)
-        out = kernel.room(*x.shape[:3], width * WORD)
-        kernel.call(self.library.counts, x, x.shape[3], width, out, x.shape[:3].numel())
+        out = build.room(*x.shape[:3], width * WORD)
+        build.call(self.library.counts, x, x.shape[3], width, out, x.shape[:3].numel())
         return out[..., : self.model.width]

@@ -22,12 +22,17 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ssf import cost, data, kernel, reference, runs, store, study, train
 from ssf.config import DATASETS, Data, RunConfig, Selector, Ticket, Train, preset
-from ssf.deploy import Deployed
-from ssf.neurons import LIF
-from ssf.reference import Reference, SpikingJellyBlocks
-from ssf.spikformer import Spikformer
+from ssf.datasets import sets
+from ssf.engine import records, runs
+from ssf.kernels import build
+from ssf.model import cost, training
+from ssf.model.neuron import LIF
+from ssf.model.spikformer import Spikformer
+from ssf.speed import reference
+from ssf.speed.deploy import Deployed
+from ssf.speed.reference import Reference, SpikingJellyBlocks
+from ssf.study import experiments
 
 NETWORKS = {"2-64": (2, 64, 64), "4-128": (4, 128, 32), "4-384": (4, 384, 16)}  # depth, width, batch
 RATE = 0.07  # firing rate of every layer where inference is timed: about that of the trained networks of `chain`
@@ -148,7 +153,7 @@ def speed(bench):
 
         firing(network, images[:8], RATE)
         contestants = {k: bench.answer(n, images) for k, n in beside(network, model).items()}
-        if bench.device.type == "cpu" and kernel.library("events", TIME=4, VECS=1):
+        if bench.device.type == "cpu" and build.library("events", TIME=4, VECS=1):
             deployed = Deployed(network, model)
             contestants["ssf, deployed"] = lambda deployed=deployed, images=images: deployed(images)
         bench.race("inference", contestants, **about)
@@ -231,14 +236,14 @@ def sparsity(bench):
 def codesign(bench):
     """The same of the study's networks of seed 0 that C3 and C4 are about; trained first if they are not there."""
     kinds = ("all_tokens", "selector", "ticket", "both")
-    configs = {"dense": preset("study")} | {k: config for k, config in study.codesign(0) if k in kinds}
+    configs = {"dense": preset("study")} | {k: config for k, config in experiments.codesign(0) if k in kinds}
     race_trained(bench, "codesign", "study", configs)
 
 
 def race_trained(bench, measure, name, configs):
     """Time {kind: config}'s networks, multiplying and deployed, one call of each in turn."""
     trained = {kind: runs.run(config) for kind, config in configs.items()}
-    dataset = data.load(configs["dense"].data.name)
+    dataset = sets.load(configs["dense"].data.name)
     images, contestants, about = dataset.standardise(dataset.test_images[:256]), {}, {}
     for kind, run in trained.items():
         network, model, selector = run.network.cpu(), run.config.model, run.config.selector
@@ -290,7 +295,7 @@ def epoch(config, dataset):
     which = torch.arange(len(dataset.train_labels))
 
     def once():
-        for _ in data.training_batches(config, dataset, which, 0, torch.Generator()):
+        for _ in sets.training_batches(config, dataset, which, 0, torch.Generator()):
             pass
 
     return once
@@ -305,7 +310,7 @@ def mapped(config, folder, count):
     images = torch.from_numpy(np.load(folder / "images.npy", mmap_mode="c"))
     labels = torch.arange(count) % model.classes
     classes = tuple(map(str, range(model.classes)))
-    return data.Dataset(config.data.name, "noise", classes, images, labels, images[:1], labels[:1])
+    return sets.Dataset(config.data.name, "noise", classes, images, labels, images[:1], labels[:1])
 
 
 def memory(bench):
@@ -313,14 +318,14 @@ def memory(bench):
     for name in ("2-64",) if bench.quick else NETWORKS:
         for implementation in (*PEERS, "ssf"):
             bench.bar.set_postfix_str(f"memory {name} {implementation}")
-            command = [sys.executable, "-m", "ssf.bench", name, implementation]
+            command = [sys.executable, "-m", "ssf.speed.bench", name, implementation]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             bench.add("memory", implementation, name, batch=NETWORKS[name][2], megabytes=float(done.stdout.split()[-1]))
 
 
 def peak(name, implementation):
     """Megabytes that two training steps take at most."""
-    bench = Bench(True, train.device())
+    bench = Bench(True, training.device())
     model, cuda = model_of(name), bench.device.type == "cuda"
     network = Spikformer(model).to(bench.device)
     if implementation in PEERS:
@@ -353,14 +358,14 @@ def run(quick=False, only=()):
     """All measurements, or those parts of `PARTS`, as a pandas frame; on a GPU, those that it is for."""
     import pandas as pd
 
-    bench = Bench(quick, train.device())
-    deployable = bench.device.type == "cpu" and kernel.library("events", TIME=4, VECS=1)
+    bench = Bench(quick, training.device())
+    deployable = bench.device.type == "cpu" and build.library("events", TIME=4, VECS=1)
     for name, part in PARTS.items():
         wanted = name in only or (not only and name not in ASKED_FOR)
         if wanted and (deployable or name not in ("events", "sparsity", "codesign")):
             part(bench)
     bench.bar.close()
-    machine = {"device": device_name(), "processor": store.processor(), "cores": os.cpu_count()}
+    machine = {"device": device_name(), "processor": records.processor(), "cores": os.cpu_count()}
     machine |= {"threads": torch.get_num_threads(), "torch": torch.__version__, "quick": quick}
     return pd.DataFrame(bench.rows, columns=FIELDS).assign(**machine)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ssf import augment, camera, clutter, neuromorphic, static
 from ssf.config import Data, Refused
+from ssf.datasets import augment, camera, clutter, neuromorphic, static
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -25,7 +25,7 @@ FASHION_CLASSES = (
     "bag",
     "ankle boot",
 )
-EMBEDDED = Path(__file__).parents[1] / "data"
+EMBEDDED = Path(__file__).parents[2] / "data"
 AT_ONCE = 2**22  # numbers in a batch that is only looked at, and at most 250 images
 
 

@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ssf import cost, data, runs, store, study
 from ssf.config import Selector, preset
-from ssf.truth import tokens_before
+from ssf.datasets import sets
+from ssf.engine import records, runs
+from ssf.engine.truth import tokens_before
+from ssf.model import cost
+from ssf.study import experiments
 
 LAYER = "blocks.0.attention.proj.linear.weight"  # a square one, [64,64]
 IMAGES, ASKED = 8, 3  # test images, the first of each class; those whose attention is looked at
@@ -19,8 +22,8 @@ def mask():
     """The layer's weights, a row an output: the round of the search that removed each, 0 for those that are left."""
     dense = preset("study")
     found = torch.zeros(dense.model.width, dense.model.width, dtype=torch.int64)
-    for number in range(study.ROUNDS, 0, -1):
-        kept = runs.run(dense.with_(ticket=study.ticket(number))).masks[LAYER]
+    for number in range(experiments.ROUNDS, 0, -1):
+        kept = runs.run(dense.with_(ticket=experiments.ticket(number))).masks[LAYER]
         found[~kept] = number
     return pd.DataFrame(found.numpy(), columns=[f"input_{i}" for i in range(found.shape[1])])
 
@@ -28,14 +31,14 @@ def mask():
 def pictures(places):
     """(dataset, pixels [n,c,H,W], share of each token [n,N] that is foreground) of cluttered-fashion's test images."""
     config = preset("study-clutter")
-    dataset = data.load_for(config)
+    dataset = sets.load_for(config)
     pixels, _, foreground = dataset.part("test", torch.as_tensor(places))
-    return dataset, pixels, data.token_shares(foreground, config.model.tokens)
+    return dataset, pixels, sets.token_shares(foreground, config.model.tokens)
 
 
 def first_of_classes(count):
     """Number of the first test image of each of the first classes."""
-    labels = data.load_for(preset("study-clutter")).test_labels
+    labels = sets.load_for(preset("study-clutter")).test_labels
     return [int((labels == c).nonzero()[0]) for c in range(count)]
 
 
@@ -87,4 +90,4 @@ TABLES = {"mask": mask, "tokens": tokens, "attention": attention}
 
 def rows(name):
     """A table of data/results/ of the repository. Raises Missing, one sentence, where it is not there."""
-    return store.committed(f"inside_{name}", "python -m ssf inside", store.ROOT / "data" / "results")
+    return records.committed(f"inside_{name}", "python -m ssf inside", records.ROOT / "data" / "results")
