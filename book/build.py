@@ -42,7 +42,9 @@ def share_out(given):
     for name in given:
         if name not in names:
             raise ValueError(f"a parameter is {name!r}; allowed: {', '.join(sorted(names))}.")
-    return {n: {k: v for k, v in given.items() if k in parameters} for n, parameters in known.items()}
+    return {
+        n: {k: v for k, v in given.items() if k in parameters} for n, parameters in known.items()
+    }
 
 
 def made_of(notebook, parameters):
@@ -70,12 +72,18 @@ def execute(notebook, out, parameters):
 def run(notebook, out, parameters, digest):
     """Run a chapter from the repository's root; a failing cell ends the build with the chapter's name."""
     try:
-        result = papermill.execute_notebook(notebook, out, parameters, cwd=ROOT, progress_bar=False, log_output=False)
+        result = papermill.execute_notebook(
+            notebook, out, parameters, cwd=ROOT, progress_bar=False, log_output=False
+        )
     except papermill.exceptions.PapermillExecutionError as error:
         out.unlink(missing_ok=True)
-        raise ValueError(f"{notebook.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}") from None
+        raise ValueError(
+            f"{notebook.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}"
+        ) from None
     print(f"{notebook.name}: {result.metadata.papermill['duration']:.0f} s", flush=True)
-    page = json.loads(out.read_text())  # the pages offer it for download: without papermill's time stamps
+    page = json.loads(
+        out.read_text()
+    )  # the pages offer it for download: without papermill's time stamps
     for part in (page, *page["cells"]):
         part["metadata"].pop("papermill", None)
     page["metadata"]["made_of"] = digest
@@ -85,7 +93,9 @@ def run(notebook, out, parameters, digest):
 def with_its_time(path, notebook):
     """Have an executed chapter's head say what the chapter takes, by the rows and words as they are now."""
     page = json.loads(path.read_text())
-    page["cells"][0]["source"] = "".join(cells(notebook)[0]["source"]) + f"\n\n*{minutes.of(notebook).capitalize()}.*"
+    page["cells"][0]["source"] = (
+        "".join(cells(notebook)[0]["source"]) + f"\n\n*{minutes.of(notebook).capitalize()}.*"
+    )
     path.write_text(json.dumps(page, indent=1))
 
 
@@ -105,7 +115,12 @@ def parameter_tables(book):
     lines = []
     for notebook in chapters():
         title = re.search(r"^# (.+)$", "".join(cells(notebook)[0]["source"]), re.M)[1]
-        lines += [f"### [{title}]({notebook.name})", "", "| parameter | default | meaning |", "|---|---|---|"]
+        lines += [
+            f"### [{title}]({notebook.name})",
+            "",
+            "| parameter | default | meaning |",
+            "|---|---|---|",
+        ]
         for p in known_parameters(notebook).values():
             lines.append(f"| `{p['name']}` | `{p['default']}` | {p['help']} |")
         lines.append("")
@@ -114,7 +129,9 @@ def parameter_tables(book):
 
 def datasheets(book):
     """data/README.md without its title, for the page that includes it."""
-    (book / "_datasheets.md").write_text((ROOT / "data" / "README.md").read_text().partition("\n")[2])
+    (book / "_datasheets.md").write_text(
+        (ROOT / "data" / "README.md").read_text().partition("\n")[2]
+    )
 
 
 def manifest(book):
@@ -122,13 +139,18 @@ def manifest(book):
     table = records.committed("study_manifest", "python -m ssf study tickets")
     table["command"] = [f"`{command}`" for command in table.command]
     columns = ["command", "networks", "hours", "device", "threads", "torch", "commit"]
-    table["commit"] = [", ".join(commit[:7] for commit in text.split(", ")) for text in table.commit]
+    table["commit"] = [
+        ", ".join(commit[:7] for commit in text.split(", ")) for text in table.commit
+    ]
     (book / "_manifest.md").write_text(in_markdown(table[columns]))
 
 
 def tables(book):
     """The findings' page's: what was compared, whether losses add up, what the networks reached, which strayed."""
-    found = {f"compared_{experiment}": findings.differences(experiment) for experiment in findings.COMPARED}
+    found = {
+        f"compared_{experiment}": findings.differences(experiment)
+        for experiment in findings.COMPARED
+    }
     for part in (findings.interactions, findings.elsewhere, findings.reached, findings.strayed):
         found[part.__name__] = part()
     for name, table in found.items():
@@ -163,7 +185,9 @@ def lighten(html):
         page = path.read_text()
         unused = ["fontawesome", "thebe"]
         unused += [] if 'class="math' in page else ["mathjax"]
-        unused += [] if path.name == "search.html" else ["searchtools", "searchindex", "language_data"]
+        unused += (
+            [] if path.name == "search.html" else ["searchtools", "searchindex", "language_data"]
+        )
         lighter = re.sub(rf"<script[^<]*({'|'.join(unused)})[^<]*</script>", "", page)
         if lighter != page:
             path.write_text(lighter)
@@ -209,7 +233,13 @@ def configuration(book):
 
 def compile_pages(book):
     """Jupyter Book, every warning an error; all pages, as the hover texts of one come from the others."""
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", book, "--config", configuration(book)]
+    command = [
+        Path(sys.executable).with_name("jupyter-book"),
+        "build",
+        book,
+        "--config",
+        configuration(book),
+    ]
     command += ["--all", "--warningiserror", "--keep-going", "--quiet"]
     if subprocess.run(command, cwd=ROOT).returncode:
         raise ValueError(f"jupyter-book could not build {book}; its messages are above.")
@@ -217,7 +247,16 @@ def compile_pages(book):
 
 def pages(book):
     """Everything but the chapters' execution."""
-    for part in (sentences, parameter_tables, minutes.table, datasheets, manifest, tables, landing, ledger_in_short):
+    for part in (
+        sentences,
+        parameter_tables,
+        minutes.table,
+        datasheets,
+        manifest,
+        tables,
+        landing,
+        ledger_in_short,
+    ):
         part(book)
     if book == ROOT / "book":
         (ROOT / "README.md").write_text(readme((ROOT / "README.md").read_text()))
@@ -229,8 +268,12 @@ def pages(book):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
+    )
     parser.add_argument("--book", type=Path, default=ROOT / "book")
     args = parser.parse_args(argv)
     given = {name: _resolve_type(value) for name, value in args.parameter}

@@ -51,7 +51,9 @@ def pieces(notebook):
                 elif mark and mark[1].startswith(fence) and not mark[2].strip():
                     fence = None
                 heading = title[1].strip() if title else heading
-                if line.strip() and not re.fullmatch(r"\(.+\)=", line.strip()):  # a label is not read
+                if line.strip() and not re.fullmatch(
+                    r"\(.+\)=", line.strip()
+                ):  # a label is not read
                     yield heading, len(line.split()), None
             fence = None
 
@@ -64,12 +66,20 @@ def measure(notebook):
         with mock.patch.dict(os.environ, SSF_RUNS=runs):  # the kernel inherits it
             out = Path(folder) / notebook.name
             try:
-                done = papermill.execute_notebook(notebook, out, cwd=ROOT, progress_bar=False, log_output=False)
+                done = papermill.execute_notebook(
+                    notebook, out, cwd=ROOT, progress_bar=False, log_output=False
+                )
             except papermill.exceptions.PapermillExecutionError as error:
                 where = f"{notebook.name} failed in cell {error.exec_count}"
                 raise ValueError(f"{where}: {error.ename}: {error.evalue}") from None
     return [
-        {"notebook": notebook.stem, "cell": c.id, "heading": headings[c.id], "seconds": round(seconds, 2), **machine}
+        {
+            "notebook": notebook.stem,
+            "cell": c.id,
+            "heading": headings[c.id],
+            "seconds": round(seconds, 2),
+            **machine,
+        }
         for c in done.cells
         if c.cell_type == "code" and (seconds := c.metadata.papermill["duration"]) is not None
     ]
@@ -80,7 +90,9 @@ def keep(rows):
     rows = pd.DataFrame(rows, columns=COLUMNS)
     former = measured()
     there = {notebook.stem for notebook in chapters()} - set(rows.notebook)
-    table = pd.concat([former[former.notebook.isin(there)], rows]).sort_values("notebook", kind="stable")
+    table = pd.concat([former[former.notebook.isin(there)], rows]).sort_values(
+        "notebook", kind="stable"
+    )
     records.write(FILE, lambda path: table.to_csv(path, index=False))
 
 
@@ -88,9 +100,14 @@ def by_heading(notebook):
     """A frame of a chapter's headings in order: words, and seconds; those are missing where a cell was not measured."""
     rows = measured()
     seconds = dict(rows.loc[rows.notebook == notebook.stem, ["cell", "seconds"]].to_numpy())
-    parts = [(h, words, seconds.get(cell, float("nan")) if cell else 0.0) for h, words, cell in pieces(notebook)]
+    parts = [
+        (h, words, seconds.get(cell, float("nan")) if cell else 0.0)
+        for h, words, cell in pieces(notebook)
+    ]
     table = pd.DataFrame(parts, columns=["heading", "words", "seconds"])
-    return table.groupby("heading", sort=False).agg({"words": "sum", "seconds": lambda s: s.sum(skipna=False)})
+    return table.groupby("heading", sort=False).agg(
+        {"words": "sum", "seconds": lambda s: s.sum(skipna=False)}
+    )
 
 
 def minutes_of(words):
@@ -99,7 +116,13 @@ def minutes_of(words):
 
 
 def time_of(seconds):
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s" if seconds >= 0.5 else "< 1 s"
+    return (
+        f"{seconds / 60:.0f} min"
+        if seconds >= 90
+        else f"{seconds:.0f} s"
+        if seconds >= 0.5
+        else "< 1 s"
+    )
 
 
 def of(notebook):
@@ -119,21 +142,30 @@ def table(book):
     lines = []
     for notebook in chapters():
         headings = by_heading(notebook)
-        lines += [f"### [{next(iter(headings.index))}]({notebook.name})", "", f"{of(notebook).capitalize()}.", ""]
+        lines += [
+            f"### [{next(iter(headings.index))}]({notebook.name})",
+            "",
+            f"{of(notebook).capitalize()}.",
+            "",
+        ]
         if headings.seconds.notna().all():
             lines += ["| under the heading | to read | to run |", "|---|---|---|"]
             for heading, row in headings.iterrows():
                 cell = heading.replace("|", r"\|")
                 lines.append(f"| {cell} | {minutes_of(row.words)} | {time_of(row.seconds)} |")
             lines.append("")
-    lines.append(f"Reading: {WORDS_A_MINUTE} words a minute; neither code nor folded solutions are counted.")
+    lines.append(
+        f"Reading: {WORDS_A_MINUTE} words a minute; neither code nor folded solutions are counted."
+    )
     if machines := sorted(set(measured().processor)):
         lines.append(f"Running: {', '.join(machines)}, with nothing trained before.")
     (book / "_minutes.md").write_text("\n".join(lines) + "\n")
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("chapter", nargs="*", help="01_baseline_spikformer, … (without: all)")
     wanted = parser.parse_args(argv).chapter
     there = {notebook.stem: notebook for notebook in chapters()}
@@ -142,7 +174,9 @@ def main(argv=None):
             raise ValueError(f"a chapter is {name!r}; allowed: {', '.join(there)}.")
     for name in wanted or there:
         print(f"{name} …", flush=True)
-        keep(measure(there[name]))  # after each: an interrupted measurement keeps the chapters it has
+        keep(
+            measure(there[name])
+        )  # after each: an interrupted measurement keeps the chapters it has
         print(of(there[name]), flush=True)
 
 

@@ -35,7 +35,9 @@ def stripped(text):
             del cell.metadata[key]
         cell.metadata.keep_output = CHECKED in cell.metadata.get("tags", [])
     injected = ["injected-parameters"]
-    notebook = strip_output(notebook, keep_output=False, keep_count=False, keep_id=True, drop_tagged_cells=injected)
+    notebook = strip_output(
+        notebook, keep_output=False, keep_count=False, keep_id=True, drop_tagged_cells=injected
+    )
     for cell in notebook.cells:
         if cell.metadata.pop("keep_output") and cell.get("outputs"):
             cell.execution_count = 1
@@ -55,7 +57,10 @@ def main(arguments):
             continue
         changed += 1
         if verify:
-            print(f"{path.name} is not in the form that is committed: run python book/strip.py.", file=sys.stderr)
+            print(
+                f"{path.name} is not in the form that is committed: run python book/strip.py.",
+                file=sys.stderr,
+            )
         else:
             path.write_text(stripped(text))
             print(f"{path.name}: stripped")

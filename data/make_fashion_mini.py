@@ -27,26 +27,36 @@ def read_idx(folder, name, ndim):
     plain, packed = folder / name, folder / f"{name}.gz"
     path = packed if packed.exists() else plain
     if not path.exists():
-        raise ValueError(f"{plain} (or .gz) is missing: give the folder with the four idx files of Fashion-MNIST.")
+        raise ValueError(
+            f"{plain} (or .gz) is missing: give the folder with the four idx files of Fashion-MNIST."
+        )
     try:
         raw = gzip.decompress(path.read_bytes()) if path == packed else path.read_bytes()
     except (EOFError, OSError) as error:
         raise ValueError(f"{path} can't be unpacked ({error}): fetch it again.") from None
     header = np.frombuffer(raw[: 4 * (ndim + 1)], ">u4")
-    if len(header) != ndim + 1 or header[0] != MAGIC[ndim] or len(raw) != 4 * (ndim + 1) + np.prod(header[1:]):
+    if (
+        len(header) != ndim + 1
+        or header[0] != MAGIC[ndim]
+        or len(raw) != 4 * (ndim + 1) + np.prod(header[1:])
+    ):
         raise ValueError(f"{path} is not a whole idx file of {ndim} dimension(s): fetch it again.")
     return np.frombuffer(raw, np.uint8, offset=4 * (ndim + 1)).reshape(header[1:].astype(int))
 
 
 def draw(images, labels, per_class, rng):
     """`per_class` images of each class, drawn without replacement, in random order."""
-    chosen = np.concatenate([rng.choice(np.flatnonzero(labels == c), per_class, replace=False) for c in range(10)])
+    chosen = np.concatenate(
+        [rng.choice(np.flatnonzero(labels == c), per_class, replace=False) for c in range(10)]
+    )
     rng.shuffle(chosen)
     return images[chosen], labels[chosen]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("fashion-mini.npz"))
     args = parser.parse_args()
@@ -54,14 +64,18 @@ def main():
     for split, prefix in (("train", "train"), ("t10k", "test")):
         images = read_idx(args.folder, f"{split}-images-idx3-ubyte", 3)
         labels = read_idx(args.folder, f"{split}-labels-idx1-ubyte", 1)
-        arrays[f"{prefix}_images"], arrays[f"{prefix}_labels"] = draw(images, labels, PER_CLASS[split], rng)
+        arrays[f"{prefix}_images"], arrays[f"{prefix}_labels"] = draw(
+            images, labels, PER_CLASS[split], rng
+        )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
             file = io.BytesIO()
             np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
             archive.writestr(
-                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), file.getvalue(), zipfile.ZIP_DEFLATED
+                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)),
+                file.getvalue(),
+                zipfile.ZIP_DEFLATED,
             )
     temporary = args.out.with_suffix(".tmp")
     temporary.write_bytes(buffer.getvalue())

@@ -6,7 +6,8 @@ import os
 import sys
 from dataclasses import fields
 
-from ssf.config import PARTS, PRESETS, PUBLISHED_ACCURACY, Failed, Refused, RunConfig, preset
+from ssf.config import PARTS, Failed, Refused, RunConfig
+from ssf.presets import PRESETS, PUBLISHED_ACCURACY, preset
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 EXAMPLES = {
@@ -38,7 +39,9 @@ def option(text):
     key, sign, value = text.partition("=")
     if not sign:
         raise Refused(f"-o is {text!r}; allowed: field=value, e.g. model.width=48.")
-    owners = [f"{part}.{key}" for part, kind in PARTS.items() if key in {f.name for f in fields(kind)}]
+    owners = [
+        f"{part}.{key}" for part, kind in PARTS.items() if key in {f.name for f in fields(kind)}
+    ]
     if len(owners) == 1 and key not in {f.name for f in fields(RunConfig)}:
         key = owners[0]
     try:
@@ -63,10 +66,23 @@ def list_presets(_):
     row = "{:<22}{:<18}{:>12}{:>9}   {:<16}{}".format
     print(row("preset", "id", "parameters", "GMACs", "data", "published accuracy (%)"))
     for name, config in PRESETS.items():
-        size, macs = (count(config.model, config.selector) for count in (cost.parameters, cost.macs))
+        size, macs = (
+            count(config.model, config.selector) for count in (cost.parameters, cost.macs)
+        )
         published = ", ".join(f"{d} {a}" for d, a in PUBLISHED_ACCURACY.get(name, {}).items())
-        print(row(name, config.hash(), f"{size:,}", f"{macs / 1e9:.3f}", config.data.name, published or "–"))
-    print("\nMACs: of one image, all time steps. Accuracies: of the dense network (Zhou et al., ICLR 2023).")
+        print(
+            row(
+                name,
+                config.hash(),
+                f"{size:,}",
+                f"{macs / 1e9:.3f}",
+                config.data.name,
+                published or "–",
+            )
+        )
+    print(
+        "\nMACs: of one image, all time steps. Accuracies: of the dense network (Zhou et al., ICLR 2023)."
+    )
     return DONE
 
 
@@ -92,7 +108,9 @@ def sweep(args):
     parameters = {}
     for name, given in map(values, args.parameter):
         if name in parameters:
-            raise Refused(f"-p {name} is given twice; allowed: once, with all its values: {name}=0,1.")
+            raise Refused(
+                f"-p {name} is given twice; allowed: once, with all its values: {name}=0,1."
+            )
         parameters[name] = given
     before, outcomes = run_sweep(args.notebook, parameters, args.out, args.scheduler, args.workers)
     failed = [o for o in outcomes if o["error"]]
@@ -113,7 +131,9 @@ def bench(args):
         known("--only", name, bench.PARTS)
     rows = bench.run(args.quick, args.only)
     name = "_".join(["bench", *args.only, bench.device_name().replace(" ", "_")])
-    shown = bench.ratios(rows).sort_values(["measure", "network", "ratio"], ascending=[False, True, True])
+    shown = bench.ratios(rows).sort_values(
+        ["measure", "network", "ratio"], ascending=[False, True, True]
+    )
     if len(shown):
         print(shown.to_string(index=False, float_format=lambda v: f"{v:.3g}"))
     print(records.export(rows, name))
@@ -161,8 +181,16 @@ def rerun(identity):
     if here != there and spread is not None:
         verdict += f", seeds have a standard deviation of {100 * spread:.2f}"
     print(f"accuracy {there:.6f} in the row, {here:.6f} now: {verdict}")
-    changed = [f"{key} {row[key]}, now {again[key]}" for key in records.MACHINE if row[key] != str(again[key])]
-    print("\n".join(["what computes is not what it was:", *changed] if changed else ["on the same versions"]))
+    changed = [
+        f"{key} {row[key]}, now {again[key]}"
+        for key in records.MACHINE
+        if row[key] != str(again[key])
+    ]
+    print(
+        "\n".join(
+            ["what computes is not what it was:", *changed] if changed else ["on the same versions"]
+        )
+    )
     return DONE
 
 
@@ -178,7 +206,15 @@ def results(args):
     if args.export:
         print(records.export(rows, args.export))
     elif len(rows):
-        shown = ["id", "data.name", "model.depth", "model.width", "ticket.control", "ticket.round", "selector.kind"]
+        shown = [
+            "id",
+            "data.name",
+            "model.depth",
+            "model.width",
+            "ticket.control",
+            "ticket.round",
+            "selector.kind",
+        ]
         shown += ["selector.keep_ratio", "seed", "accuracy", "sparsity", "macs", "seconds"]
         print(rows[shown].to_string(index=False, na_rep="–", float_format=lambda v: f"{v:.4g}"))
     else:
@@ -189,12 +225,18 @@ def results(args):
 def parser():
     form = argparse.RawDescriptionHelpFormatter
     every = "examples:\n" + "\n".join(EXAMPLES.values())
-    top = argparse.ArgumentParser("python -m ssf", description=__doc__, epilog=every, formatter_class=form)
+    top = argparse.ArgumentParser(
+        "python -m ssf", description=__doc__, epilog=every, formatter_class=form
+    )
     commands = top.add_subparsers(required=True, metavar="command")
 
     def command(name, do, text):
         sub = commands.add_parser(
-            name, help=text, description=text, epilog=f"examples:\n{EXAMPLES[name]}", formatter_class=form
+            name,
+            help=text,
+            description=text,
+            epilog=f"examples:\n{EXAMPLES[name]}",
+            formatter_class=form,
         )
         sub.set_defaults(do=do)
         return sub
@@ -207,17 +249,37 @@ def parser():
     sub = command("sweep", sweep, "execute a notebook at every point of a grid of parameters")
     sub.add_argument("notebook")
     sub.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE,VALUE,…")
-    sub.add_argument("--workers", type=int, help="points side by side (default: one for two cores, or one a GPU)")
-    sub.add_argument("--scheduler", help="address of a Dask scheduler (default: a cluster on this machine)")
-    sub.add_argument("--out", default="sweeps", help="folder of the executed notebooks (default: sweeps)")
-    sub = command("bench", bench, "time the library beside the published implementation, into data/results/")
-    sub.add_argument("--quick", action="store_true", help="in three minutes on two cores: fewer repeats and values")
-    sub.add_argument("--only", action="append", default=[], metavar="PART", help="a part, into a file of its own")
-    sub = command("study", study, "train what is missing of an experiment of the study, and write its rows")
+    sub.add_argument(
+        "--workers", type=int, help="points side by side (default: one for two cores, or one a GPU)"
+    )
+    sub.add_argument(
+        "--scheduler", help="address of a Dask scheduler (default: a cluster on this machine)"
+    )
+    sub.add_argument(
+        "--out", default="sweeps", help="folder of the executed notebooks (default: sweeps)"
+    )
+    sub = command(
+        "bench", bench, "time the library beside the published implementation, into data/results/"
+    )
+    sub.add_argument(
+        "--quick",
+        action="store_true",
+        help="in three minutes on two cores: fewer repeats and values",
+    )
+    sub.add_argument(
+        "--only", action="append", default=[], metavar="PART", help="a part, into a file of its own"
+    )
+    sub = command(
+        "study", study, "train what is missing of an experiment of the study, and write its rows"
+    )
     sub.add_argument("experiment")
     sub.add_argument("--seeds", default="0,1,2")
-    sub.add_argument("--only", action="append", default=[], metavar="KIND", help="networks of that kind")
-    command("inside", inside, "what some of the study's networks are like inside, into data/results/")
+    sub.add_argument(
+        "--only", action="append", default=[], metavar="KIND", help="networks of that kind"
+    )
+    command(
+        "inside", inside, "what some of the study's networks are like inside, into data/results/"
+    )
     sub = command("results", results, "the records under runs/, as a table or a file")
     sub.add_argument("--export", metavar="NAME", help="write them to data/results/NAME.csv")
     sub.add_argument("--rerun", metavar="ID", help="train a network of the study again and compare")

@@ -7,9 +7,10 @@ import json
 import math
 import typing
 from dataclasses import dataclass, field, fields, replace
-from inspect import ismodule
 
-RESULTS_VERSION = 5  # raise it when a change to the code changes what a run measures; it is part of every hash
+RESULTS_VERSION = (
+    5  # raise it when a change to the code changes what a run measures; it is part of every hash
+)
 
 
 def _input(encoding, channels, side, classes):
@@ -28,14 +29,19 @@ DATASETS = {
     "cifar10-dvs": _input("frames", 2, 128, 10),
     "dvs128-gesture": _input("frames", 2, 128, 11),
 }
-OF_ONE_SET = {"split": "cifar10-dvs", "difficulty": "cluttered-fashion"}  # fields of Data, and whose they are
+OF_ONE_SET = {
+    "split": "cifar10-dvs",
+    "difficulty": "cluttered-fashion",
+}  # fields of Data, and whose they are
 WITH_FOREGROUND = ("cluttered-fashion",)  # the sets that tell which pixels are foreground
 
 
 class Refused(ValueError):
     """A wrong argument, in one sentence: what it is called, what was given, what is allowed."""
 
-    def _render_traceback_(self):  # IPython, and so a notebook, shows the sentence without the frames
+    def _render_traceback_(
+        self,
+    ):  # IPython, and so a notebook, shows the sentence without the frames
         return [f"ValueError: {self}"]
 
 
@@ -105,7 +111,9 @@ class Data(_Part):
         lambda v: v in ("file_order", "stratified"),
         "file_order",
     )
-    difficulty: float = _allowed("for cluttered-fashion: 0 (an empty background) to 1", lambda v: 0 <= v <= 1, 0.5)
+    difficulty: float = _allowed(
+        "for cluttered-fashion: 0 (an empty background) to 1", lambda v: 0 <= v <= 1, 0.5
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -130,16 +138,22 @@ class Model(_Part):
     classes: int = _positive(10)
     depth: int = _positive(2)
     width: int = _allowed(
-        "a positive multiple of 8 (the stem starts with width/8 channels)", lambda v: v >= 8 and v % 8 == 0, 32
+        "a positive multiple of 8 (the stem starts with width/8 channels)",
+        lambda v: v >= 8 and v % 8 == 0,
+        32,
     )
     heads: int = _allowed("a positive whole number that divides the width", lambda v: v >= 1, 4)
     mlp_ratio: int = _positive(4)
     time_steps: int = _positive(4)
     tau: float = _allowed("a number above 1 (time steps)", lambda v: 1 < v < float("inf"), 2.0)
     v_threshold: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 1.0)
-    attention_v_threshold: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 0.5)
+    attention_v_threshold: float = _allowed(
+        "a positive number", lambda v: 0 < v < float("inf"), 0.5
+    )
     attention_scale: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 0.125)
-    qkv_bias: bool = _allowed("True or False: whether the layers of q, k and v have biases", lambda v: True, True)
+    qkv_bias: bool = _allowed(
+        "True or False: whether the layers of q, k and v have biases", lambda v: True, True
+    )
     surrogate_alpha: float = _allowed("a positive number", lambda v: 0 < v < float("inf"), 4.0)
     block_init: str = _allowed(
         "trunc_normal (std 0.02, biases 0) or torch (its default, which the published event models are left with)",
@@ -154,7 +168,12 @@ class Model(_Part):
 
     def __post_init__(self):
         super().__post_init__()
-        _check(self.width % self.heads == 0, "model.heads", self.heads, f"a divisor of the width, {self.width}")
+        _check(
+            self.width % self.heads == 0,
+            "model.heads",
+            self.heads,
+            f"a divisor of the width, {self.width}",
+        )
         _check(
             self.side % 2 ** len(self.pool_stages) == 0,
             "model.pool_stages",
@@ -168,7 +187,15 @@ class Model(_Part):
         return (self.side // 2 ** len(self.pool_stages)) ** 2
 
 
-SELECTORS = ("learned", "random", "firing_rate", "attention", "information", "information_per_place", "oracle")
+SELECTORS = (
+    "learned",
+    "random",
+    "firing_rate",
+    "attention",
+    "information",
+    "information_per_place",
+    "oracle",
+)
 
 
 @dataclass(frozen=True)
@@ -180,11 +207,15 @@ class Selector(_Part):
 
     kind: str = _allowed(f"one of {', '.join(SELECTORS)}", lambda v: v in SELECTORS, "learned")
     keep_ratio: float = _allowed(
-        "a share of the tokens above 0 and at most 1; location i keeps keep_ratio**(i+1)", lambda v: 0 < v <= 1, 0.7
+        "a share of the tokens above 0 and at most 1; location i keeps keep_ratio**(i+1)",
+        lambda v: 0 < v <= 1,
+        0.7,
     )
     locations: tuple[int, ...] = _allowed(
         "a tuple of rising block numbers, e.g. (1, 2, 3)",
-        lambda v: len(v) > 0 and list(v) == sorted(set(v)) and all(type(b) is int and b >= 0 for b in v),
+        lambda v: (
+            len(v) > 0 and list(v) == sorted(set(v)) and all(type(b) is int and b >= 0 for b in v)
+        ),
         (1,),
     )
     dropped: str = _allowed(
@@ -195,7 +226,9 @@ class Selector(_Part):
     ratio_weight: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 2.0)
     distill_weight: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 0.5)
     teacher_in_training_mode: bool = _allowed(
-        "True or False: the teacher normalises by its batch and its potentials are never reset", lambda v: True, False
+        "True or False: the teacher normalises by its batch and its potentials are never reset",
+        lambda v: True,
+        False,
     )
     head_averages_dropped: bool = _allowed(
         "True or False: while training, the head's mean takes dropped tokens in, as at inference it can't",
@@ -203,7 +236,9 @@ class Selector(_Part):
         False,
     )
     inference_keep_ratio: float = _allowed(
-        "0 (the keep_ratio) or another share, at most 1, kept at inference only", lambda v: 0 <= v <= 1, 0.0
+        "0 (the keep_ratio) or another share, at most 1, kept at inference only",
+        lambda v: 0 <= v <= 1,
+        0.0,
     )
 
     def __post_init__(self):
@@ -243,12 +278,18 @@ class Ticket(_Part):
 
     round: int = _positive(1)
     fraction: float = _allowed(
-        "the share of the surviving weights removed per round, above 0 and below 1", lambda v: 0 < v < 1, 0.25
+        "the share of the surviving weights removed per round, above 0 and below 1",
+        lambda v: 0 < v < 1,
+        0.25,
     )
     scope: str = _allowed(
-        "global (all layers compete) or layer (the same fraction in each)", lambda v: v in ("global", "layer"), "global"
+        "global (all layers compete) or layer (the same fraction in each)",
+        lambda v: v in ("global", "layer"),
+        "global",
     )
-    rewind_epoch: int = _allowed("an epoch of the dense run, 0 for its initialisation", lambda v: v >= 0, 1)
+    rewind_epoch: int = _allowed(
+        "an epoch of the dense run, 0 for its initialisation", lambda v: v >= 0, 1
+    )
     rewind: str = _allowed(
         "weights (all parameters; BatchNorm's running statistics and the optimiser start afresh) "
         "or state (these two go back as well)",
@@ -311,14 +352,20 @@ class Train(_Part):
     min_lr: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 1e-5)
     warmup_epochs: float = _allowed("a number of at least 0", lambda v: v >= 0, 1.0)
     weight_decay: float = _allowed("a number of at least 0", lambda v: 0 <= v < float("inf"), 0.06)
-    label_smoothing: float = _allowed("a share of at least 0 and below 1", lambda v: 0 <= v < 1, 0.1)
-    mixed_precision: bool = _allowed("True or False: products in bfloat16, neurons in float32", lambda v: True, False)
+    label_smoothing: float = _allowed(
+        "a share of at least 0 and below 1", lambda v: 0 <= v < 1, 0.1
+    )
+    mixed_precision: bool = _allowed(
+        "True or False: products in bfloat16, neurons in float32", lambda v: True, False
+    )
     mixup: float = _allowed(
         "0 (none) or the parameter of the Beta distribution that the shares of two images are drawn from (Zhang 2018)",
         lambda v: 0 <= v < float("inf"),
         0.0,
     )
-    mixup_probability: float = _allowed("a probability: that a batch is mixed", lambda v: 0 <= v <= 1, 1.0)
+    mixup_probability: float = _allowed(
+        "a probability: that a batch is mixed", lambda v: 0 <= v <= 1, 1.0
+    )
     mixup_epochs: int = _allowed("0 (all) or the number of epochs with mixup", lambda v: v >= 0, 0)
 
 
@@ -337,7 +384,12 @@ class RunConfig:
     seed: int = 0
 
     def __post_init__(self):
-        _check(type(self.seed) is int and 0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2³²−1")
+        _check(
+            type(self.seed) is int and 0 <= self.seed < 2**32,
+            "seed",
+            self.seed,
+            "a whole number from 0 to 2³²−1",
+        )
         for name, part in PARTS.items():
             value, optional = getattr(self, name), name in ("selector", "ticket")
             ok = isinstance(value, part) or (optional and value is None)
@@ -350,7 +402,9 @@ class RunConfig:
             f"blocks below model.depth, {self.model.depth}",
         )
         _check(
-            self.selector is None or self.selector.kind != "oracle" or self.data.name in WITH_FOREGROUND,
+            self.selector is None
+            or self.selector.kind != "oracle"
+            or self.data.name in WITH_FOREGROUND,
             "selector.kind",
             "oracle",
             f"with images whose foreground is known ({', '.join(WITH_FOREGROUND)}); {self.data.name} does not tell",
@@ -400,14 +454,21 @@ class RunConfig:
         _check(isinstance(values, dict), "a config", values, "what RunConfig.as_dict gave")
         values = dict(values)
         written = values.pop("results_version", None)
-        _check(written == RESULTS_VERSION, "results_version", written, f"{RESULTS_VERSION}, that of this code")
+        _check(
+            written == RESULTS_VERSION,
+            "results_version",
+            written,
+            f"{RESULTS_VERSION}, that of this code",
+        )
         for name, part in PARTS.items():
             if isinstance(values.get(name), dict):
                 unknown = values[name].keys() - {f.name for f in fields(part)}
                 _check(not unknown, name, sorted(unknown), "fields of this version")
                 values[name] = part(**values[name])
         unknown = values.keys() - {f.name for f in fields(cls)}
-        _check(not unknown, "a config's part", sorted(unknown), ", ".join(f.name for f in fields(cls)))
+        _check(
+            not unknown, "a config's part", sorted(unknown), ", ".join(f.name for f in fields(cls))
+        )
         return cls(**values)
 
     @classmethod
@@ -430,16 +491,30 @@ class RunConfig:
             try:
                 return read[kind](given)
             except (ValueError, KeyError, SyntaxError, TypeError):
-                raise Refused(f"{name} is {given!r}; allowed: a value as in a row of results.") from None
+                raise Refused(
+                    f"{name} is {given!r}; allowed: a value as in a row of results."
+                ) from None
 
         written = value("results_version", int)
-        _check(written == RESULTS_VERSION, "results_version", written, f"{RESULTS_VERSION}, that of this code")
+        _check(
+            written == RESULTS_VERSION,
+            "results_version",
+            written,
+            f"{RESULTS_VERSION}, that of this code",
+        )
         parts = {}
         for name, part in PARTS.items():
             hints = typing.get_type_hints(part)
-            kinds = {f"{name}.{f.name}": typing.get_origin(hints[f.name]) or hints[f.name] for f in fields(part)}
+            kinds = {
+                f"{name}.{f.name}": typing.get_origin(hints[f.name]) or hints[f.name]
+                for f in fields(part)
+            }
             there = any(str(row.get(key, "")) not in ("", "None", "nan") for key in kinds)
-            parts[name] = part(**{k.partition(".")[2]: value(k, kind) for k, kind in kinds.items()}) if there else None
+            parts[name] = (
+                part(**{k.partition(".")[2]: value(k, kind) for k, kind in kinds.items()})
+                if there
+                else None
+            )
         return cls(**parts, seed=value("seed", int))
 
     def hash(self):
@@ -456,13 +531,19 @@ class RunConfig:
         changes, inside, name = {}, {}, str(overrides.get("data.name"))
         if name in DATASETS:
             shape = {} if "model" in overrides else DATASETS[name]
-            usual = {f.name: f.default for f in fields(Data) if name != OF_ONE_SET.get(f.name, name)}
+            usual = {
+                f.name: f.default for f in fields(Data) if name != OF_ONE_SET.get(f.name, name)
+            }
             brought = {"model": shape, "data": usual}
-            overrides = {f"{part}.{f}": v for part, values in brought.items() for f, v in values.items()} | overrides
+            overrides = {
+                f"{part}.{f}": v for part, values in brought.items() for f, v in values.items()
+            } | overrides
         allowed = [f.name for f in fields(RunConfig)]
         for key, value in overrides.items():
             part, dot, name = key.partition(".")
-            _check(part in allowed, "a parameter", key, f"{', '.join(allowed)}, or one of their fields")
+            _check(
+                part in allowed, "a parameter", key, f"{', '.join(allowed)}, or one of their fields"
+            )
             if dot:
                 names = [f.name for f in fields(PARTS[part])] if part in PARTS else []
                 known = ", ".join(f"{part}.{n}" for n in names) or f"{part} itself"
@@ -475,140 +556,3 @@ class RunConfig:
             _check(isinstance(whole, PARTS[part]), part, whole, f"a {PARTS[part].__name__}")
             changes[part] = replace(whole, **values)
         return replace(self, **changes)
-
-
-_PAPER_TRAIN = Train(
-    epochs=300, batch_size=64, lr=5e-4, min_lr=1e-5, warmup_epochs=20, weight_decay=0.06, mixed_precision=True,
-    mixup=0.5, mixup_epochs=200,
-)  # fmt: skip
-_PAPER_MODEL = Model(channels=3, depth=4, width=384, heads=12, time_steps=4)
-_PAPER_SELECTOR = Selector(keep_ratio=0.9, locations=(1, 2, 3))
-_PAPER_TICKET = Ticket(round=9, fraction=0.25, rewind_epoch=20)
-_DENSE_TRAIN = replace(_PAPER_TRAIN, batch_size=128)
-_EVENT_MODEL = Model(
-    "frames", channels=2, side=128, depth=4, width=256, heads=16, time_steps=16,
-    attention_scale=0.25, qkv_bias=False, block_init="torch", pool_stages=(0, 1, 2, 3),
-)  # fmt: skip
-_EVENT_SELECTOR = replace(_PAPER_SELECTOR, keep_ratio=0.7)  # what the published loss asks for; see chapter 05
-_EVENT_TRAIN = replace(_PAPER_TRAIN, lr=1e-3, batch_size=16, warmup_epochs=10, mixup_probability=0.5, mixup_epochs=75)
-
-PRESETS = {
-    # seconds: for tests and for a first look
-    "smoke": RunConfig(
-        Data(train_size=256),
-        Model(width=16, heads=2, time_steps=2, pool_stages=(0, 1)),
-        train=Train(epochs=2, batch_size=32, lr=2e-2, warmup_epochs=0.5),
-    ),
-    # the notebooks' default: the whole of the method on two cores in about a minute a chapter
-    # (lr: of 0.005, 0.01, 0.02 and 0.04 the best on the validation images of seeds 100 and 101)
-    "quick": RunConfig(
-        Data(train_size=2800, augment="none"),
-        Model(width=32, heads=4, time_steps=2, pool_stages=(0, 1)),
-        train=Train(epochs=4, batch_size=25, lr=2e-2, warmup_epochs=0.3),
-    ),
-    # the same where items stand in clutter, for the token selector
-    "clutter": RunConfig(
-        Data("cluttered-fashion", train_size=4000, augment="none", difficulty=0.25),
-        Model(side=40, width=48, heads=4, time_steps=2, pool_stages=(0, 1)),
-        train=Train(epochs=3, batch_size=50, lr=2e-2, warmup_epochs=0.3),
-    ),
-    # the networks of the study (lr: best of 0.01, 0.02, 0.04 on validation, seed 100; on CIFAR-10, of 0.005, too)
-    "study": RunConfig(
-        Data(augment="none"),
-        Model(width=64, heads=4, time_steps=4, pool_stages=(0, 1, 2)),
-        train=Train(epochs=6, batch_size=50, lr=2e-2, warmup_epochs=0.3),
-    ),
-    "study-clutter": RunConfig(
-        Data("cluttered-fashion", train_size=6000, augment="none", difficulty=0.25),
-        Model(side=40, width=48, heads=4, time_steps=2, pool_stages=(0, 1)),
-        train=Train(epochs=4, batch_size=50, lr=2e-2, warmup_epochs=0.3),
-    ),
-    "study-cifar10": RunConfig(
-        Data("cifar10-jpeg", augment="light"),
-        Model(channels=3, width=96, heads=6, time_steps=2, pool_stages=(0, 1, 2)),
-        train=Train(epochs=5, batch_size=100, lr=2e-2, warmup_epochs=0.5),
-    ),
-    # the dense baselines of the Spikformer paper, CIFAR
-    "spikformer-4-256": RunConfig(
-        Data("cifar10", augment="published"), replace(_PAPER_MODEL, width=256, heads=8), train=_DENSE_TRAIN
-    ),
-    "spikformer-2-384": RunConfig(
-        Data("cifar10", augment="published"), replace(_PAPER_MODEL, depth=2), train=_DENSE_TRAIN
-    ),
-    "spikformer-4-384": RunConfig(Data("cifar10", augment="published"), _PAPER_MODEL, train=_DENSE_TRAIN),
-    # SparseSpikformer: selector and ticket on 4-384
-    "paper-cifar10": RunConfig(
-        Data("cifar10", augment="published"), _PAPER_MODEL, _PAPER_SELECTOR, _PAPER_TICKET, _PAPER_TRAIN
-    ),
-    "paper-cifar100": RunConfig(
-        Data("cifar100", augment="published"),
-        replace(_PAPER_MODEL, classes=100),
-        _PAPER_SELECTOR,
-        _PAPER_TICKET,
-        _PAPER_TRAIN,
-    ),
-    # the same for event cameras: the dense baseline of the Spikformer paper, and SparseSpikformer
-    "spikformer-dvs-2-256": RunConfig(
-        Data("cifar10-dvs", augment="published"), replace(_EVENT_MODEL, depth=2), train=_EVENT_TRAIN
-    ),
-    "paper-cifar10dvs": RunConfig(
-        Data("cifar10-dvs", augment="published"), _EVENT_MODEL, _EVENT_SELECTOR, _PAPER_TICKET, _EVENT_TRAIN
-    ),
-    "paper-dvs128": RunConfig(
-        Data("dvs128-gesture", augment="published"),
-        replace(_EVENT_MODEL, classes=11),
-        _EVENT_SELECTOR,
-        _PAPER_TICKET,
-        _EVENT_TRAIN,
-    ),
-}
-
-# published top-1 accuracy in %, of the dense networks (Zhou et al., ICLR 2023)
-PUBLISHED_ACCURACY = {
-    "spikformer-4-256": {"cifar10": 93.94, "cifar100": 75.96},
-    "spikformer-2-384": {"cifar10": 94.80, "cifar100": 76.95},
-    "spikformer-4-384": {"cifar10": 95.19, "cifar100": 77.86},
-    "spikformer-dvs-2-256": {"cifar10-dvs": 80.9, "dvs128-gesture": 98.3},
-}
-
-
-def preset(name, /, **overrides):
-    """The RunConfig of a preset, with whole parts or dotted fields replaced.
-
-    >>> preset("quick", seed=1, **{"model.width": 48}).model.width
-    48
-
-    Raises ValueError, one sentence, for an unknown preset, an unknown field or an impossible value.
-    """
-    _check(isinstance(name, str) and name in PRESETS, "preset", name, ", ".join(PRESETS))
-    return PRESETS[name].with_(**overrides)
-
-
-def from_notebook(namespace, fields_of):
-    """The RunConfig of a notebook's parameters, to be called in the cell after them.
-
-    Args:
-        namespace: the notebook's globals().
-        fields_of: {parameter: the field it sets, e.g. "model.width"}; a parameter that is None keeps the preset's
-            value, and one whose field is None is the notebook's own. "preset" names the preset, and "ticket.sparsity"
-            sets the fraction that leads there. "source" says where figures come from: "study" or "live".
-
-    Raises ValueError, one sentence, for a parameter that the notebook does not have (papermill would only warn).
-    """
-    shell = {"In", "Out", "exit", "quit", "get_ipython", "open"}
-    if "_parameters_checked" not in namespace:  # later, the notebook has variables of its own
-        for name, value in namespace.items():
-            if not (name in fields_of or name in shell or name.startswith("_") or callable(value) or ismodule(value)):
-                _check(False, "a parameter", name, f"{', '.join(fields_of)} (after mending it, restart the kernel)")
-        namespace["_parameters_checked"] = True
-    source = namespace.get("source", "study")
-    _check(source in ("study", "live"), "source", source, "study (the committed rows) or live (trained now)")
-    fields_of = {p: f for p, f in fields_of.items() if f}
-    given = {f: namespace[p] for p, f in fields_of.items() if namespace[p] is not None}
-    name, sparsity = given.pop("preset", None), given.pop("ticket.sparsity", None)
-    config = preset(name, **given)
-    if any(f.startswith("selector.") for f in fields_of.values()) and config.selector is None:
-        config = replace(config, selector=Selector())
-    if "ticket.sparsity" in fields_of.values():
-        config = replace(config, ticket=config.ticket or Ticket())
-    return config if sparsity is None else replace(config, ticket=config.ticket.reaching(sparsity))

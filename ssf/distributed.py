@@ -29,7 +29,9 @@ def processes():
         # what replaces these is not in the oldest torch that we run with
         for start in ("`broadcast_buffers` is deprecated", "torch.distributed.nn.functional"):
             warnings.filterwarnings("ignore", start, FutureWarning)
-        warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # of one-channel convolutions
+        warnings.filterwarnings(
+            "ignore", "Grad strides do not match bucket view"
+        )  # of one-channel convolutions
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -134,4 +136,8 @@ class _Step(nn.Module):
 
 def forward_of(network):
     """The network's forward_tokens, with gradients averaged over the processes."""
-    return network.forward_tokens if size() == 1 else DistributedDataParallel(_Step(network), broadcast_buffers=False)
+    return (
+        network.forward_tokens
+        if size() == 1
+        else DistributedDataParallel(_Step(network), broadcast_buffers=False)
+    )

@@ -8,8 +8,8 @@ import pytest
 import torch
 from chapters import ROOT, chapters
 
-from ssf.config import preset
 from ssf.engine import records
+from ssf.presets import preset
 from ssf.study import experiments
 
 CHAPTERS = [c.stem for c in chapters()]
@@ -35,7 +35,9 @@ def html(tmp_path_factory):
     All is trained live, and small; only the timings are the committed ones.
     """
     book = tmp_path_factory.mktemp("built") / "book"
-    shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "*.ipynb", "_findings.md"))
+    shutil.copytree(
+        ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "*.ipynb", "_findings.md")
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("book-runs")))
         shared = build.share_out(GIVEN)
@@ -55,9 +57,16 @@ def study_of(monkeypatch, tmp_path):
         for seed in range(5):
             for kind, config in experiments.EXPERIMENTS[name](seed):
                 number = config.ticket.round if config.ticket else 0
-                row = dict.fromkeys(records.FIELDS) | config.flat() | {"id": config.hash(), "kind": kind, "macs": 100}
+                row = (
+                    dict.fromkeys(records.FIELDS)
+                    | config.flat()
+                    | {"id": config.hash(), "kind": kind, "macs": 100}
+                )
                 row |= {"parameters": 100, "parameters_left": 10}
-                row |= {"accuracy": base[kind] + noise[(seed + number + len(kind)) % 5], "sparsity": 1 - 0.65**number}
+                row |= {
+                    "accuracy": base[kind] + noise[(seed + number + len(kind)) % 5],
+                    "sparsity": 1 - 0.65**number,
+                }
                 rows.append(row | {key: value(kind) for key, value in others.items()})
         records.export(pd.DataFrame(rows), f"study_{name}")
         return tmp_path / f"study_{name}.csv"

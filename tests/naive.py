@@ -17,7 +17,11 @@ def published(network, event=False):
         part, end = name.rsplit(".", 1)
         words = part.split(".")
         if words[0] == "stem":
-            place = "rpe_{}" if words[1] == "position" else "proj_{}" + ("" if words[2] == "0" else words[2])
+            place = (
+                "rpe_{}"
+                if words[1] == "position"
+                else "proj_{}" + ("" if words[2] == "0" else words[2])
+            )
             state[f"patch_embed.{place.format(words[-1])}.{end}"] = value
         elif words[0] == "blocks":
             layer = kind if words[-1] == "linear" else "bn"
@@ -26,7 +30,9 @@ def published(network, event=False):
             where = f"block.{words[1]}." + ("attn" if words[2] == "attention" else "mlp")
             if words[-2] == "qkv":
                 parts = value.chunk(3) if value.ndim else [value] * 3
-                state |= {f"{where}.{n}_{layer}.{end}": v for n, v in zip("qkv", parts, strict=True)}
+                state |= {
+                    f"{where}.{n}_{layer}.{end}": v for n, v in zip("qkv", parts, strict=True)
+                }
             else:
                 state[f"{where}.{words[-2]}_{layer}.{end}"] = value
         elif words[0] == "selector":
@@ -53,11 +59,14 @@ class Naive:
         shape = [-1 if d == channel % steps[0].ndim else 1 for d in range(steps[0].ndim)]
         mean, var = self.w[f"{name}.running_mean"], self.w[f"{name}.running_var"]
         if self.training:
-            values = torch.stack([x.movedim(channel, 0).flatten(1) for x in steps], dim=2).flatten(1)
+            values = torch.stack([x.movedim(channel, 0).flatten(1) for x in steps], dim=2).flatten(
+                1
+            )
             mean, var = values.mean(1), ((values - values.mean(1, keepdim=True)) ** 2).mean(1)
         scale, shift = self.w[f"{name}.weight"], self.w[f"{name}.bias"]
         return [
-            (x - mean.view(shape)) / (var.view(shape) + 1e-5).sqrt() * scale.view(shape) + shift.view(shape)
+            (x - mean.view(shape)) / (var.view(shape) + 1e-5).sqrt() * scale.view(shape)
+            + shift.view(shape)
             for x in steps
         ]
 
@@ -80,7 +89,11 @@ class Naive:
 
     def conv_unit(self, steps, name, number=""):
         weight = self.w[f"patch_embed.{name}_conv{number}.weight"]
-        return self.lif(self.bn([F.conv2d(x, weight, padding=1) for x in steps], f"patch_embed.{name}_bn{number}", 1))
+        return self.lif(
+            self.bn(
+                [F.conv2d(x, weight, padding=1) for x in steps], f"patch_embed.{name}_bn{number}", 1
+            )
+        )
 
     def stem(self, images):
         event = self.model.encoding == "frames"
@@ -108,21 +121,31 @@ class Naive:
                 scores = q[t][..., part] @ k[t][..., part].transpose(1, 2)
                 heads.append(scores * mask * self.model.attention_scale @ v[t][..., part])
             currents.append(torch.cat(heads, dim=-1))
-        return self.linear_unit(self.lif(currents, self.model.attention_v_threshold), f"{name}.proj")
+        return self.linear_unit(
+            self.lif(currents, self.model.attention_v_threshold), f"{name}.proj"
+        )
 
     def block(self, steps, name, keep=None):
-        steps = [x + a for x, a in zip(steps, self.attention(steps, f"{name}.attn", keep), strict=True)]
+        steps = [
+            x + a for x, a in zip(steps, self.attention(steps, f"{name}.attn", keep), strict=True)
+        ]
         hidden = self.linear_unit(steps, f"{name}.mlp.fc1")
-        return [x + m for x, m in zip(steps, self.linear_unit(hidden, f"{name}.mlp.fc2"), strict=True)]
+        return [
+            x + m for x, m in zip(steps, self.linear_unit(hidden, f"{name}.mlp.fc2"), strict=True)
+        ]
 
     def chosen(self, steps, place):
         """The places of the K tokens of each image with the highest keep score, by sorting."""
         rates = sum(steps) / len(steps)
         name = f"predictor.{place}.linear"
         hidden = F.gelu(rates @ self.w[f"{name}.0.weight"].T + self.w[f"{name}.0.bias"])
-        scores = (hidden @ self.w[f"{name}.2.weight"].T + self.w[f"{name}.2.bias"]).log_softmax(-1)[..., 0]
+        scores = (hidden @ self.w[f"{name}.2.weight"].T + self.w[f"{name}.2.bias"]).log_softmax(-1)[
+            ..., 0
+        ]
         count = self.selector.counts(self.model.tokens)[place]
-        return [sorted(sorted(range(len(s)), key=lambda n, s=s: -s[n])[:count]) for s in scores.tolist()]
+        return [
+            sorted(sorted(range(len(s)), key=lambda n, s=s: -s[n])[:count]) for s in scores.tolist()
+        ]
 
     def logits(self, images):
         steps, keep = self.stem(images), None
@@ -139,7 +162,9 @@ class Naive:
                     steps = [d * y + (1 - d) * x for x, y in zip(steps, through, strict=True)]
             elif here:
                 chosen = self.chosen(steps, self.selector.locations.index(b))
-                taken = [torch.stack([x[i, places] for i, places in enumerate(chosen)]) for x in steps]
+                taken = [
+                    torch.stack([x[i, places] for i, places in enumerate(chosen)]) for x in steps
+                ]
                 through = self.block(taken, name)
                 if self.selector.removes:
                     steps = through

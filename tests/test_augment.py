@@ -45,7 +45,9 @@ def test_each_operation_is_pils(name):
     ours = augment.warp(images, augment.MOVES[name](level, sign, 32), "bicubic", 9.0).clamp(0, 255)
     theirs = torch.stack([pil(THEIRS[name], image) for image in images]).float()
     assert ((ours - theirs).abs() <= 4).float().mean() > 0.88
-    other = augment.warp(images, augment.MOVES[name](level, -sign, 32), "bicubic", 9.0).clamp(0, 255)
+    other = augment.warp(images, augment.MOVES[name](level, -sign, 32), "bicubic", 9.0).clamp(
+        0, 255
+    )
     assert ((other - theirs).abs() <= 4).float().mean() < 0.5
 
 
@@ -60,7 +62,9 @@ RECIPES = {
     "rand_augment": augment.rand_augment,
     "erase": lambda x, g: augment.erase(x.float(), g),
     "flip": augment.flip,
-    "event_frames": lambda x, g: augment.event_frames(x.unflatten(1, (-1, 1)).repeat(1, 1, 2, 1, 1), g),
+    "event_frames": lambda x, g: augment.event_frames(
+        x.unflatten(1, (-1, 1)).repeat(1, 1, 2, 1, 1), g
+    ),
     "mixup": lambda x, g: augment.mixup(x.float(), torch.arange(len(x)) % 3, 3, g, 0.5)[0],
 }
 
@@ -110,9 +114,9 @@ def test_half_of_the_images_get_one_of_five_operations_at_magnitudes_around_9(mo
     assert all(count == pytest.approx(400, abs=80) for count in seen.values()), seen
     assert (out == images).flatten(1).all(1).sum() == 4000 - sum(seen.values())
     levels = torch.cat(levels)
-    assert levels.mean().item() == pytest.approx(0.9, abs=0.005) and levels.std().item() == pytest.approx(
-        0.04, abs=0.005
-    )
+    assert levels.mean().item() == pytest.approx(
+        0.9, abs=0.005
+    ) and levels.std().item() == pytest.approx(0.04, abs=0.005)
 
 
 def test_erasing_hits_a_quarter_with_rectangles_of_the_asked_sizes():
@@ -138,9 +142,13 @@ def test_event_frames_of_a_sample_move_together():
 
 
 def test_a_sixth_of_the_events_lose_a_square_of_a_tenth_at_most():
-    out = augment.event_frames(torch.ones(600, 1, 2, 64, 64, dtype=torch.uint8), torch.Generator().manual_seed(0))
+    out = augment.event_frames(
+        torch.ones(600, 1, 2, 64, 64, dtype=torch.uint8), torch.Generator().manual_seed(0)
+    )
     gone = (out == 0).all(2)[:, 0]
-    inner = gone[:, 20:44, 20:44].flatten(1).any(1) & ~gone[:, [0, 0, -1, -1], [0, -1, 0, -1]].any(1)
+    inner = gone[:, 20:44, 20:44].flatten(1).any(1) & ~gone[:, [0, 0, -1, -1], [0, -1, 0, -1]].any(
+        1
+    )
     assert 0.03 < inner.float().mean() < 1 / 6 + 0.05
     assert gone[inner].flatten(1).float().mean(1).max() < 0.12
 
@@ -165,7 +173,9 @@ def test_event_moves_are_torchvisions():
 def test_mixup_mixes_labels_as_images():
     images = torch.eye(4)[:, None, None, :].repeat(1, 1, 2, 1)
     for seed in range(5):
-        mixed, soft = augment.mixup(images, torch.arange(4), 4, torch.Generator().manual_seed(seed), 0.5)
+        mixed, soft = augment.mixup(
+            images, torch.arange(4), 4, torch.Generator().manual_seed(seed), 0.5
+        )
         torch.testing.assert_close(mixed[:, 0, 0], soft)
         torch.testing.assert_close(soft.sum(1), torch.ones(4))
     whole, _ = augment.mixup(pictures(), torch.arange(6), 6, torch.Generator().manual_seed(0), 0.5)
@@ -178,6 +188,8 @@ def test_mixups_shares_are_beta():
     """Beta(1/2, 1/2): a third of its mass below 1/4."""
     shares = []
     for seed in range(400):
-        _, soft = augment.mixup(torch.zeros(2, 1), torch.arange(2), 2, torch.Generator().manual_seed(seed), 0.5)
+        _, soft = augment.mixup(
+            torch.zeros(2, 1), torch.arange(2), 2, torch.Generator().manual_seed(seed), 0.5
+        )
         shares.append(soft[0, 0].item())
     assert np.mean(np.array(shares) < 0.25) == pytest.approx(1 / 3, abs=0.08)

@@ -5,15 +5,18 @@ import pandas as pd
 import pytest
 import torch
 
-from ssf.config import Selector, preset
+from ssf.config import Selector
 from ssf.engine import records
 from ssf.kernels import build
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
+from ssf.presets import preset
 from ssf.speed import bench
 from ssf.speed.bench import Bench
 
-needs_compiler = pytest.mark.skipif(build.library("lif", TIME=4) is None, reason="no C compiler here")
+needs_compiler = pytest.mark.skipif(
+    build.library("lif", TIME=4) is None, reason="no C compiler here"
+)
 
 
 @pytest.fixture
@@ -30,7 +33,11 @@ def table(small):
 def test_speed_times_everyone_on_the_same_network(small):
     bench.speed(small)
     rows = table(small)
-    assert (rows.low <= rows.seconds).all() and (rows.seconds <= rows.high).all() and (rows.low > 0).all()
+    assert (
+        (rows.low <= rows.seconds).all()
+        and (rows.seconds <= rows.high).all()
+        and (rows.low > 0).all()
+    )
     ratios = bench.ratios(rows).set_index(["measure", "network", "implementation"])
     assert (ratios.xs("published", level=2).ratio == 1).all() and len(ratios) == 2 * (3 + 4)
     for row in rows.itertuples():
@@ -42,7 +49,9 @@ def test_speed_times_everyone_on_the_same_network(small):
 
 def test_what_is_raced_is_called_in_turn(small):
     calls = []
-    small.race("inference", {name: lambda name=name: calls.append(name) for name in "ab"}, repeats=2)
+    small.race(
+        "inference", {name: lambda name=name: calls.append(name) for name in "ab"}, repeats=2
+    )
     assert calls == list("ababab") and [row["implementation"] for row in small.rows] == ["a", "b"]
 
 
@@ -60,10 +69,16 @@ def test_firing_sets_the_rate_of_every_layer(rate):
 def test_the_lifs_bytes_and_the_events(small):
     bench.roofline(small)
     rows = table(small)
-    assert set(rows.implementation) == {"copy", "ssf", "SpikingJelly"} and (rows.megabytes == 10 * rows.value).all()
+    assert (
+        set(rows.implementation) == {"copy", "ssf", "SpikingJelly"}
+        and (rows.megabytes == 10 * rows.value).all()
+    )
     bench.events(small)
     events = table(small)[lambda t: t.measure == "events"]
-    assert (events.value.diff().dropna()[1::2] > 0).all() and set(events.implementation) == {"ssf", "ssf, deployed"}
+    assert (events.value.diff().dropna()[1::2] > 0).all() and set(events.implementation) == {
+        "ssf",
+        "ssf, deployed",
+    }
 
 
 @needs_compiler
@@ -74,24 +89,41 @@ def test_theory_and_clock_of_trained_networks(small, monkeypatch):
     monkeypatch.setattr(bench, "chain", lambda quick: ("smoke", configs))
     bench.sparsity(small)
     rows = table(small).set_index(["variable", "implementation"])
-    assert rows.macs["dense", "ssf"] == rows.macs["dense", "ssf, deployed"] == cost.macs(smoke.model)
-    assert rows.macs["both", "ssf, deployed"] < 0.5 * rows.macs["both", "ssf"] < 0.5 * rows.macs["dense", "ssf"]
-    shares = bench.shares(table(small), "sparsity", {"dense": "all", "both": "both"}).set_index("label")
+    assert (
+        rows.macs["dense", "ssf"] == rows.macs["dense", "ssf, deployed"] == cost.macs(smoke.model)
+    )
+    assert (
+        rows.macs["both", "ssf, deployed"]
+        < 0.5 * rows.macs["both", "ssf"]
+        < 0.5 * rows.macs["dense", "ssf"]
+    )
+    shares = bench.shares(table(small), "sparsity", {"dense": "all", "both": "both"}).set_index(
+        "label"
+    )
     assert shares.macs["all"] == shares.seconds["all"] == 1 and shares.macs["both"] < 0.5
-    assert shares.deployed["both"] == rows.seconds["both", "ssf, deployed"] / rows.seconds["dense", "ssf"]
+    assert (
+        shares.deployed["both"]
+        == rows.seconds["both", "ssf, deployed"] / rows.seconds["dense", "ssf"]
+    )
 
 
 def test_feeding_counts_samples(small, monkeypatch):
     monkeypatch.setattr(bench, "FED", {"cifar10": (8, 24), "event-fashion": (8, 24)})
     bench.feeding(small)
     rows = table(small).set_index(["variable", "implementation"])
-    assert set(rows.index.get_level_values(1)) == {"training", "none", "light", "published"} and len(rows) == 8
+    assert (
+        set(rows.index.get_level_values(1)) == {"training", "none", "light", "published"}
+        and len(rows) == 8
+    )
     assert rows.batch["cifar10", "training"] == 8 and rows.batch["event-fashion", "light"] == 24
 
 
 def test_memory_is_that_of_a_process_of_its_own():
     done = subprocess.run(
-        [sys.executable, "-m", "ssf.speed.bench", "2-64", "ssf"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "ssf.speed.bench", "2-64", "ssf"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     images, model = 64, bench.model_of("2-64")
     currents = 4 * images * 4 * 32 * 32 * model.width / 2 / 2**20  # of the third convolution alone
@@ -101,7 +133,9 @@ def test_memory_is_that_of_a_process_of_its_own():
 def test_the_committed_rows_are_what_the_chapter_needs():
     rows = pd.read_csv(records.ROOT / "data" / "results" / "bench_cpu.csv")
     assert set(bench.FIELDS) < set(rows.columns)
-    assert {"training", "inference", "growth", "LIF", "memory", "events", "sparsity"} <= set(rows.measure)
+    assert {"training", "inference", "growth", "LIF", "memory", "events", "sparsity"} <= set(
+        rows.measure
+    )
     assert set(bench.ratios(rows).network) == set(bench.NETWORKS)
     assert not (rows.measure == "sparsity")[rows.accuracy.isna()].any()
     rows = pd.read_csv(records.ROOT / "data" / "results" / "bench_codesign_cpu.csv")

@@ -20,7 +20,14 @@ from ssf.study import ledger
 class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
-        self.path, self.links, self.loads, self.images, self.ids, self.text = path, [], [], [], set(), ""
+        self.path, self.links, self.loads, self.images, self.ids, self.text = (
+            path,
+            [],
+            [],
+            [],
+            set(),
+            "",
+        )
         self.feed(path.read_text())
 
     def handle_starttag(self, tag, attrs):
@@ -83,14 +90,25 @@ def test_findings_on_the_landing_page_are_the_chapters_sentences(pages, html):
 def test_the_ledger_is_on_its_page_and_in_short_on_the_landing_page(pages, html):
     """Verdicts and intervals, as the rows have them, and the figure; on the landing page and in the README, too."""
     table = BeautifulSoup((html / "findings.html").read_text(), "html.parser").find("table")
-    lines = {row.find("td").text: [cell.text for cell in row.find_all("td")] for row in table.find_all("tr")[1:]}
+    lines = {
+        row.find("td").text: [cell.text for cell in row.find_all("td")]
+        for row in table.find_all("tr")[1:]
+    }
     short = BeautifulSoup((html / "index.html").read_text(), "html.parser").find_all("li")
     short = {item.text[:2]: " ".join(item.text.split()) for item in short}
-    readme = {line[4:6]: line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("- **C")}
+    readme = {
+        line[4:6]: line
+        for line in (ROOT / "README.md").read_text().splitlines()
+        if line.startswith("- **C")
+    }
     for name, (claim, measured) in ledger.CLAIMS.items():
         found = measured()
         told = ledger.told(found["loss" if name != "C2" else "random"])
-        assert lines[name][1] == claim and told in lines[name][2] and lines[name][3] == found["verdict"]
+        assert (
+            lines[name][1] == claim
+            and told in lines[name][2]
+            and lines[name][3] == found["verdict"]
+        )
         for line in (short[name], readme[name].replace("**", "")):
             assert f": {found['verdict']} (" in line and told in line
     assert "fig-findings" in pages["findings.html"].ids and "{{" not in pages["findings.html"].text
@@ -99,21 +117,30 @@ def test_the_ledger_is_on_its_page_and_in_short_on_the_landing_page(pages, html)
 
 
 def test_the_committed_landing_figure_is_that_of_the_committed_rows(html):
-    assert (html / "_static" / "findings.svg").read_text() == (ROOT / "book" / "_static" / "findings.svg").read_text()
+    assert (html / "_static" / "findings.svg").read_text() == (
+        ROOT / "book" / "_static" / "findings.svg"
+    ).read_text()
 
 
 def test_launch_buttons_open_the_chapters_sources(html):
     for chapter in build.chapters():
-        buttons = BeautifulSoup((html / f"{chapter.stem}.html").read_text(), "html.parser").select("a.dropdown-item")
+        buttons = BeautifulSoup((html / f"{chapter.stem}.html").read_text(), "html.parser").select(
+            "a.dropdown-item"
+        )
         targets = [unquote(a["href"]) for a in buttons if a.get("href", "").startswith("http")]
         for host in ("mybinder.org", "colab.research.google.com"):
-            assert any(host in target and target.endswith(f"notebooks/{chapter.name}") for target in targets), targets
+            assert any(
+                host in target and target.endswith(f"notebooks/{chapter.name}")
+                for target in targets
+            ), targets
 
 
 def test_a_course_has_its_own_hub(monkeypatch, tmp_path):
     monkeypatch.setenv("SSF_HUB", "https://hub.example.org")
     shutil.copy(ROOT / "book" / "_config.yml", tmp_path)
-    assert yaml.safe_load(build.configuration(tmp_path).read_text())["launch_buttons"]["jupyterhub_url"]
+    assert yaml.safe_load(build.configuration(tmp_path).read_text())["launch_buttons"][
+        "jupyterhub_url"
+    ]
 
 
 def test_a_chapter_is_executed_again_only_if_what_it_follows_from_changed(tmp_path, monkeypatch):
@@ -133,7 +160,9 @@ def test_a_chapter_is_executed_again_only_if_what_it_follows_from_changed(tmp_pa
     out, executed = tmp_path / "out.ipynb", []
     execute = build.papermill.execute_notebook
     monkeypatch.setattr(
-        build.papermill, "execute_notebook", lambda *given, **more: executed.append(1) or execute(*given, **more)
+        build.papermill,
+        "execute_notebook",
+        lambda *given, **more: executed.append(1) or execute(*given, **more),
     )
     for parameters, so_far in (({}, 1), ({}, 1), ({"seed": 1}, 2), ({"seed": 1}, 2)):
         build.execute(notebook, out, parameters)
@@ -173,7 +202,8 @@ def test_the_parameters_page_lists_every_parameter(html):
     for chapter in build.chapters():
         for name in build.known_parameters(chapter):
             assert (
-                f'<code class="docutils literal notranslate"><span class="pre">{name}</span></code></p></td>' in table
+                f'<code class="docutils literal notranslate"><span class="pre">{name}</span></code></p></td>'
+                in table
             ), name
 
 
@@ -190,7 +220,9 @@ def test_a_parameter_that_no_chapter_has_is_refused():
 
 def test_a_failing_cell_names_its_notebook(tmp_path):
     notebook = ROOT / "notebooks" / "03_token_selector.ipynb"
-    with pytest.raises(ValueError, match="03_token_selector.ipynb failed in cell .*keep_ratio is 3"):
+    with pytest.raises(
+        ValueError, match="03_token_selector.ipynb failed in cell .*keep_ratio is 3"
+    ):
         build.execute(notebook, tmp_path / notebook.name, {"keep_ratio": 3})
     assert not (tmp_path / notebook.name).exists()
 
@@ -199,14 +231,31 @@ def test_values_mean_what_they_mean_to_papermill(monkeypatch):
     seen = {}
     monkeypatch.setattr(build, "share_out", lambda given: seen.update(given) or {})
     monkeypatch.setattr(build, "pages", lambda book: None)
-    build.main(["-p", "keep_ratio", "5e-1", "-p", "width", "None", "-p", "seed", "1", "-p", "preset", "smoke"])
+    build.main(
+        [
+            "-p",
+            "keep_ratio",
+            "5e-1",
+            "-p",
+            "width",
+            "None",
+            "-p",
+            "seed",
+            "1",
+            "-p",
+            "preset",
+            "smoke",
+        ]
+    )
     assert seen == {"keep_ratio": 0.5, "width": None, "seed": 1, "preset": "smoke"}
 
 
 def test_the_selectors_chapter_has_the_table_against_the_truth(html):
     """The oracle recalls all that fits, and a random choice is as precise as the foreground is large."""
     cells = build.cells(html.parents[1] / "03_token_selector.ipynb")
-    shown = next(c["outputs"][-1]["data"] for c in cells if "".join(c["source"]).startswith("table = {}"))
+    shown = next(
+        c["outputs"][-1]["data"] for c in cells if "".join(c["source"]).startswith("table = {}")
+    )
     rows = BeautifulSoup("".join(shown["text/html"]), "html.parser").find_all("tr")
     lines = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in rows]
     table = {line[0]: dict(zip(lines[0][1:], line[1:], strict=True)) for line in lines[1:]}

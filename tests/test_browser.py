@@ -11,9 +11,13 @@ import pytest
 from conftest import CHAPTERS
 from playwright.sync_api import TimeoutError, sync_playwright
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 if not CHROMIUM:
-    pytest.skip("no Chromium is installed: the pages are not tried in a browser.", allow_module_level=True)
+    pytest.skip(
+        "no Chromium is installed: the pages are not tried in a browser.", allow_module_level=True
+    )
 NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", NO_NETWORK]
 
@@ -161,7 +165,9 @@ def visit(browser, address):
     charts = page.content().count("vegaEmbed(")
     if charts and shows(page.locator(".vega-embed svg").nth(charts - 1)) is None:
         trouble.append(f"fewer than {charts} charts are drawn")
-    seen.weights = {r.url: r.sizes()["responseBodySize"] for r in requests if r.url.startswith("http")}
+    seen.weights = {
+        r.url: r.sizes()["responseBodySize"] for r in requests if r.url.startswith("http")
+    }
     seen.images = page.evaluate(IMAGES)
     for width, height in ((390, 844), (1280, 900)):
         page.set_viewport_size({"width": width, "height": height})
@@ -182,7 +188,9 @@ def local(address):
 
 @pytest.fixture(scope="module")
 def visits(html, site, browser):
-    return {path.stem: visit(browser, f"{site}/{path.name}") for path in sorted(html.glob("*.html"))}
+    return {
+        path.stem: visit(browser, f"{site}/{path.name}") for path in sorted(html.glob("*.html"))
+    }
 
 
 def those(found):
@@ -211,7 +219,12 @@ def test_text_can_be_read_and_figures_stand_on_a_light_ground(visits, mode):
 
 def test_controls_move_their_figures(visits):
     assert not those({name: seen.unmoved for name, seen in visits.items()})
-    with_controls = {"00_what_a_spike_is", "02_winning_tickets", "03_token_selector", "04_gflops_accuracy"}
+    with_controls = {
+        "00_what_a_spike_is",
+        "02_winning_tickets",
+        "03_token_selector",
+        "04_gflops_accuracy",
+    }
     assert with_controls == {name for name, seen in visits.items() if seen.controls}
 
 
@@ -225,7 +238,9 @@ def test_pages_are_light(visits):
     heavy = {}
     for name, seen in visits.items():
         if sum(seen.weights.values()) >= (1e6 if name == "index" else 5e6):
-            heavy[name] = sorted(((size, address) for address, size in seen.weights.items()), reverse=True)[:5]
+            heavy[name] = sorted(
+                ((size, address) for address, size in seen.weights.items()), reverse=True
+            )[:5]
     assert not heavy
 
 

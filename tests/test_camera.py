@@ -74,7 +74,15 @@ def test_a_view_does_not_depend_on_those_beside_it(items):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 4}, {"reach": -1}, {"threshold": 0}, {"mismatch": 1}, {"refractory": -1}, {"noise": 2}]
+    "wrong",
+    [
+        {"steps": 4},
+        {"reach": -1},
+        {"threshold": 0},
+        {"mismatch": 1},
+        {"refractory": -1},
+        {"noise": 2},
+    ],
 )
 def test_an_impossible_camera_is_refused(wrong):
     with pytest.raises(ValueError, match=f"camera.{next(iter(wrong))} is "):

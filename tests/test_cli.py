@@ -1,7 +1,7 @@
 import pytest
 
 from ssf.__main__ import main, option
-from ssf.config import PRESETS
+from ssf.presets import PRESETS
 
 
 def test_presets_lists_every_preset_with_its_size(capsys):
@@ -55,7 +55,11 @@ def test_a_field_needs_no_part_where_only_one_has_it():
 def test_a_failed_training_ends_with_code_1(capsys):
     assert main(["train", "--preset", "smoke", "-o", "data.train_size=64", "-o", "lr=1e30"]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("ssf: the loss is nan in epoch ") and "learning rate" in err and err.count("\n") == 1
+    assert (
+        err.startswith("ssf: the loss is nan in epoch ")
+        and "learning rate" in err
+        and err.count("\n") == 1
+    )
 
 
 def test_results_lists_and_exports_what_was_trained(capsys, tmp_path, monkeypatch):

@@ -3,9 +3,9 @@ import hashlib
 import pytest
 import torch
 
-from ssf.config import preset
 from ssf.datasets import clutter, sets
 from ssf.datasets.sets import token_shares
+from ssf.presets import preset
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,9 @@ def test_the_item_is_in_front_and_whole(items):
     for difficulty in (0.5, 1):
         hard, same = clutter.canvases(items, difficulty)
         assert torch.equal(where, same)
-        inside = torch.nn.functional.avg_pool2d(where[:, None].float(), 3, 1, 1)[:, 0] == 1  # away from its edge
+        inside = (
+            torch.nn.functional.avg_pool2d(where[:, None].float(), 3, 1, 1)[:, 0] == 1
+        )  # away from its edge
         change = (hard.int() - easy.int()).abs()
         assert (change[inside] <= 1).float().mean() > 0.98 and change[~where].float().mean() > 10
     size = where.any(1).sum(1).maximum(where.any(2).sum(1))
@@ -70,7 +72,12 @@ def test_a_network_of_the_set_learns_with_the_oracle():
     from ssf.engine import runs
     from ssf.model import training
 
-    told = {"data.name": "cluttered-fashion", "data.train_size": 64, "data.difficulty": 0.0, "train.epochs": 1}
+    told = {
+        "data.name": "cluttered-fashion",
+        "data.train_size": 64,
+        "data.difficulty": 0.0,
+        "train.epochs": 1,
+    }
     config = preset("smoke", **told, **{"selector.kind": "oracle", "selector.keep_ratio": 0.2})
     run = runs.run(config)
     dataset = sets.load_for(config)
@@ -83,4 +90,6 @@ def test_a_network_of_the_set_learns_with_the_oracle():
     assert token_shares(foreground, config.model.tokens).shape == kept.shape
     for name, wrong in (("data.name", "fashion-mini"), ("data.augment", "published")):
         with pytest.raises(ValueError, match="oracle"):
-            config.with_(**{name: wrong, **({"data.difficulty": 0.5} if name == "data.name" else {})})
+            config.with_(
+                **{name: wrong, **({"data.difficulty": 0.5} if name == "data.name" else {})}
+            )

@@ -7,9 +7,10 @@ import torch
 from naive import Naive, published
 from safetensors.torch import save_file
 
-from ssf.config import Selector, preset
+from ssf.config import Selector
 from ssf.model.published import load_published
 from ssf.model.spikformer import Spikformer
+from ssf.presets import preset
 
 STATIC = replace(preset("paper-cifar10").model, width=48, depth=3)
 EVENT = replace(preset("paper-cifar10dvs").model, side=32, width=32, depth=3, time_steps=4)
@@ -24,9 +25,16 @@ def checkpoint(model, selector=None):
             module.momentum = 1.0
             module.bias.data += 0.4 * torch.rand_like(module.bias)
     network.train()(images(model))
-    state = {name: t.detach().clone() for name, t in published(network, model.encoding == "frames").items()}
+    state = {
+        name: t.detach().clone()
+        for name, t in published(network, model.encoding == "frames").items()
+    }
     for b in range(model.depth):
-        state |= {f"block.{b}.norm{i}.{end}": torch.rand(model.width) for i in (1, 2) for end in ("weight", "bias")}
+        state |= {
+            f"block.{b}.norm{i}.{end}": torch.rand(model.width)
+            for i in (1, 2)
+            for end in ("weight", "bias")
+        }
     if model.encoding == "frames":
         state |= {"norm.weight": torch.rand(model.width), "norm.bias": torch.rand(model.width)}
         state["pos_embed"] = torch.rand(1, 64, model.width)
@@ -57,7 +65,9 @@ def test_loaded_weights_give_the_published_logits(model, selector):
     assert agree.float().mean() >= 0.75
     torch.testing.assert_close(*(x[agree] for x in (logits, expected)), rtol=0, atol=1e-5)
     double = network.double()(images(model).double())
-    exact = Naive({n: t.double() for n, t in state.items()}, model, selector).logits(images(model).double())
+    exact = Naive({n: t.double() for n, t in state.items()}, model, selector).logits(
+        images(model).double()
+    )
     torch.testing.assert_close(double, exact)
 
 
@@ -86,28 +96,80 @@ def test_wrappings_of_a_checkpoint(wrap):
 
 def put(name, *shape, nan=False):
     """A change to a checkpoint: this tensor added or replaced."""
-    return lambda state: state.update({name: torch.full(shape, float("nan")) if nan else torch.ones(shape)})
+    return lambda state: state.update(
+        {name: torch.full(shape, float("nan")) if nan else torch.ones(shape)}
+    )
 
 
 @pytest.mark.parametrize(
     "model, selector, change, sentence",
     [
-        (STATIC, None, lambda s: s.pop("block.1.attn.k_linear.weight"), r"lacks block\.1\.attn\.k_linear\.weight"),
-        (STATIC, None, lambda s: s.pop("patch_embed.rpe_bn.running_var"), r"lacks patch_embed\.rpe_bn\.running_var"),
-        (STATIC, SELECTOR, lambda s: s.pop("predictor.1.linear.2.bias"), r"lacks predictor\.1\.linear\.2\.bias"),
-        (EVENT, None, lambda s: s.pop("block.0.attn.k_conv.weight"), r"lacks block\.0\.attn\.k_conv\.weight"),
+        (
+            STATIC,
+            None,
+            lambda s: s.pop("block.1.attn.k_linear.weight"),
+            r"lacks block\.1\.attn\.k_linear\.weight",
+        ),
+        (
+            STATIC,
+            None,
+            lambda s: s.pop("patch_embed.rpe_bn.running_var"),
+            r"lacks patch_embed\.rpe_bn\.running_var",
+        ),
+        (
+            STATIC,
+            SELECTOR,
+            lambda s: s.pop("predictor.1.linear.2.bias"),
+            r"lacks predictor\.1\.linear\.2\.bias",
+        ),
+        (
+            EVENT,
+            None,
+            lambda s: s.pop("block.0.attn.k_conv.weight"),
+            r"lacks block\.0\.attn\.k_conv\.weight",
+        ),
         (STATIC, None, put("module.head.bias", 10), r"has head\.bias twice"),
-        (STATIC, None, lambda s: s["patch_embed.rpe_bn.running_var"].neg_(), r"rpe_bn\.running_var .* a negative var"),
-        (STATIC, None, lambda s: s.update({"head.bias": torch.ones(10).double() * 1e300}), r"head\.bias .* no finite"),
-        (STATIC, None, lambda s: s.update({"head.bias": torch.ones(10) * 1j}), r"head\.bias .*allowed: a dense tensor"),
-        (STATIC, None, lambda s: s.update({"head.bias": torch.ones(10).to_sparse()}), r"head\.bias .*a dense tensor"),
+        (
+            STATIC,
+            None,
+            lambda s: s["patch_embed.rpe_bn.running_var"].neg_(),
+            r"rpe_bn\.running_var .* a negative var",
+        ),
+        (
+            STATIC,
+            None,
+            lambda s: s.update({"head.bias": torch.ones(10).double() * 1e300}),
+            r"head\.bias .* no finite",
+        ),
+        (
+            STATIC,
+            None,
+            lambda s: s.update({"head.bias": torch.ones(10) * 1j}),
+            r"head\.bias .*allowed: a dense tensor",
+        ),
+        (
+            STATIC,
+            None,
+            lambda s: s.update({"head.bias": torch.ones(10).to_sparse()}),
+            r"head\.bias .*a dense tensor",
+        ),
         (STATIC, None, put("block.9.mlp.fc1_bn.weight", 3), r"has block\.9\.mlp"),
         (STATIC, None, put("predictor.0.linear.0.bias", 3), r"has predictor\.0"),
         (EVENT, None, put("block.0.attn.q_conv.bias", 32), r"has block\.0\.attn\.q_conv\.bias"),
         (STATIC, None, put("head.weight", 100, 48), r"head\.weight .* \[100, 48\]; .*\[10, 48\]"),
         (EVENT, None, put("block.0.attn.q_conv.weight", 32, 32, 3), r"has shape \[32, 32, 3\]"),
-        (STATIC, None, put("block.0.mlp.fc1_linear.weight", 192, 48, nan=True), r"fc1_linear\.weight .* no finite"),
-        (STATIC, None, lambda s: s.update({"head.bias": [0.0] * 10}), r"head\.bias in the checkpoint is a list"),
+        (
+            STATIC,
+            None,
+            put("block.0.mlp.fc1_linear.weight", 192, 48, nan=True),
+            r"fc1_linear\.weight .* no finite",
+        ),
+        (
+            STATIC,
+            None,
+            lambda s: s.update({"head.bias": [0.0] * 10}),
+            r"head\.bias in the checkpoint is a list",
+        ),
         (STATIC, None, lambda s: s.clear(), r"lacks patch_embed\.proj_conv\.weight"),
     ],
 )
@@ -123,7 +185,8 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(model, selector, chang
 def test_a_checkpoint_of_another_size_is_refused():
     network = Spikformer(replace(STATIC, width=32, heads=4))
     with pytest.raises(
-        ValueError, match=r"proj_conv\.weight in the checkpoint has shape \[6, 3, 3, 3\].*\[4, 3, 3, 3\]"
+        ValueError,
+        match=r"proj_conv\.weight in the checkpoint has shape \[6, 3, 3, 3\].*\[4, 3, 3, 3\]",
     ):
         load_published(network, checkpoint(STATIC))
 
@@ -131,7 +194,10 @@ def test_a_checkpoint_of_another_size_is_refused():
 def test_files(tmp_path):
     """torch's format with the command line beside the weights, as the published scripts write it, and safetensors."""
     state, network = checkpoint(STATIC), Spikformer(STATIC)
-    torch.save({"model": state, "epoch": 7, "args": argparse.Namespace(lr=1e-3, opt="adamw")}, tmp_path / "a.pth")
+    torch.save(
+        {"model": state, "epoch": 7, "args": argparse.Namespace(lr=1e-3, opt="adamw")},
+        tmp_path / "a.pth",
+    )
     save_file(state, tmp_path / "a.safetensors")
     for name in ("a.pth", "a.safetensors"):
         network.load_state_dict(Spikformer(STATIC).state_dict())

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from ssf.config import PRESETS, Data, Refused, RunConfig, Selector, Ticket, from_notebook, preset
+from ssf.config import Data, Refused, RunConfig, Selector, Ticket
+from ssf.presets import PRESETS, from_notebook, preset
 
 
 @pytest.mark.parametrize(
@@ -61,9 +62,14 @@ def test_an_impossible_value_is_refused_in_one_sentence(field, value):
 
 
 def test_combinations_that_make_no_sense_are_refused():
-    with pytest.raises(ValueError, match=r"selector.locations is \(0,\); allowed: blocks above 0 with kind attention"):
+    with pytest.raises(
+        ValueError,
+        match=r"selector.locations is \(0,\); allowed: blocks above 0 with kind attention",
+    ):
         preset("quick", **{"selector.kind": "attention", "selector.locations": (0,)})
-    with pytest.raises(ValueError, match="ticket.rewind is 'state'; allowed: weights, with ticket.freeze near_zero"):
+    with pytest.raises(
+        ValueError, match="ticket.rewind is 'state'; allowed: weights, with ticket.freeze near_zero"
+    ):
         preset("quick", **{"ticket.freeze": "near_zero", "ticket.rewind": "state"})
 
 
@@ -92,9 +98,15 @@ def test_a_config_survives_a_row_of_a_table_also_as_text(name):
     config = PRESETS[name]
     as_text = {key: "" if value is None else str(value) for key, value in config.flat().items()}
     gaps = {
-        key: f"{float(v)}" if type(v) is int else "nan" if v is None else str(v) for key, v in config.flat().items()
+        key: f"{float(v)}" if type(v) is int else "nan" if v is None else str(v)
+        for key, v in config.flat().items()
     }
-    assert RunConfig.from_flat(config.flat()) == RunConfig.from_flat(as_text) == RunConfig.from_flat(gaps) == config
+    assert (
+        RunConfig.from_flat(config.flat())
+        == RunConfig.from_flat(as_text)
+        == RunConfig.from_flat(gaps)
+        == config
+    )
 
 
 def test_a_row_that_is_no_config_is_refused_in_one_sentence():
@@ -112,7 +124,11 @@ def test_a_row_that_is_no_config_is_refused_in_one_sentence():
 def test_an_order_needs_a_selector_and_a_ticket_that_is_none_of_the_controls():
     both = preset("smoke", selector=Selector(), ticket=Ticket(order="together"))
     assert both.ticket.order == "together"
-    for change in ({"selector": None}, {"ticket.control": "random"}, {"ticket.search_time_steps": 1}):
+    for change in (
+        {"selector": None},
+        {"ticket.control": "random"},
+        {"ticket.search_time_steps": 1},
+    ):
         with pytest.raises(Refused, match="ticket.order is 'together'; allowed: ticket_first, but"):
             both.with_(**change)
 
@@ -175,7 +191,12 @@ def notebook(**changes):
     return {"preset": "quick", "width": None, "sparsity": 0.9, "rounds": 2, **changes}
 
 
-FIELDS = {"preset": "preset", "width": "model.width", "sparsity": "ticket.sparsity", "rounds": "ticket.round"}
+FIELDS = {
+    "preset": "preset",
+    "width": "model.width",
+    "sparsity": "ticket.sparsity",
+    "rounds": "ticket.round",
+}
 
 
 def test_notebook_parameters_become_a_config():
@@ -193,7 +214,8 @@ def test_a_notebook_may_have_imported_something_and_none_is_the_presets_value():
     config = from_notebook(notebook(os=os, preset_=len, sparsity=None, rounds=None), FIELDS)
     assert config.ticket == Ticket()
     chosen = from_notebook(
-        {"preset": "quick", "keep_ratio": None}, {"preset": "preset", "keep_ratio": "selector.keep_ratio"}
+        {"preset": "quick", "keep_ratio": None},
+        {"preset": "preset", "keep_ratio": "selector.keep_ratio"},
     )
     assert chosen.selector is not None
     with pytest.raises(ValueError, match="preset is None; allowed"):
@@ -205,17 +227,25 @@ def test_another_data_set_brings_its_shape_along_and_leaves_what_is_not_its_own(
     assert cluttered.data.difficulty != Data().difficulty
     events = cluttered.with_(**{"data.name": "event-fashion"})
     assert (events.model.encoding, events.model.channels, events.model.side) == ("frames", 2, 32)
-    assert events.data.difficulty == Data().difficulty and events.model.width == cluttered.model.width
+    assert (
+        events.data.difficulty == Data().difficulty and events.model.width == cluttered.model.width
+    )
     same = {"data.name": "cluttered-fashion"}
     assert cluttered.with_(**same) == cluttered
     assert cluttered.with_(**{"data.difficulty": 1, **same}).data.difficulty == 1.0
     for wrong, sentence in (
-        ({"data.name": "event-fashion", "data.difficulty": 0.1}, "data.difficulty is 0.1; allowed: 0.5, but with"),
+        (
+            {"data.name": "event-fashion", "data.difficulty": 0.1},
+            "data.difficulty is 0.1; allowed: 0.5, but with",
+        ),
         (
             {"data.name": "cifar10", "data.split": "stratified"},
             "data.split is 'stratified'; allowed: file_order, but with",
         ),
-        ({"data.name": "event-fashion", "model.side": 48}, "model.side is 48; allowed: 32, as in the data set event"),
+        (
+            {"data.name": "event-fashion", "model.side": 48},
+            "model.side is 48; allowed: 32, as in the data set event",
+        ),
         ({"data.name": ["cifar10"]}, r"data.name is \['cifar10'\]"),
     ):
         with pytest.raises(ValueError, match=sentence):

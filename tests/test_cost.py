@@ -5,10 +5,11 @@ import torch
 from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssf.config import Selector, preset
+from ssf.config import Selector
 from ssf.kernels import build
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
+from ssf.presets import preset
 
 
 @pytest.fixture
@@ -25,8 +26,14 @@ def by_torch(monkeypatch):
         {"model.depth": 3, "model.pool_stages": (2, 3), "model.time_steps": 3},
         {"model.depth": 3, "selector": Selector(keep_ratio=0.6, locations=(1, 2))},
         {"selector": Selector("random", 0.4, (0,))},
-        {"model.depth": 3, "selector": Selector(keep_ratio=0.6, locations=(0, 2), dropped="bypass")},
-        {"selector": Selector("firing_rate", 0.7, (0, 1), inference_keep_ratio=0.5), "model.qkv_bias": False},
+        {
+            "model.depth": 3,
+            "selector": Selector(keep_ratio=0.6, locations=(0, 2), dropped="bypass"),
+        },
+        {
+            "selector": Selector("firing_rate", 0.7, (0, 1), inference_keep_ratio=0.5),
+            "model.qkv_bias": False,
+        },
     ],
 )
 def test_closed_formulas_equal_torchs_flop_counter(overrides, by_torch):
@@ -34,7 +41,9 @@ def test_closed_formulas_equal_torchs_flop_counter(overrides, by_torch):
     network, images = Spikformer(config.model, config.selector).eval(), torch.randn(3, 1, 32, 32)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(images)
-    assert counter.get_total_flops() == 2 * 3 * cost.macs(config.model, config.selector, as_computed=True)
+    assert counter.get_total_flops() == 2 * 3 * cost.macs(
+        config.model, config.selector, as_computed=True
+    )
     by_module = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
     for row in cost.layers(config.model, config.selector, as_computed=True):
         if row.weight:
@@ -43,16 +52,27 @@ def test_closed_formulas_equal_torchs_flop_counter(overrides, by_torch):
             whole, parts = by_module[f"Spikformer.{row.name}"], ("qkv", "proj")
             counted = whole - sum(by_module[f"Spikformer.{row.name}.{part}"] for part in parts)
         assert counted == 2 * 3 * row.macs, row.name
-    assert cost.parameters(config.model, config.selector) == sum(p.numel() for p in network.parameters())
+    assert cost.parameters(config.model, config.selector) == sum(
+        p.numel() for p in network.parameters()
+    )
 
 
 def test_closed_formulas_equal_torchs_flop_counter_for_events(by_torch):
-    config = preset("paper-cifar10dvs", **{"model.width": 32, "model.heads": 2, "model.time_steps": 3})
-    network, frames = Spikformer(config.model, config.selector).eval(), torch.rand(2, 3, 2, 128, 128)
+    config = preset(
+        "paper-cifar10dvs", **{"model.width": 32, "model.heads": 2, "model.time_steps": 3}
+    )
+    network, frames = (
+        Spikformer(config.model, config.selector).eval(),
+        torch.rand(2, 3, 2, 128, 128),
+    )
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(frames)
-    assert counter.get_total_flops() == 2 * 2 * cost.macs(config.model, config.selector, as_computed=True)
-    assert cost.parameters(config.model, config.selector) == sum(p.numel() for p in network.parameters())
+    assert counter.get_total_flops() == 2 * 2 * cost.macs(
+        config.model, config.selector, as_computed=True
+    )
+    assert cost.parameters(config.model, config.selector) == sum(
+        p.numel() for p in network.parameters()
+    )
 
 
 def test_every_weight_is_in_the_account():
@@ -78,7 +98,9 @@ def test_net_saving_of_the_published_selector(ratio, saved):
     assert 100 * cost.saving(config.model, config.selector) == pytest.approx(saved, abs=0.1)
     blocks = [sum(r.macs for r in cost.layers(config.model, s) if "blocks" in r.name or "selector" in r.name)
               for s in (None, config.selector)]  # fmt: skip
-    assert cost.saving(config.model, config.selector, blocks_only=True) == pytest.approx(1 - blocks[1] / blocks[0])
+    assert cost.saving(config.model, config.selector, blocks_only=True) == pytest.approx(
+        1 - blocks[1] / blocks[0]
+    )
 
 
 @pytest.mark.parametrize("name", ["paper-cifar10", "paper-dvs128"])
@@ -101,14 +123,20 @@ def test_masks_lower_the_count_of_their_layer_alone():
     mask = torch.zeros(128, 32, dtype=torch.bool)
     mask[:32] = True
     fc1 = next(row for row in cost.layers(model) if row.name == "blocks.0.fc1")
-    assert cost.macs(model, masks={fc1.weight: mask}) == pytest.approx(cost.macs(model) - 0.75 * fc1.macs)
+    assert cost.macs(model, masks={fc1.weight: mask}) == pytest.approx(
+        cost.macs(model) - 0.75 * fc1.macs
+    )
 
 
 def test_firing_rates_are_shares_and_leave_the_network_as_it_was():
     network, images = Spikformer(preset("quick").model), torch.randn(4, 1, 32, 32)
     before = {n: b.clone() for n, b in network.named_buffers()}
     rates = cost.firing_rates(network, images)
-    assert list(rates)[0] == "stem.stages.0.lif" and list(rates)[-1] == "blocks.1.fc2.lif" and len(rates) == 15
+    assert (
+        list(rates)[0] == "stem.stages.0.lif"
+        and list(rates)[-1] == "blocks.1.fc2.lif"
+        and len(rates) == 15
+    )
     assert all(0 <= r <= 1 for r in rates.values())
     assert network.training and all(torch.equal(b, before[n]) for n, b in network.named_buffers())
 
@@ -134,7 +162,10 @@ def test_synaptic_operations_agree_with_spikingjellys_counter(selector, by_torch
     counter = SynOpCounter()
     with DispatchCounterMode([counter]), torch.no_grad():
         network.eval()(images)
-    counted = {name.removeprefix("Spikformer."): sum(c.values()) for name, c in counter.get_counts().items()}
+    counted = {
+        name.removeprefix("Spikformer."): sum(c.values())
+        for name, c in counter.get_counts().items()
+    }
     for b in range(3):
         for part in ("attention.proj", "fc2"):
             name = f"blocks.{b}.{part}"
@@ -157,7 +188,11 @@ def test_what_is_called_binary_is_and_the_residual_stream_is_not():
         if row.layer.role != "attention":
             values = seen[row.layer.weight.removesuffix(".weight")]
             assert row.binary == (set(values) <= {0.0, 1.0}), row.layer.name
-            assert row.layer.role not in ("qkv", "fc1") or all(v == int(v) for v in values) and max(values) > 1
+            assert (
+                row.layer.role not in ("qkv", "fc1")
+                or all(v == int(v) for v in values)
+                and max(values) > 1
+            )
 
 
 def test_energy_by_hand():
@@ -189,9 +224,15 @@ def test_attention_operations_are_driven_by_q_and_v():
     network, model, images = firing()
     seen = {}
     network.blocks[1].attention.qkv.register_forward_hook(lambda _, __, out: seen.update(out=out))
-    row = next(r for r in cost.operations(network, model, None, images) if r.layer.name == "blocks.1.attention")
+    row = next(
+        r
+        for r in cost.operations(network, model, None, images)
+        if r.layer.name == "blocks.1.attention"
+    )
     q, _, v = seen["out"].chunk(3, dim=-1)
-    assert row.sops == pytest.approx(64 * (q.sum() + v.sum()).item() / 4)  # each spike of q, of v meets N tokens
+    assert row.sops == pytest.approx(
+        64 * (q.sum() + v.sum()).item() / 4
+    )  # each spike of q, of v meets N tokens
 
 
 def test_what_is_averaged_over_batches_is_what_one_batch_gives():
@@ -199,7 +240,11 @@ def test_what_is_averaged_over_batches_is_what_one_batch_gives():
     network, images = Spikformer(config.model, config.selector).eval(), torch.randn(10, 1, 32, 32)
 
     def look(x):
-        return len(x), cost.firing_rates(network, x), cost.operations(network, config.model, config.selector, x)
+        return (
+            len(x),
+            cost.firing_rates(network, x),
+            cost.operations(network, config.model, config.selector, x),
+        )
 
     rates, rows = cost.averaged([look(images[:7]), look(images[7:])])
     _, whole, expected = look(images)

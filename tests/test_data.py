@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from ssf.config import DATASETS, WITH_FOREGROUND, preset
+from ssf.config import DATASETS, WITH_FOREGROUND
 from ssf.datasets import sets
+from ssf.presets import preset
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -22,7 +23,12 @@ def fashion():
 
 
 def test_embedded_images_are_balanced_and_padded(fashion):
-    assert fashion.train_images.shape == (10_000, 1, 32, 32) and fashion.test_images.shape == (2_000, 1, 32, 32)
+    assert fashion.train_images.shape == (10_000, 1, 32, 32) and fashion.test_images.shape == (
+        2_000,
+        1,
+        32,
+        32,
+    )
     assert fashion.train_images.dtype == torch.uint8
     assert fashion.train_labels.bincount().tolist() == [1000] * 10
     assert fashion.test_labels.bincount().tolist() == [200] * 10
@@ -52,7 +58,9 @@ def test_a_damaged_file_is_named_with_what_mends_it(tmp_path):
     raw = bytearray((tmp_path / "fashion-mini.npz").read_bytes())
     raw[1000] ^= 1
     (tmp_path / "fashion-mini.npz").write_bytes(raw)
-    with pytest.raises(ValueError, match=rf"fashion-mini.npz is damaged: .*git checkout -- {tmp_path}"):
+    with pytest.raises(
+        ValueError, match=rf"fashion-mini.npz is damaged: .*git checkout -- {tmp_path}"
+    ):
         sets.load("fashion-mini", tmp_path)
 
 
@@ -86,7 +94,10 @@ def test_every_set_that_is_always_there_fits_its_model(name):
     assert made.train_images.dtype == torch.uint8 and len(made.classes) == told["classes"]
     assert torch.equal(made.test_labels, sets.load("fashion-mini").test_labels)
     assert (made.train_foreground is not None) == (name in WITH_FOREGROUND)
-    assert "10,000 training and 2,000 test" in made.summary() and "10 classes, balanced:" in made.summary()
+    assert (
+        "10,000 training and 2,000 test" in made.summary()
+        and "10 classes, balanced:" in made.summary()
+    )
 
 
 def test_split_is_disjoint_seeded_and_of_the_size_asked_for():
@@ -103,7 +114,9 @@ def test_split_is_disjoint_seeded_and_of_the_size_asked_for():
 def test_batches_cover_every_image_once_in_the_order_given():
     images, labels = torch.arange(10.0).view(10, 1, 1, 1), torch.arange(10)
     drawn = list(sets.batches((images, labels, None), 4, torch.arange(9, -1, -1)))
-    assert [len(y) for _, y, _ in drawn] == [4, 4, 2] and all(nothing is None for _, _, nothing in drawn)
+    assert [len(y) for _, y, _ in drawn] == [4, 4, 2] and all(
+        nothing is None for _, _, nothing in drawn
+    )
     assert torch.cat([y for _, y, _ in drawn]).tolist() == list(range(9, -1, -1))
     assert torch.cat([x for x, _, _ in drawn]).flatten().tolist() == list(range(9, -1, -1))
     assert torch.cat([y for _, y in sets.batches((images, labels))]).tolist() == list(range(10))
@@ -118,7 +131,11 @@ def epoch(name, number=0, **overrides):
     """The batches of an epoch over 40 images."""
     config = preset("smoke", **{"data.name": name, "train.batch_size": 16, **overrides})
     made = sets.load_for(config)
-    return list(sets.training_batches(config, made, torch.arange(40), number, torch.Generator().manual_seed(number)))
+    return list(
+        sets.training_batches(
+            config, made, torch.arange(40), number, torch.Generator().manual_seed(number)
+        )
+    )
 
 
 @pytest.mark.parametrize("name", ["cluttered-fashion", "event-fashion"])
@@ -126,7 +143,11 @@ def epoch(name, number=0, **overrides):
 def test_an_epoch_is_a_function_of_its_seed(name, kind):
     a, b, other = (epoch(name, number, **{"data.augment": kind}) for number in (0, 0, 1))
     assert [x.shape[0] for x, _, _ in a] == [16, 16, 8] and a[0][0].dtype == torch.float32
-    assert all(torch.equal(x, y) for one, two in zip(a, b, strict=True) for x, y in zip(one[:2], two[:2], strict=True))
+    assert all(
+        torch.equal(x, y)
+        for one, two in zip(a, b, strict=True)
+        for x, y in zip(one[:2], two[:2], strict=True)
+    )
     assert not torch.equal(a[0][0], other[0][0])
 
 
@@ -134,7 +155,9 @@ def test_without_augmentation_an_epoch_is_the_images_as_they_are():
     made, drawn = sets.load("fashion-mini"), epoch("fashion-mini", **{"data.augment": "none"})
     images = torch.cat([x for x, _, _ in drawn])
     expected = made.standardise(made.train_images[:40])
-    assert sorted(images.flatten(1).sum(1).tolist()) == pytest.approx(sorted(expected.flatten(1).sum(1).tolist()))
+    assert sorted(images.flatten(1).sum(1).tolist()) == pytest.approx(
+        sorted(expected.flatten(1).sum(1).tolist())
+    )
 
 
 def test_mixup_ends_with_its_epochs():
@@ -145,7 +168,10 @@ def test_mixup_ends_with_its_epochs():
 
 def test_what_is_erased_stays_erased_when_images_are_mixed():
     """As timm's loader has it: mix, standardise, erase; so a rectangle of the mean is in a quarter of the images."""
-    drawn = epoch("cluttered-fashion", **{"data.augment": "published", "train.mixup": 0.5, "train.batch_size": 40})
+    drawn = epoch(
+        "cluttered-fashion",
+        **{"data.augment": "published", "train.mixup": 0.5, "train.batch_size": 40},
+    )
     holes = (drawn[0][0] == 0).flatten(1).sum(1)
     assert 2 <= (holes >= 0.015 * 1600).sum() <= 20
 
@@ -161,8 +187,12 @@ def test_the_splits_of_what_is_drawn_have_nothing_in_common():
 
 
 def test_the_foreground_moves_with_the_image():
-    for images, _, foreground in epoch("cluttered-fashion", **{"data.augment": "light", "data.difficulty": 0.0}):
-        dark = images.amin((1, 2, 3), keepdim=True)  # an empty canvas: nothing but the item is bright
+    for images, _, foreground in epoch(
+        "cluttered-fashion", **{"data.augment": "light", "data.difficulty": 0.0}
+    ):
+        dark = images.amin(
+            (1, 2, 3), keepdim=True
+        )  # an empty canvas: nothing but the item is bright
         around = torch.nn.functional.max_pool2d(foreground[:, None].float(), 3, 1, 1)[:, 0] > 0
         assert not (images > dark)[:, 0][~around].any()
         assert (images > dark)[:, 0][foreground].float().mean() > 0.9
@@ -184,7 +214,9 @@ def idx(array):
 
 def make(folder, out):
     return subprocess.run(
-        [sys.executable, DATA / "make_fashion_mini.py", folder, "--out", out], capture_output=True, text=True
+        [sys.executable, DATA / "make_fashion_mini.py", folder, "--out", out],
+        capture_output=True,
+        text=True,
     )
 
 
@@ -208,7 +240,9 @@ def test_the_script_that_made_the_set_draws_it_from_idx_files(tmp_path):
     images = tmp_path / "t10k-images-idx3-ubyte.gz"
     images.write_bytes(images.read_bytes()[:5000])
     broken = make(tmp_path, out)
-    assert broken.returncode == 1 and str(images) in broken.stderr and "Traceback" not in broken.stderr
+    assert (
+        broken.returncode == 1 and str(images) in broken.stderr and "Traceback" not in broken.stderr
+    )
 
 
 def test_a_garbled_checksum_file_counts_as_damage(tmp_path):
@@ -222,7 +256,9 @@ def test_a_garbled_checksum_file_counts_as_damage(tmp_path):
 def test_the_datasheet_has_the_checksum_of_what_is_made_on_the_fly(name):
     images, _, foreground = sets.load(name).part("test")
     raw = images.numpy().tobytes() + (b"" if foreground is None else foreground.numpy().tobytes())
-    told = re.search(rf"\| {name} \| test .* \| SHA-256 (\w+) \|", (DATA / "README.md").read_text())[1]
+    told = re.search(
+        rf"\| {name} \| test .* \| SHA-256 (\w+) \|", (DATA / "README.md").read_text()
+    )[1]
     assert hashlib.sha256(raw).hexdigest() == told
 
 
@@ -230,8 +266,14 @@ def test_the_datasheet_has_the_checksums_that_the_loaders_check():
     from spikingjelly.datasets import CIFAR10DVS, DVS128Gesture
     from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
 
-    expected = [(kind.filename, kind.tgz_md5) for kind in (CIFAR10, CIFAR100)] + FashionMNIST.resources
-    expected += [(name, md5) for kind in (CIFAR10DVS, DVS128Gesture) for name, _, md5 in kind.resource_url_md5()]
+    expected = [
+        (kind.filename, kind.tgz_md5) for kind in (CIFAR10, CIFAR100)
+    ] + FashionMNIST.resources
+    expected += [
+        (name, md5)
+        for kind in (CIFAR10DVS, DVS128Gesture)
+        for name, _, md5 in kind.resource_url_md5()
+    ]
     sheet = (DATA / "README.md").read_text()
     for name, md5 in expected:
         assert f"| {name} | MD5 {md5} |" in sheet

@@ -5,13 +5,16 @@ import torch
 from test_reference import MODEL, lively
 from torch import nn
 
-from ssf.config import Selector, preset
+from ssf.config import Selector
 from ssf.kernels import build
 from ssf.model import tickets, training
 from ssf.model.spikformer import Spikformer
+from ssf.presets import preset
 from ssf.speed.deploy import Deployed
 
-pytestmark = pytest.mark.skipif(build.library("events", TIME=4, VECS=1) is None, reason="no C compiler here")
+pytestmark = pytest.mark.skipif(
+    build.library("events", TIME=4, VECS=1) is None, reason="no C compiler here"
+)
 
 EVENTS = replace(preset("spikformer-dvs-2-256").model, side=32, width=48, heads=4, time_steps=3)
 
@@ -103,8 +106,14 @@ def test_a_single_token_and_autocast():
 
 def test_what_it_cannot_do_it_says():
     deployed = Deployed(Spikformer(MODEL), MODEL)
-    for images in (torch.zeros(2, 3, 28, 28), torch.zeros(2, 4, 3, 32, 32), torch.zeros(2, 3, 32, 32).double()):
-        with pytest.raises(ValueError, match=r"allowed: \[B, 3, 32, 32\], torch.float32, on the CPU"):
+    for images in (
+        torch.zeros(2, 3, 28, 28),
+        torch.zeros(2, 4, 3, 32, 32),
+        torch.zeros(2, 3, 32, 32).double(),
+    ):
+        with pytest.raises(
+            ValueError, match=r"allowed: \[B, 3, 32, 32\], torch.float32, on the CPU"
+        ):
             deployed(images)
     with pytest.raises(ValueError, match="one that goes by the tokens alone"):
         Deployed(Spikformer(MODEL, Selector(kind="attention", locations=(1,))), MODEL)

@@ -14,7 +14,8 @@ from ssf import distributed
 GRADIENTS = """
 import sys, torch
 from ssf import distributed
-from ssf.config import Selector, preset
+from ssf.config import Selector
+from ssf.presets import preset
 from ssf.model.spikformer import Spikformer
 
 images, labels = torch.load(sys.argv[1])
@@ -35,24 +36,41 @@ with distributed.processes():
 
 
 def torchrun(count, *command, **environment):
-    program = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), "--standalone"]
+    program = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        str(count),
+        "--standalone",
+    ]
     given = os.environ | {"OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run([*program, *command], capture_output=True, text=True, env=given, cwd=ROOT, timeout=120)
+    return subprocess.run(
+        [*program, *command], capture_output=True, text=True, env=given, cwd=ROOT, timeout=120
+    )
 
 
 @pytest.mark.parametrize("images", [8, 9])  # shares of 4 and 4, of 5 and 4
 def test_two_processes_take_the_step_that_one_takes(tmp_path, images):
     script = tmp_path / "step.py"
     script.write_text(GRADIENTS)
-    torch.save((torch.randn(images, 1, 32, 32).double(), torch.arange(images) % 10), tmp_path / "batch")
-    one = subprocess.run([sys.executable, script, tmp_path / "batch", tmp_path / "one"], capture_output=True, text=True)
+    torch.save(
+        (torch.randn(images, 1, 32, 32).double(), torch.arange(images) % 10), tmp_path / "batch"
+    )
+    one = subprocess.run(
+        [sys.executable, script, tmp_path / "batch", tmp_path / "one"],
+        capture_output=True,
+        text=True,
+    )
     two = torchrun(2, str(script), str(tmp_path / "batch"), str(tmp_path / "two"))
     assert one.returncode == 0 and two.returncode == 0, one.stderr + two.stderr
     for number in range(2):
         a, b = (torch.load(tmp_path / f"{name}-{number}") for name in ("one", "two"))
         assert a.keys() == b.keys() and any(t.any() for n, t in a.items() if n.startswith("blocks"))
         for name in a:
-            torch.testing.assert_close(b[name], a[name], rtol=1e-8, atol=1e-12, msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(
+                b[name], a[name], rtol=1e-8, atol=1e-12, msg=lambda m, n=name: f"{n}: {m}"
+            )
 
 
 def test_torchrun_writes_one_record(tmp_path):
@@ -73,7 +91,9 @@ def test_torchrun_writes_one_record(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     (record,) = tmp_path.glob("*/record.json")
-    assert json.loads(record.read_text())["world_size"] == 2 and done.stdout.count("accuracy 0.") == 1
+    assert (
+        json.loads(record.read_text())["world_size"] == 2 and done.stdout.count("accuracy 0.") == 1
+    )
 
 
 def test_a_process_alone_needs_none_of_this():

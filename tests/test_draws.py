@@ -11,7 +11,11 @@ def test_the_bits_are_those_of_splitmix64():
 
     step = np.uint64(0x9E3779B97F4A7C15)
     first = mixed(np.arange(1, 4, dtype=np.uint64) * step)
-    assert [hex(v) for v in first] == ["0xe220a8397b1dcdaf", "0x6e789e6aa1b965f4", "0x6c45d188009454f"]
+    assert [hex(v) for v in first] == [
+        "0xe220a8397b1dcdaf",
+        "0x6e789e6aa1b965f4",
+        "0x6c45d188009454f",
+    ]
 
 
 def test_an_image_has_its_own_stream_whatever_is_drawn_beside_it():
@@ -35,9 +39,9 @@ def test_drawing_is_linear_interpolation(size):
     matrix = hats([0], [size], [0], [28], size, 28)
     inside = matrix.sum(2) == WEIGHTS
     ours = (drawn(matrix, picture, matrix) / WEIGHTS**2)[:, inside[0]][:, :, inside[0]]
-    theirs = torch.nn.functional.interpolate(picture[None].float(), (size, size), mode="bilinear", align_corners=False)[
-        0
-    ]
+    theirs = torch.nn.functional.interpolate(
+        picture[None].float(), (size, size), mode="bilinear", align_corners=False
+    )[0]
     theirs = theirs[:, inside[0]][:, :, inside[0]]
     assert (ours - theirs).abs().max() < 255 * 3 / WEIGHTS  # places are rounded to 1/64 of a pixel
 

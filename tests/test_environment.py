@@ -17,7 +17,9 @@ def locked():
     for name, version, marker in re.findall(
         r"^([\w.-]+)==([^ ;\n]+)(?: ; (.+?))? \\$", (ROOT / "requirements.lock").read_text(), re.M
     ):
-        if not marker or Marker(marker).evaluate({"python_full_version": "3.11.7", "sys_platform": "linux"}):
+        if not marker or Marker(marker).evaluate(
+            {"python_full_version": "3.11.7", "sys_platform": "linux"}
+        ):
             found[name] = version
     return found
 
@@ -25,7 +27,9 @@ def locked():
 def asked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].values()
-    return [Requirement(r) for r in [*project["dependencies"], *(r for extra in extras for r in extra)]]
+    return [
+        Requirement(r) for r in [*project["dependencies"], *(r for extra in extras for r in extra)]
+    ]
 
 
 def test_lock_satisfies_pyproject():
@@ -36,7 +40,11 @@ def test_lock_satisfies_pyproject():
 
 def test_environment_has_the_versions_of_the_lock():
     pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"][-1]["pip"]
-    pins = {Requirement(line).name: str(Requirement(line).specifier) for line in pip if not line.startswith("-e")}
+    pins = {
+        Requirement(line).name: str(Requirement(line).specifier)
+        for line in pip
+        if not line.startswith("-e")
+    }
     assert pins == {r.name: f"=={locked()[r.name]}" for r in asked()}
 
 

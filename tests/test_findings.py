@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ssf.config import preset
+from ssf.presets import preset
 from ssf.study import experiments, findings
 
 
@@ -13,19 +13,31 @@ def test_a_difference_is_to_what_it_is_told_to_be_to(study_of):
     study_of("tickets", base | {"dense": 0.8, "ticket": 0.75, "early_1": 0.74, "one_shot": 0.72})
     found = findings.compared("tickets")
     assert found["pruned in one shot, 92 %", "ticket"].mean == pytest.approx(-0.03, abs=0.004)
-    assert found["mask found with 1 of 4 time steps, 92 %", "one shot"].mean == pytest.approx(0.02, abs=0.004)
+    assert found["mask found with 1 of 4 time steps, 92 %", "one shot"].mean == pytest.approx(
+        0.02, abs=0.004
+    )
     assert found["ticket, 82 %", "dense"].mean == pytest.approx(-0.05, abs=0.004)
     assert set(findings.bars("tickets", "dense")) == {"ticket, 82 %"}
-    assert {"−0.05", "+0.02"}.isdisjoint(findings.differences("tickets")["mean"])  # points, not shares
+    assert {"−0.05", "+0.02"}.isdisjoint(
+        findings.differences("tickets")["mean"]
+    )  # points, not shares
 
 
 def test_an_interaction_is_what_both_lose_beyond_the_sum(study_of):
-    kinds = {kind: 0.8 for kind, _ in experiments.codesign(0)} | {"selector": 0.79, "ticket": 0.78, "both": 0.75}
+    kinds = {kind: 0.8 for kind, _ in experiments.codesign(0)} | {
+        "selector": 0.79,
+        "ticket": 0.78,
+        "both": 0.75,
+    }
     path = study_of("codesign", kinds)
     rows = pd.read_csv(path)
     rows.assign(accuracy=rows.kind.map(kinds)).to_csv(path, index=False)
     found = findings.interactions().set_index(["sparsity", "keep ratio"])
-    assert len(found) == 9 and found["mean"]["92.5 %", 0.7] == "−2.0" and found["mean"]["82.1 %", 0.5] == "+0.0"
+    assert (
+        len(found) == 9
+        and found["mean"]["92.5 %", 0.7] == "−2.0"
+        and found["mean"]["82.1 %", 0.5] == "+0.0"
+    )
 
 
 def test_another_training_that_helps_only_the_dense_network(study_of):
@@ -59,13 +71,17 @@ def test_classes_without_a_weight_are_counted(monkeypatch):
 
 
 @pytest.mark.parametrize("below, found", [(0.06, [3]), (0.04, [])])
-def test_a_network_that_strayed_is_far_below_the_same_one_with_other_seeds(study_of, monkeypatch, below, found):
+def test_a_network_that_strayed_is_far_below_the_same_one_with_other_seeds(
+    study_of, monkeypatch, below, found
+):
     """And not below others: the rounds of a search are networks of their own."""
     base = dict.fromkeys((kind for kind, _ in experiments.short(0)), 0.7)
     path = study_of("short", base | {"ticket": 0.5})
     rows = pd.read_csv(path)
     same = (rows["ticket.round"] == 2) & (rows.seed != 3)
-    rows.loc[(rows["ticket.round"] == 2) & (rows.seed == 3), "accuracy"] = rows[same].accuracy.median() - below
+    rows.loc[(rows["ticket.round"] == 2) & (rows.seed == 3), "accuracy"] = (
+        rows[same].accuracy.median() - below
+    )
     rows.to_csv(path, index=False)
     assert list(findings.strayed().seed) == found
 
@@ -75,7 +91,11 @@ def test_the_inflation_is_that_of_all_networks_each_once():
     gains = {
         row["id"]: row["accuracy_test_maximum"] - row["accuracy"]
         for name in set(experiments.EXPERIMENTS) - {"rates"}
-        for row in (pd.read_csv(experiments.path(name)).to_dict("records") if experiments.path(name).exists() else ())
+        for row in (
+            pd.read_csv(experiments.path(name)).to_dict("records")
+            if experiments.path(name).exists()
+            else ()
+        )
         if row["seed"] < 3
     }
     assert sorted(findings.inflation()) == sorted(gains.values())
@@ -83,8 +103,12 @@ def test_the_inflation_is_that_of_all_networks_each_once():
 
 def test_the_study_learns_at_the_rates_that_were_best_on_validation():
     """But for the one that the protocol's deviations tell of."""
-    best = {name: max(accuracies, key=accuracies.get) for name, accuracies in findings.tried().items()}
-    assert {name for name, rate in best.items() if preset(name).train.lr != rate} == {"study-clutter"}
+    best = {
+        name: max(accuracies, key=accuracies.get) for name, accuracies in findings.tried().items()
+    }
+    assert {name for name, rate in best.items() if preset(name).train.lr != rate} == {
+        "study-clutter"
+    }
 
 
 def test_verdicts_on_other_data_follow_the_same_rules(study_of):

@@ -14,7 +14,9 @@ def test_the_mask_is_that_of_the_ticket():
     rows = ledger.rows("tickets")
     mask = inside.rows("mask").to_numpy()
     for number in range(1, experiments.ROUNDS + 1):
-        row = rows[(rows.kind == "ticket") & (rows["ticket.round"] == number) & (rows.seed == 0)].iloc[0]
+        row = rows[
+            (rows.kind == "ticket") & (rows["ticket.round"] == number) & (rows.seed == 0)
+        ].iloc[0]
         left = ((mask == 0) | (mask > number)).mean()
         assert left == pytest.approx(json.loads(row.densities)[inside.LAYER], abs=1e-4)
 
@@ -26,7 +28,11 @@ def test_the_tokens_are_those_of_the_pictures():
     _, _, shares = inside.pictures(places)
     assert np.allclose(table.foreground, shares.flatten(), atol=1e-4)
     kept = table.groupby("image")[["block_0", "block_1"]].sum()
-    assert (kept.block_0 == 70).all() and (kept.block_1 == 49).all() and (table.block_1 <= table.block_0).all()
+    assert (
+        (kept.block_0 == 70).all()
+        and (kept.block_1 == 49).all()
+        and (table.block_1 <= table.block_0).all()
+    )
 
 
 def test_attention_counts():

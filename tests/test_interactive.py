@@ -22,17 +22,22 @@ def drawn(chart, **values):
 
 
 @pytest.mark.parametrize(
-    "tau, threshold, current", [(2.0, 1, 1.5), (2.0, 1, 0.9), (3.5, 0.4, 0.5), (1.5, 2, 3.3), (8.0, 1, 4)]
+    "tau, threshold, current",
+    [(2.0, 1, 1.5), (2.0, 1, 0.9), (3.5, 0.4, 0.5), (1.5, 2, 3.3), (8.0, 1, 4)],
 )
 def test_the_neuron_fires_as_the_librarys(tau, threshold, current):
     given = torch.tensor([0.0] * 2 + [current] * 14 + [0.0] * 4)
     fired = int(LIF(tau, threshold)(given[:, None]).sum())
-    assert f">{fired} spikes<" in drawn(controls.lif(), tau=tau, threshold=threshold, current=current)
+    assert f">{fired} spikes<" in drawn(
+        controls.lif(), tau=tau, threshold=threshold, current=current
+    )
 
 
 def test_a_round_shows_the_weights_that_it_left():
     mask = np.array([[0, 1], [2, 3]])
-    layers = pd.DataFrame([("fc1", r, 0.5**r) for r in range(4)], columns=["layer", "round", "kept"])
+    layers = pd.DataFrame(
+        [("fc1", r, 0.5**r) for r in range(4)], columns=["layer", "round", "kept"]
+    )
     chart = controls.rounds(mask, layers, dict(enumerate((0.8, 0.7, 0.6, 0.5))))
     for after, left in enumerate((4, 3, 2, 1)):
         svg = drawn(chart, after=after)
@@ -41,7 +46,9 @@ def test_a_round_shows_the_weights_that_it_left():
 
 
 def test_the_tokens_kept_are_those_of_highest_score():
-    table = pd.DataFrame({"image": 0, "token": range(4), "foreground": [0, 0.5, 1, 0], "rate": [4.0, 3, 2, 1]})
+    table = pd.DataFrame(
+        {"image": 0, "token": range(4), "foreground": [0, 0.5, 1, 0], "rate": [4.0, 3, 2, 1]}
+    )
     names = {"rate": "firing rate", "foreground": "the truth"}
     chart = controls.tokens(torch.zeros(1, 1, 8, 8), table, names)
     assert "1 of 2 tokens kept" in drawn(chart, keep=0.5, score="firing rate")
@@ -50,14 +57,20 @@ def test_the_tokens_kept_are_those_of_highest_score():
 
 
 def test_a_picture_loses_the_tokens_that_each_selector_drops():
-    table = pd.DataFrame({"image": 0, "token": range(4), "block_0": [1, 1, 1, 0], "block_1": [1, 0, 0, 0]})
+    table = pd.DataFrame(
+        {"image": 0, "token": range(4), "block_0": [1, 1, 1, 0], "block_1": [1, 0, 0, 0]}
+    )
     chart = controls.blocks(torch.zeros(1, 1, 8, 8), table)
-    gone = [drawn(chart, passed=passed).count('aria-roledescription="rect mark"') for passed in range(3)]
+    gone = [
+        drawn(chart, passed=passed).count('aria-roledescription="rect mark"') for passed in range(3)
+    ]
     assert gone == [0, 1, 3]
 
 
 def test_the_cost_is_a_share_of_the_dense_networks():
-    table = pd.DataFrame({"kind": ["dense", "both"], "label": ["all", "little"], "accuracy": [0.8, 0.7]})
+    table = pd.DataFrame(
+        {"kind": ["dense", "both"], "label": ["all", "little"], "accuracy": [0.8, 0.7]}
+    )
     table = table.assign(low=table.accuracy, high=table.accuracy, macs=[10.0, 5], sops=[10.0, 1])
     chart = controls.pareto(table, {"macs": "MACs", "sops": "SOPs"})
     assert "50.0%" in drawn(chart, cost="MACs") and "10.0%" in drawn(chart, cost="SOPs")

@@ -11,20 +11,28 @@ from ssf.figures import plots
 from ssf.study import experiments, ledger
 from ssf.study.ledger import Estimate, difference, verdict
 
-TICKETS = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.7) | {"dense": 0.8, "ticket": 0.8}
+TICKETS = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.7) | {
+    "dense": 0.8,
+    "ticket": 0.8,
+}
 
 
 def test_an_estimate_is_students_and_its_tests_are_scipys():
     values = (0.012, -0.004, 0.006, 0.009)
     estimate, there = Estimate(values), stats.ttest_1samp(values, 0.0)
     low, high = there.confidence_interval(0.95)
-    assert estimate.interval == pytest.approx((low, high)) and estimate.mean == pytest.approx(sum(values) / 4)
+    assert estimate.interval == pytest.approx((low, high)) and estimate.mean == pytest.approx(
+        sum(values) / 4
+    )
     for bound in (-0.01, 0.0, 0.02):
         above = stats.ttest_1samp(values, bound, alternative="greater").pvalue
         below = stats.ttest_1samp(values, bound, alternative="less").pvalue
         assert (estimate.above(bound), estimate.below(bound)) == pytest.approx((above, below))
     assert estimate.equivalent(0.01) == pytest.approx(
-        max(stats.ttest_1samp(values, b, alternative=a).pvalue for b, a in ((-0.01, "greater"), (0.01, "less")))
+        max(
+            stats.ttest_1samp(values, b, alternative=a).pvalue
+            for b, a in ((-0.01, "greater"), (0.01, "less"))
+        )
     )
 
 
@@ -35,7 +43,9 @@ def test_one_seed_decides_nothing():
 
 
 def test_differences_are_paired_by_seed():
-    these = pd.DataFrame({"kind": "a", "id": list("abc"), "seed": [2, 0, 1], "accuracy": [0.9, 0.7, 0.8]})
+    these = pd.DataFrame(
+        {"kind": "a", "id": list("abc"), "seed": [2, 0, 1], "accuracy": [0.9, 0.7, 0.8]}
+    )
     those = pd.DataFrame({"kind": "b", "seed": [0, 1, 2, 3], "accuracy": [0.6, 0.7, 0.8, 0.1]})
     assert difference(these, those).values == pytest.approx((0.1, 0.1, 0.1))
     with pytest.raises(Failed, match="no seed has rows of both sides"):
@@ -48,10 +58,18 @@ def test_differences_are_paired_by_seed():
     "loss, gains, expected",
     [
         ((0.002, 0.001, 0.003), ((0.02, 0.03, 0.025),), "supported"),
-        ((0.002, 0.001, 0.003), ((0.001, 0.0, -0.001),), "not supported"),  # the control does as well
+        (
+            (0.002, 0.001, 0.003),
+            ((0.001, 0.0, -0.001),),
+            "not supported",
+        ),  # the control does as well
         ((-0.05, -0.052, -0.049), ((0.02, 0.03, 0.025),), "not supported"),
         ((-0.03, 0.02, 0.0), ((0.02, 0.03, 0.025),), "undecided"),
-        ((-0.03, 0.02, 0.0), ((0.003, 0.0031, 0.0029),), "undecided"),  # a gain that is small and significant is one
+        (
+            (-0.03, 0.02, 0.0),
+            ((0.003, 0.0031, 0.0029),),
+            "undecided",
+        ),  # a gain that is small and significant is one
         ((0.03, 0.032, 0.031), (), "supported"),  # better than the dense network is no loss
     ],
 )
@@ -69,7 +87,9 @@ def test_deleting_a_row_changes_the_figure_and_the_interval(study_of):
 
     whole, drawn = seen()
     rows = pd.read_csv(path)
-    gone = rows[(rows.kind == "ticket") & (rows["ticket.round"] == experiments.HEADLINE) & (rows.seed == 1)]
+    gone = rows[
+        (rows.kind == "ticket") & (rows["ticket.round"] == experiments.HEADLINE) & (rows.seed == 1)
+    ]
     rows.drop(gone.index).to_csv(path, index=False)
     less, redrawn = seen()
     assert len(gone) == 1 and whole.seeds == 5 and less.seeds == 4
@@ -94,11 +114,15 @@ def test_verdicts_come_from_rows(study_of):
 
 def test_a_missing_file_ends_in_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
-    with pytest.raises(Failed, match="study_tickets.csv is not there; python -m ssf study tickets writes it"):
+    with pytest.raises(
+        Failed, match="study_tickets.csv is not there; python -m ssf study tickets writes it"
+    ):
         ledger.c1()
     notebook = records.ROOT / "notebooks" / "02_winning_tickets.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="Error") as failure:
-        papermill.execute_notebook(notebook, tmp_path / "out.ipynb", progress_bar=False, cwd=records.ROOT)
+        papermill.execute_notebook(
+            notebook, tmp_path / "out.ipynb", progress_bar=False, cwd=records.ROOT
+        )
     assert "study_tickets.csv is not there" in failure.value.evalue
     assert "site-packages" not in str(failure.value)
 
@@ -116,7 +140,9 @@ def test_the_committed_verdicts_again_by_hand():
         return stats.ttest_1samp(d.dropna(), bound, alternative=alternative).pvalue
 
     def decide(loss, *gains):
-        if (loss is None or p(loss, "greater", -0.01) < 0.05) and all(p(g, "greater", 0) < 0.05 for g in gains):
+        if (loss is None or p(loss, "greater", -0.01) < 0.05) and all(
+            p(g, "greater", 0) < 0.05 for g in gains
+        ):
             return "supported"
         worse = loss is not None and p(loss, "less", -0.01) < 0.05
         as_well = any(p(g, "less", 0.01) < 0.05 <= p(g, "greater", 0) for g in gains)
@@ -128,7 +154,9 @@ def test_the_committed_verdicts_again_by_hand():
     half = {"selector.keep_ratio": 0.5}
     recall = [column("selectors", kind, half, "recall") for kind in ("learned", "random")]
     saved = (
-        1 - column("codesign", "selector", value="macs").mean() / column("codesign", "all_tokens", value="macs").mean()
+        1
+        - column("codesign", "selector", value="macs").mean()
+        / column("codesign", "all_tokens", value="macs").mean()
     )
     expected = {
         "C1": decide(ticket - column("tickets", "dense"), *controls),
@@ -136,11 +164,17 @@ def test_the_committed_verdicts_again_by_hand():
         "C3": decide(column("codesign", "selector") - longer) if saved >= 0.2 else "not supported",
         "C4": decide(column("codesign", "both") - longer) if saved >= 0.2 else "not supported",
     }
-    assert {name: measured()["verdict"] for name, (_, measured) in ledger.CLAIMS.items()} == expected
+    assert {
+        name: measured()["verdict"] for name, (_, measured) in ledger.CLAIMS.items()
+    } == expected
 
 
 def test_the_headline_has_seeds():
     """Five, as the protocol asks; three for C2."""
     for name, (_, measured) in ledger.CLAIMS.items():
-        found = {key: value for key, value in measured().items() if isinstance(value, Estimate) and key != "later"}
+        found = {
+            key: value
+            for key, value in measured().items()
+            if isinstance(value, Estimate) and key != "later"
+        }
         assert all(value.seeds >= (3 if name == "C2" else 5) for value in found.values()), name

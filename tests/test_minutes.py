@@ -34,7 +34,9 @@ def toy(tmp_path, monkeypatch):
 
 def rows(seconds, **changed):
     given = {"notebook": "00_toy", "heading": "", "cores": 2, "processor": "an abacus"} | changed
-    return [given | {"cell": f"toy-{i}", "seconds": s} for i, s in zip((1, 3, 4), seconds, strict=True)]
+    return [
+        given | {"cell": f"toy-{i}", "seconds": s} for i, s in zip((1, 3, 4), seconds, strict=True)
+    ]
 
 
 def test_a_piece_ends_at_each_heading_and_not_at_a_comment_in_code(toy):
@@ -64,14 +66,19 @@ def test_a_failing_cell_ends_in_a_sentence(toy):
     notebook = nbformat.read(toy, 4)
     notebook.cells[3].source = "1 / 0"
     nbformat.write(notebook, toy)
-    with pytest.raises(ValueError, match=r"00_toy.ipynb failed in cell 2: ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        ValueError, match=r"00_toy.ipynb failed in cell 2: ZeroDivisionError: division by zero"
+    ):
         minutes.main([])
 
 
 def test_a_chapter_that_is_not_there_is_refused(monkeypatch):
     """By the script as it is started."""
     monkeypatch.setattr(sys, "argv", ["minutes.py", "99_none"])
-    with pytest.raises(SystemExit, match="^book/minutes.py: a chapter is '99_none'; allowed: 00_what_a_spike_is, 01_"):
+    with pytest.raises(
+        SystemExit,
+        match="^book/minutes.py: a chapter is '99_none'; allowed: 00_what_a_spike_is, 01_",
+    ):
         runpy.run_path(ROOT / "book" / "minutes.py", run_name="__main__")
 
 
@@ -93,15 +100,21 @@ def test_a_new_measurement_replaces_the_old_and_what_is_gone_goes(toy):
     assert minutes.of(toy).endswith("40 s to run on 16 cores")
 
 
-@pytest.mark.parametrize("stored", [None, rows((1, 1, 1), notebook="01_other"), rows((1, 1, 1))[:2]])
+@pytest.mark.parametrize(
+    "stored", [None, rows((1, 1, 1), notebook="01_other"), rows((1, 1, 1))[:2]]
+)
 def test_what_is_not_measured_is_said(toy, tmp_path, stored):
     """No file, no such chapter, or a cell that is newer than the measurement."""
     if stored:
         pd.DataFrame(stored).to_csv(minutes.FILE, index=False)
-    assert minutes.of(toy) == "2 minutes to read; to run: not measured yet: `python book/minutes.py`"
+    assert (
+        minutes.of(toy) == "2 minutes to read; to run: not measured yet: `python book/minutes.py`"
+    )
     minutes.table(tmp_path)
     text = (tmp_path / "_minutes.md").read_text()
-    assert "not measured yet: `python book/minutes.py`." in text and "| under the heading" not in text
+    assert (
+        "not measured yet: `python book/minutes.py`." in text and "| under the heading" not in text
+    )
 
 
 def test_the_chapters_of_the_book_have_their_phrase_and_table(tmp_path):

@@ -14,7 +14,9 @@ from ssf.model import cost
 from ssf.model.spikformer import Spikformer
 
 shapes = st.builds(
-    lambda heads, width, **rest: Model(channels=2, side=16, heads=heads, width=8 * heads * width, mlp_ratio=2, **rest),
+    lambda heads, width, **rest: Model(
+        channels=2, side=16, heads=heads, width=8 * heads * width, mlp_ratio=2, **rest
+    ),
     encoding=st.sampled_from(["direct", "frames"]),
     heads=st.sampled_from([1, 2, 4]),
     width=st.integers(1, 2),
@@ -33,7 +35,10 @@ selectors = st.none() | st.builds(
     head_averages_dropped=st.booleans(),
 )
 property_test = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -52,7 +57,9 @@ def make(model, selector):
         if parameter.ndim == 1:
             parameter.data += 0.3 * torch.rand_like(parameter)
     with torch.no_grad():
-        network.train()(images)  # leaves these images' own statistics behind, so that eval mode fires too
+        network.train()(
+            images
+        )  # leaves these images' own statistics behind, so that eval mode fires too
     return network, selector, images
 
 
@@ -62,7 +69,9 @@ def test_inference_is_the_one_written_out_from_the_equations(model, selector):
     network, selector, images = make(model, selector)
     with torch.no_grad():
         logits = network.eval()(images)
-        expected = Naive(published(network, model.encoding == "frames"), model, selector).logits(images)
+        expected = Naive(published(network, model.encoding == "frames"), model, selector).logits(
+            images
+        )
     torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -77,7 +86,9 @@ def test_training_logits_and_gradients_are_the_naive_ones(model, selector):
         def decide(block, tokens):
             taken[block] = drawn(block, tokens).detach().requires_grad_()
             if selector.removes:
-                assert len(taken) < 2 or (list(taken.values())[-1] <= list(taken.values())[-2]).all()
+                assert (
+                    len(taken) < 2 or (list(taken.values())[-1] <= list(taken.values())[-2]).all()
+                )
             return taken[block]
 
         network.selector.decide = decide
@@ -86,12 +97,20 @@ def test_training_logits_and_gradients_are_the_naive_ones(model, selector):
     logits = network(images)
     leaves = {n: p for n, p in network.named_parameters() if not n.startswith("selector")}
     ours = torch.autograd.grad((logits * weights).sum(), [*leaves.values(), *taken.values()])
-    naive = Naive(published(network, model.encoding == "frames"), model, selector, training=True, decisions=taken)
+    naive = Naive(
+        published(network, model.encoding == "frames"),
+        model,
+        selector,
+        training=True,
+        decisions=taken,
+    )
     expected = naive.logits(images)
     torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-9)
     theirs = torch.autograd.grad((expected * weights).sum(), [*leaves.values(), *taken.values()])
     for name, a, b in zip([*leaves, *taken], ours, theirs, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9, msg=lambda m, name=name: f"{name}: {m}")
+        torch.testing.assert_close(
+            a, b, rtol=1e-6, atol=1e-9, msg=lambda m, name=name: f"{name}: {m}"
+        )
 
 
 @property_test
@@ -108,10 +127,13 @@ def test_the_published_count_of_macs_is_that_of_the_naive_network(model, selecto
 @pytest.mark.parametrize("encoding", ["direct", "frames"])
 def test_the_networks_compared_do_fire(encoding):
     network, selector, images = make(
-        Model(encoding, channels=2, side=16, depth=2, width=32, pool_stages=(0, 1)), Selector(keep_ratio=0.5)
+        Model(encoding, channels=2, side=16, depth=2, width=32, pool_stages=(0, 1)),
+        Selector(keep_ratio=0.5),
     )
     logits = network.eval()(images)
-    assert logits.std() > 0.005 and (logits[0] != logits[1]).any(), "silent networks would pass any comparison"
+    assert logits.std() > 0.005 and (logits[0] != logits[1]).any(), (
+        "silent networks would pass any comparison"
+    )
     loss = network.train()(images).square().sum()
     gradients = torch.autograd.grad(loss, list(network.parameters()))
     assert sum(bool(g.any()) for g in gradients) > 0.8 * len(gradients)

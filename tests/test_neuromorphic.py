@@ -32,7 +32,11 @@ def aedat3(events):
     """A recording of DVS128 Gesture: AEDAT 3.1, one packet of polarity events (time, x, y, p)."""
     header = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#!END-HEADER\r\n"
     packet = struct.pack("<HHIIIIII", 1, 0, 8, 4, 0, len(events), len(events), len(events))
-    return header + packet + b"".join(struct.pack("<II", x << 17 | y << 2 | p << 1 | 1, t) for t, x, y, p in events)
+    return (
+        header
+        + packet
+        + b"".join(struct.pack("<II", x << 17 | y << 2 | p << 1 | 1, t) for t, x, y, p in events)
+    )
 
 
 def md5(path):
@@ -41,7 +45,10 @@ def md5(path):
 
 def resources(monkeypatch, kind, root):
     """Tell SpikingJelly the checksums of the archives that were written."""
-    told = [(name, "https://example.org", md5(root / "download" / name)) for name, *_ in kind.resource_url_md5()]
+    told = [
+        (name, "https://example.org", md5(root / "download" / name))
+        for name, *_ in kind.resource_url_md5()
+    ]
     monkeypatch.setattr(kind, "resource_url_md5", classmethod(lambda _: told))
 
 
@@ -67,16 +74,30 @@ def fired(images):
 
 def test_cifar10_dvs_is_unpacked_integrated_and_split_in_file_order(dvs):
     dataset = sets.load("cifar10-dvs", dvs, time_steps=4)
-    assert dataset.train_images.shape == (180, 4, 2, 128, 128) and dataset.test_images.shape == (20, 4, 2, 128, 128)
-    assert (dataset.train_images.sum((2, 3, 4)) == COUNT // 4).all()  # an equal number of events in each frame
+    assert dataset.train_images.shape == (180, 4, 2, 128, 128) and dataset.test_images.shape == (
+        20,
+        4,
+        2,
+        128,
+        128,
+    )
+    assert (
+        dataset.train_images.sum((2, 3, 4)) == COUNT // 4
+    ).all()  # an equal number of events in each frame
     assert (dataset.train_images.sum((1, 3, 4)) == COUNT // 2).all()  # ON and OFF
     x, y = fired(dataset.test_images)
     assert x.tolist() == dataset.test_labels.tolist()
-    names = sorted(f"cifar10_airplane_{r}.npz" for r in range(20))  # the order of file names: 0, 1, 10, 11, …
+    names = sorted(
+        f"cifar10_airplane_{r}.npz" for r in range(20)
+    )  # the order of file names: 0, 1, 10, 11, …
     last = {int(name.removesuffix(".npz").rsplit("_", 1)[1]) for name in names[18:]}
     assert set(y.tolist()) == last == {8, 9}
-    assert dataset.train_labels.tolist() != sorted(dataset.train_labels.tolist())  # not class by class
-    assert dataset.standardise(dataset.test_images).max() == dataset.test_images.max()  # counts stay counts
+    assert dataset.train_labels.tolist() != sorted(
+        dataset.train_labels.tolist()
+    )  # not class by class
+    assert (
+        dataset.standardise(dataset.test_images).max() == dataset.test_images.max()
+    )  # counts stay counts
 
 
 def test_the_stratified_split_is_drawn_by_its_seed(dvs):
@@ -107,7 +128,10 @@ def gestures(tmp_path, monkeypatch):
             events = [(1000 * g + i, g, person, i % 2) for g in range(11) for i in range(COUNT)]
             add(f"user{person}_led.aedat", aedat3(events))
             spans = "".join(f"{g + 1},{1000 * g},{1000 * g + 500}\n" for g in range(11))
-            add(f"user{person}_led_labels.csv", b"class,startTime_usec,endTime_usec\n" + spans.encode())
+            add(
+                f"user{person}_led_labels.csv",
+                b"class,startTime_usec,endTime_usec\n" + spans.encode(),
+            )
             add(f"trials_to_{split}.txt", f"user{person}_led.aedat\n".encode())
     for name in ("gesture_mapping.csv", "LICENSE.txt", "README.txt"):
         (root / "download" / name).write_text(name)
@@ -131,7 +155,8 @@ def test_a_pixel_that_fires_too_often_is_capped(dvs, monkeypatch):
 
 def test_gestures_that_are_not_there_must_be_fetched_by_hand(tmp_path):
     with pytest.raises(
-        ValueError, match="DvsGesture.tar.gz is missing; DVS128Gesture must be fetched by hand: put .*box"
+        ValueError,
+        match="DvsGesture.tar.gz is missing; DVS128Gesture must be fetched by hand: put .*box",
     ):
         sets.load("dvs128-gesture", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
@@ -140,7 +165,9 @@ def test_gestures_that_are_not_there_must_be_fetched_by_hand(tmp_path):
 def test_a_half_downloaded_archive_is_named_and_not_deleted(dvs):
     archive = dvs / "download" / "bird.zip"
     archive.write_bytes(archive.read_bytes()[:500])
-    with pytest.raises(ValueError, match="bird.zip is damaged or half-downloaded: .* fetch it again from https"):
+    with pytest.raises(
+        ValueError, match="bird.zip is damaged or half-downloaded: .* fetch it again from https"
+    ):
         sets.load("cifar10-dvs", dvs)
     assert archive.exists()
 
@@ -168,19 +195,34 @@ def test_what_can_not_be_fetched_ends_in_a_sentence_and_can_be_tried_again(tmp_p
 
     monkeypatch.setattr("spikingjelly.datasets.base.download_url", closed)
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"CIFAR10DVS could not be fetched or unpacked in .* \(no network\); try"):
+        with pytest.raises(
+            ValueError,
+            match=r"CIFAR10DVS could not be fetched or unpacked in .* \(no network\); try",
+        ):
             sets.load("cifar10-dvs", tmp_path / "set")
 
 
 @pytest.mark.parametrize(
     "spoil, sentence",
     [
-        (lambda f: [p.unlink() for p in f.parent.iterdir()], "events_np/cat is missing or empty; expected: files"),
+        (
+            lambda f: [p.unlink() for p in f.parent.iterdir()],
+            "events_np/cat is missing or empty; expected: files",
+        ),
         (lambda f: f.write_bytes(b"no file"), "cifar10_cat_3.npz is no whole file of events"),
         (lambda f: np.savez(f, frames=np.zeros(3)), "cifar10_cat_3.npz is no whole file of events"),
-        (lambda f: np.savez(f, **{k: np.full(COUNT, 200) for k in "txyp"}), "has events beyond 128×128 pixels"),
-        (lambda f: np.savez(f, **{k: np.zeros(1, int) for k in "txyp"}), "has fewer events than frames"),
-        (lambda f: (f.parents[1].with_name("events_np.building")).touch(), "says that unpacking was interrupted"),
+        (
+            lambda f: np.savez(f, **{k: np.full(COUNT, 200) for k in "txyp"}),
+            "has events beyond 128×128 pixels",
+        ),
+        (
+            lambda f: np.savez(f, **{k: np.zeros(1, int) for k in "txyp"}),
+            "has fewer events than frames",
+        ),
+        (
+            lambda f: (f.parents[1].with_name("events_np.building")).touch(),
+            "says that unpacking was interrupted",
+        ),
     ],
 )
 def test_bad_files_end_in_a_sentence(dvs, spoil, sentence):

@@ -99,7 +99,9 @@ def test_the_kernel_is_spikingjellys_neuron(monkeypatch, time, shape, tau, repea
 
 
 @pytest.mark.parametrize("repeated", [False, True])
-@pytest.mark.parametrize("time, rows, channels, tau", [(4, 300, 24, 2.0), (3, 40, 700, 1.5), (1, 2000, 3, 2.0)])
+@pytest.mark.parametrize(
+    "time, rows, channels, tau", [(4, 300, 24, 2.0), (3, 40, 700, 1.5), (1, 2000, 3, 2.0)]
+)
 def test_the_kernels_batchnorm_is_torchs(monkeypatch, time, rows, channels, tau, repeated):
     """Spikes but at the threshold, gradients, and running statistics; far from 0, where sums lose digits."""
     torch.manual_seed(0)
@@ -115,7 +117,15 @@ def test_the_kernels_batchnorm_is_torchs(monkeypatch, time, rows, channels, tau,
         (spikes * weights).sum().backward()
         with torch.no_grad():
             later = LIF(tau)(x, norm.eval(), time)
-        return spikes.detach(), leaf.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var, later
+        return (
+            spikes.detach(),
+            leaf.grad,
+            norm.weight.grad,
+            norm.bias.grad,
+            norm.running_mean,
+            norm.running_var,
+            later,
+        )
 
     ours, torchs = with_and_without_kernel(monkeypatch, compute)
     for i in (0, 6):

@@ -16,7 +16,9 @@ if "google.colab" in sys.modules and not os.path.exists("ssf"):
     %cd ssf
     !pip install --quiet -e ."""
 CHAPTERS = chapters()
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Passed unknown parameter")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore:Passed unknown parameter"
+)
 
 
 def test_there_are_eight_chapters():
@@ -53,16 +55,31 @@ def test_only_compared_outputs_are_stored(chapter):
 def test_on_colab_the_first_cell_fetches_what_the_chapter_needs(chapter):
     """The same in every chapter, of the address that the launch buttons have."""
     first = next(cell for cell in nbformat.read(chapter, 4).cells if cell.cell_type == "code")
-    assert first.source == COLAB.format(url=CONFIG["repository"]["url"]) and "remove-cell" in first.metadata.tags
+    assert (
+        first.source == COLAB.format(url=CONFIG["repository"]["url"])
+        and "remove-cell" in first.metadata.tags
+    )
 
 
 @pytest.mark.parametrize(
     "chapter, given, sentence",
     [
-        ("03_token_selector", {"keep_ratio": 3}, "selector.keep_ratio is 3; allowed: a share of the tokens"),
+        (
+            "03_token_selector",
+            {"keep_ratio": 3},
+            "selector.keep_ratio is 3; allowed: a share of the tokens",
+        ),
         ("02_winning_tickets", {"sparsity": 1.2}, "ticket.sparsity is 1.2; allowed: the share"),
-        ("01_baseline_spikformer", {"heads": 5}, "model.heads is 5; allowed: a divisor of the width, 32."),
-        ("01_baseline_spikformer", {"widht": 48}, "a parameter is 'widht'; allowed: preset, dataset, seed"),
+        (
+            "01_baseline_spikformer",
+            {"heads": 5},
+            "model.heads is 5; allowed: a divisor of the width, 32.",
+        ),
+        (
+            "01_baseline_spikformer",
+            {"widht": 48},
+            "a parameter is 'widht'; allowed: preset, dataset, seed",
+        ),
         ("05_audit", {"seed": -1}, "seed is -1; allowed: a whole number"),
         ("04_gflops_accuracy", {"preset": "quik"}, "preset is 'quik'; allowed: smoke, quick"),
     ],
@@ -70,6 +87,8 @@ def test_on_colab_the_first_cell_fetches_what_the_chapter_needs(chapter):
 def test_a_wrong_parameter_ends_in_a_sentence(tmp_path, chapter, given, sentence):
     out = tmp_path / "out.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="ValueError") as failure:
-        papermill.execute_notebook(ROOT / "notebooks" / f"{chapter}.ipynb", out, given, progress_bar=False, cwd=ROOT)
+        papermill.execute_notebook(
+            ROOT / "notebooks" / f"{chapter}.ipynb", out, given, progress_bar=False, cwd=ROOT
+        )
     assert failure.value.evalue.startswith(sentence)
     assert "Traceback" not in str(failure.value) and "site-packages" not in str(failure.value)

@@ -11,9 +11,13 @@ from ssf.study.ledger import Estimate
 
 
 def test_learning_curve_draws_every_epoch():
-    history = [{"epoch": e, "train_accuracy": e / 10, "validation_accuracy": e / 20} for e in (1, 2, 3)]
+    history = [
+        {"epoch": e, "train_accuracy": e / 10, "validation_accuracy": e / 20} for e in (1, 2, 3)
+    ]
     train, validation, _ = plots.learning_curve(history, 0.1).axes[0].lines
-    assert train.get_ydata() == pytest.approx([10, 20, 30]) and validation.get_ydata() == pytest.approx([5, 10, 15])
+    assert train.get_ydata() == pytest.approx(
+        [10, 20, 30]
+    ) and validation.get_ydata() == pytest.approx([5, 10, 15])
 
 
 def test_raster_draws_one_mark_a_spike():
@@ -25,12 +29,20 @@ def test_raster_draws_one_mark_a_spike():
 
 
 def test_a_silent_layer_has_an_empty_raster():
-    assert len(plots.raster({"layer": torch.zeros(2, 3, 5)}).axes[0].collections[0].get_offsets()) == 0
+    assert (
+        len(plots.raster({"layer": torch.zeros(2, 3, 5)}).axes[0].collections[0].get_offsets()) == 0
+    )
 
 
 def test_rates_and_densities_draw_a_bar_a_layer():
-    assert [b.get_width() for b in plots.rates({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [0.1, 0.2]
-    assert [b.get_width() for b in plots.density({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [10, 20]
+    assert [b.get_width() for b in plots.rates({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [
+        0.1,
+        0.2,
+    ]
+    assert [b.get_width() for b in plots.density({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [
+        10,
+        20,
+    ]
 
 
 def test_tickets_draws_each_control_at_its_place():
@@ -43,14 +55,20 @@ def test_tickets_draws_each_control_at_its_place():
         }
     )
     fig = plots.tickets(records)
-    points = [line.get_xydata()[0].tolist() for line in fig.axes[0].lines if line.get_marker() in ("o", "^", "v")]
+    points = [
+        line.get_xydata()[0].tolist()
+        for line in fig.axes[0].lines
+        if line.get_marker() in ("o", "^", "v")
+    ]
     assert points == [pytest.approx([90, y]) for y in (70, 60, 50)]
     assert len(fig.legends[0].get_texts()) == 4
 
 
 def test_seeds_are_dots_around_their_mean_with_students_interval():
     accuracies = [0.70, 0.72, 0.77]
-    records = pd.DataFrame({"kind": "ticket", "sparsity": 0.9, "accuracy": accuracies, "test_images": 100})
+    records = pd.DataFrame(
+        {"kind": "ticket", "sparsity": 0.9, "accuracy": accuracies, "test_images": 100}
+    )
     records = pd.concat([records, records.assign(kind="dense", sparsity=0.0)])
     ax = plots.tickets(records).axes[0]
     at_the_axis, dots, bars = ax.collections
@@ -59,7 +77,9 @@ def test_seeds_are_dots_around_their_mean_with_students_interval():
     (bar,) = bars.get_segments()
     low, high = stats.t.interval(0.95, 2, np.mean(accuracies), stats.sem(accuracies))
     assert bar[:, 1].tolist() == pytest.approx([100 * low, 100 * high])
-    assert ax.patches[0].get_height() == pytest.approx(100 * (high - low))  # the dense network's band
+    assert ax.patches[0].get_height() == pytest.approx(
+        100 * (high - low)
+    )  # the dense network's band
 
 
 def test_differences_draw_every_seed_the_interval_and_the_margin():
@@ -68,7 +88,9 @@ def test_differences_draw_every_seed_the_interval_and_the_margin():
     assert ax.collections[0].get_offsets()[:, 0].tolist() == pytest.approx([1, 3])
     low, high = found["a"].interval
     assert ax.lines[0].get_xdata().tolist() == pytest.approx([100 * low, 100 * high])
-    assert ax.lines[1].get_xdata().tolist() == pytest.approx([2]) and ax.patches[0].get_width() == pytest.approx(2)
+    assert ax.lines[1].get_xdata().tolist() == pytest.approx([2]) and ax.patches[
+        0
+    ].get_width() == pytest.approx(2)
     assert "not measured" in plots.differences({}).axes[0].texts[0].get_text()
 
 
@@ -97,12 +119,18 @@ def test_cost_accuracy_has_a_hollow_marker_where_weights_were_pruned():
 
 def test_keep_ratios_and_the_neurons_pictures():
     rows = pd.DataFrame(
-        {"kind": ["learned", "random"] * 2, "keep_ratio": [0.5, 0.5, 1, 1], "accuracy": [0.6, 0.5, 0.8, 0.7]}
+        {
+            "kind": ["learned", "random"] * 2,
+            "keep_ratio": [0.5, 0.5, 1, 1],
+            "accuracy": [0.6, 0.5, 0.8, 0.7],
+        }
     )
     fig = plots.keep_ratios(rows, {"dense": [0.8], "longer": [0.81, 0.83]}, 0.5)
     learned, random, dense, longer = fig.axes[0].lines[:4]
     assert dense.get_ydata()[0] == pytest.approx(80) and longer.get_ydata()[0] == pytest.approx(82)
-    assert learned.get_ydata() == pytest.approx([60, 80]) and random.get_ydata() == pytest.approx([50, 70])
+    assert learned.get_ydata() == pytest.approx([60, 80]) and random.get_ydata() == pytest.approx(
+        [50, 70]
+    )
     fig = plots.membrane([1, 2, 3], [0.5, 1.2, 0.3], [0, 1, 0], 1.0)
     assert fig.axes[1].lines[0].get_ydata() == pytest.approx([0.5, 1.2, 0.3])
     assert len(fig.axes[2].collections[0].get_segments()) == 1
@@ -116,7 +144,11 @@ def test_savings_draws_a_line_a_kind_and_part_and_the_target():
     rows = pd.DataFrame(
         [
             {"kind": kind, "part": part, "keep_ratio": rho, "saved": saved}
-            for kind, part, saved in (("images", "whole", 0.1), ("images", "blocks", 0.2), ("events", "whole", 0.3))
+            for kind, part, saved in (
+                ("images", "whole", 0.1),
+                ("images", "blocks", 0.2),
+                ("events", "whole", 0.3),
+            )
             for rho in (0.5, 0.9)
         ]
     )
@@ -124,7 +156,9 @@ def test_savings_draws_a_line_a_kind_and_part_and_the_target():
     drawn = {line.get_label(): list(line.get_ydata()) for line in lines}
     assert drawn["images, whole network"] == pytest.approx([10, 10])
     assert drawn["images, blocks alone"] == pytest.approx([20, 20])
-    assert drawn["events, whole network"] == pytest.approx([30, 30]) and lines[-1].get_ydata()[0] == 25
+    assert (
+        drawn["events, whole network"] == pytest.approx([30, 30]) and lines[-1].get_ydata()[0] == 25
+    )
 
 
 def test_energy_stacks_the_roles_of_each_account():
@@ -138,15 +172,25 @@ def test_training_free_draws_a_line_a_score_on_both_sides():
             {"kind": kind, "dropped": dropped, "keep_ratio": rho, "accuracy": value}
             for value, (kind, dropped) in enumerate(
                 (k, d)
-                for k in ("firing_rate", "information", "information_per_place", "attention", "random")
+                for k in (
+                    "firing_rate",
+                    "information",
+                    "information_per_place",
+                    "attention",
+                    "random",
+                )
                 for d in ("removed", "bypass")
             )
             for rho in (0.5, 1.0)
         ]
     )
     removed, bypass = plots.training_free(rows, 0.9).axes
-    assert [line.get_ydata()[0] for line in removed.lines] == pytest.approx([0, 200, 400, 600, 800, 90])
-    assert [line.get_ydata()[0] for line in bypass.lines] == pytest.approx([100, 300, 500, 700, 900, 90])
+    assert [line.get_ydata()[0] for line in removed.lines] == pytest.approx(
+        [0, 200, 400, 600, 800, 90]
+    )
+    assert [line.get_ydata()[0] for line in bypass.lines] == pytest.approx(
+        [100, 300, 500, 700, 900, 90]
+    )
 
 
 def test_truth_draws_a_bar_a_selector_and_measure_or_says_that_there_is_none():
@@ -159,7 +203,10 @@ def test_truth_draws_a_bar_a_selector_and_measure_or_says_that_there_is_none():
     rows = pd.DataFrame(rows, columns=["kind", "measure", "mean"]).assign(error=0.01)
     recall, precision = plots.truth(rows).axes
     assert [bar.get_width() for bar in recall.patches] == [0.9, 1.0]
-    assert [bar.get_width() for bar in precision.patches] == [0.5, 0.6] and precision.get_xlabel() == "precision"
+    assert [bar.get_width() for bar in precision.patches] == [
+        0.5,
+        0.6,
+    ] and precision.get_xlabel() == "precision"
     assert "does not tell" in plots.truth(rows[:0]).axes[0].texts[0].get_text()
 
 
@@ -172,13 +219,18 @@ def test_event_frames_are_white_without_events_blue_where_on_and_orange_where_of
 
 def test_a_gallery_leaves_room_where_a_row_is_short():
     fig = plots.gallery({"a": np.zeros((3, 1, 2, 2)), "b": np.ones((1, 3, 2, 2))}, titles=["x"])
-    assert [len(ax.images) for ax in fig.axes] == [1, 1, 1, 1, 0, 0] and fig.axes[3].get_ylabel() == "b"
+    assert [len(ax.images) for ax in fig.axes] == [1, 1, 1, 1, 0, 0] and fig.axes[
+        3
+    ].get_ylabel() == "b"
 
 
 def test_camera_draws_the_events_of_the_middle_row_and_the_edges_of_the_frames():
     events = (torch.rand(6, 2, 8, 8) < 0.3).to(torch.uint8)
     _, tracks = plots.camera(np.zeros((6, 6)), events, 3).axes
-    assert sum(len(c.get_offsets()) for c in tracks.collections) == events[:, :, 4].sum() and len(tracks.lines) == 2
+    assert (
+        sum(len(c.get_offsets()) for c in tracks.collections) == events[:, :, 4].sum()
+        and len(tracks.lines) == 2
+    )
 
 
 def test_speed_draws_a_bar_an_implementation_and_the_aims():
@@ -204,17 +256,37 @@ def test_growth_draws_the_theory_from_the_smallest_value():
             for i, s in (("published", 3), ("ssf", 1))
         ]
     )
-    published, ours, theory = (line.get_ydata().tolist() for line in plots.growth(rows).axes[1].lines)
+    published, ours, theory = (
+        line.get_ydata().tolist() for line in plots.growth(rows).axes[1].lines
+    )
     assert (published, ours, theory) == ([3, 6], [1, 2], [1, 4])
 
 
 def test_roofline_events_and_clock_draw_their_rows():
     rows = pd.DataFrame(
-        {"implementation": ["copy", "ssf", "SpikingJelly"], "value": 8, "megabytes": 80, "seconds": 0.01}
+        {
+            "implementation": ["copy", "ssf", "SpikingJelly"],
+            "value": 8,
+            "megabytes": 80,
+            "seconds": 0.01,
+        }
     )
-    assert [line.get_ydata()[0] for line in plots.roofline(rows).axes[0].lines] == pytest.approx([8, 8, 8])
-    rows = pd.DataFrame({"implementation": ["ssf", "ssf, deployed"], "value": 0.1, "batch": 64, "seconds": [0.5, 0.1]})
-    assert [line.get_ydata()[0] for line in plots.events(rows).axes[0].lines] == pytest.approx([128, 640])
-    rows = pd.DataFrame({"label": ["dense", "both"], "macs": [1, 0.1], "seconds": [1, 0.8], "deployed": [0.5, 0.3]})
+    assert [line.get_ydata()[0] for line in plots.roofline(rows).axes[0].lines] == pytest.approx(
+        [8, 8, 8]
+    )
+    rows = pd.DataFrame(
+        {
+            "implementation": ["ssf", "ssf, deployed"],
+            "value": 0.1,
+            "batch": 64,
+            "seconds": [0.5, 0.1],
+        }
+    )
+    assert [line.get_ydata()[0] for line in plots.events(rows).axes[0].lines] == pytest.approx(
+        [128, 640]
+    )
+    rows = pd.DataFrame(
+        {"label": ["dense", "both"], "macs": [1, 0.1], "seconds": [1, 0.8], "deployed": [0.5, 0.3]}
+    )
     widths = [bar.get_width() for bar in plots.clock(rows).axes[0].patches]
     assert widths == pytest.approx([100, 10, 100, 80, 50, 30])

@@ -12,8 +12,15 @@ import yaml
 from chapters import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
-JOBS = {(name, job): content for name, flow in WORKFLOWS.items() for job, content in flow["jobs"].items()}
+WORKFLOWS = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in (ROOT / ".github" / "workflows").glob("*.yml")
+}
+JOBS = {
+    (name, job): content
+    for name, flow in WORKFLOWS.items()
+    for job, content in flow["jobs"].items()
+}
 STEPS = [(name, step) for (name, _), job in JOBS.items() for step in job.get("steps", [])]
 
 
@@ -48,9 +55,14 @@ def test_the_cited_papers_are_those_of_the_books_references():
     assert [r["title"].partition(":")[0] for r in references] == ["SparseSpikformer", "Spikformer"]
     for reference in references:
         fields = entries[reference["title"]]
-        names = " and ".join(f"{a['family-names']}, {a['given-names']}" for a in reference["authors"])
+        names = " and ".join(
+            f"{a['family-names']}, {a['given-names']}" for a in reference["authors"]
+        )
         assert (names, str(reference["year"])) == (fields["author"], fields["year"])
-        assert reference.get("doi") == fields.get("doi") and reference["conference"]["name"] == fields["booktitle"]
+        assert (
+            reference.get("doi") == fields.get("doi")
+            and reference["conference"]["name"] == fields["booktitle"]
+        )
 
 
 def test_the_changelog_has_this_version_on_top():
@@ -71,31 +83,43 @@ def test_each_licence_says_which_it_is():
 
 def test_workflows_run_only_make_and_targets_that_exist():
     targets = set(re.findall(r"^(\w+):", text("Makefile"), re.M))
-    asked = {(name, t) for name, step in STEPS for t in re.findall(r"\bmake +(\S+)", step.get("run", ""))}
+    asked = {
+        (name, t) for name, step in STEPS for t in re.findall(r"\bmake +(\S+)", step.get("run", ""))
+    }
     assert asked == {("test", "test"), ("book", "book")}
     assert {target for _, target in asked} <= targets
 
 
 def test_workflows_use_actions_of_github_alone_with_a_version():
     for _, step in STEPS:
-        assert re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) if "uses" in step else step["run"], step
+        assert (
+            re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) if "uses" in step else step["run"]
+        ), step
 
 
 def test_workflows_run_the_python_that_the_lock_is_made_for():
     locked = re.search(r"--python-version (\S+)", text("Makefile"))[1]
-    versions = [step["with"]["python-version"] for _, step in STEPS if "setup-python" in step.get("uses", "")]
+    versions = [
+        step["with"]["python-version"]
+        for _, step in STEPS
+        if "setup-python" in step.get("uses", "")
+    ]
     assert versions == [locked] * 2
 
 
 def test_caches_are_keyed_by_the_lock_and_networks_by_the_code_too():
     """A network that other code has trained must not stand in for this code's: no key that is only nearly right."""
-    caches = [(name, step["with"]) for name, step in STEPS if "actions/cache" in step.get("uses", "")]
+    caches = [
+        (name, step["with"]) for name, step in STEPS if "actions/cache" in step.get("uses", "")
+    ]
     assert sorted((name, cache["path"].split()[0]) for name, cache in caches) == [
         ("book", "runs"), ("book", "~/.cache/uv"), ("test", "~/.cache/uv"),
     ]  # fmt: skip
     for _, cache in caches:
         hashed = re.findall(r"'([^']+)'", re.search(r"hashFiles\((.*)\)", cache["key"])[1])
-        assert hashed[0] == "requirements.lock" and all(list(ROOT.glob(pattern)) for pattern in hashed)
+        assert hashed[0] == "requirements.lock" and all(
+            list(ROOT.glob(pattern)) for pattern in hashed
+        )
         if cache["path"] == "runs":
             assert hashed[1:] == ["ssf/**", "notebooks/**"] and "restore-keys" not in cache
 
@@ -107,28 +131,43 @@ def test_only_the_deployment_may_write_and_only_from_main():
     writing = {where: job["permissions"] for where, job in JOBS.items() if "permissions" in job}
     assert writing == {("book", "deploy"): {"pages": "write", "id-token": "write"}}
     deploy = JOBS["book", "deploy"]
-    assert deploy["if"] == "github.ref == 'refs/heads/main'" and deploy["needs"] == ["test", "build"]
+    assert deploy["if"] == "github.ref == 'refs/heads/main'" and deploy["needs"] == [
+        "test",
+        "build",
+    ]
     upload = next(step for _, step in STEPS if "upload-pages-artifact" in step.get("uses", ""))
     assert upload["with"]["path"] == "book/_build/html"
 
 
 def test_the_tests_workflow_brings_a_browser():
-    browser = next(step["run"] for name, step in STEPS if name == "test" and "chromium" in step.get("run", ""))
+    browser = next(
+        step["run"] for name, step in STEPS if name == "test" and "chromium" in step.get("run", "")
+    )
     assert "apt-get install" in browser
 
 
 def test_the_environment_is_one_that_repo2docker_builds():
     """It takes environment.yml in the root, if nothing goes before it, and a base image by python=X.Y."""
     environment = yaml.safe_load(text("environment.yml"))
-    assert set(environment) == {"name", "channels", "dependencies"}  # no prefix of somebody's machine
+    assert set(environment) == {
+        "name",
+        "channels",
+        "dependencies",
+    }  # no prefix of somebody's machine
     assert environment["name"] == PROJECT["name"] and environment["channels"] == ["conda-forge"]
-    python = [d for d in environment["dependencies"] if isinstance(d, str) and d.startswith("python")]
+    python = [
+        d for d in environment["dependencies"] if isinstance(d, str) and d.startswith("python")
+    ]
     assert len(python) == 1 and re.fullmatch(r"python=3\.\d+", python[0])
     *_, pip, packages = environment["dependencies"]
-    assert pip == "pip" and packages["pip"][-1] == "-e ."  # the library: pyproject.toml alone is not looked at
+    assert (
+        pip == "pip" and packages["pip"][-1] == "-e ."
+    )  # the library: pyproject.toml alone is not looked at
     before = "binder .binder Dockerfile Project.toml JuliaProject.toml REQUIRE default.nix DESCRIPTION install.R"
     for name in [*before.split(), "runtime.txt", "environment.yaml"]:
-        assert not (ROOT / name).exists(), f"{name} would go before environment.yml, or stop the build"
+        assert not (ROOT / name).exists(), (
+            f"{name} would go before environment.yml, or stop the build"
+        )
     for name in ("requirements.txt", "Pipfile", "setup.py"):
         assert not (ROOT / name).exists(), f"{name} would be ignored"
 
@@ -137,7 +176,9 @@ def test_the_environment_is_one_that_repo2docker_builds():
 
 
 def test_the_chapters_are_in_their_form():
-    done = subprocess.run([sys.executable, ROOT / "book" / "strip.py", "--verify"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "book" / "strip.py", "--verify"], capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -156,7 +197,9 @@ def worked_on(text):
         cell.execution_count = count
         cell.metadata |= {"execution": {"iopub.status.busy": "now"}, "collapsed": True}
         if not cell.outputs:
-            cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "1"}, execution_count=count)]
+            cell.outputs = [
+                nbformat.v4.new_output("execute_result", {"text/plain": "1"}, execution_count=count)
+            ]
     injected = nbformat.v4.new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]})
     notebook.cells.insert(2, injected)
     return nbformat.writes(notebook)
@@ -174,7 +217,10 @@ def test_a_working_notebook_is_brought_to_the_form(form, tmp_path, capsys):
     """Byte by byte; looking changes nothing."""
     work = tmp_path / "work.ipynb"
     work.write_text(before := worked_on(form))
-    assert strip.main(["--verify", str(work)]) == 1 and "work.ipynb is not in the form" in capsys.readouterr().err
+    assert (
+        strip.main(["--verify", str(work)]) == 1
+        and "work.ipynb is not in the form" in capsys.readouterr().err
+    )
     assert work.read_text() == before
     assert strip.main([str(work)]) == 0 and work.read_text() == form
     assert strip.main(["--verify", str(work)]) == 0
@@ -182,11 +228,16 @@ def test_a_working_notebook_is_brought_to_the_form(form, tmp_path, capsys):
 
 def test_git_filters_by_the_same(form):
     """In a clone that is set up as CONTRIBUTING.md says."""
-    command = re.search(r"git config filter.chapter.clean \"\.venv/bin/python (.+)\"", text("CONTRIBUTING.md"))[
-        1
-    ].split()
+    command = re.search(
+        r"git config filter.chapter.clean \"\.venv/bin/python (.+)\"", text("CONTRIBUTING.md")
+    )[1].split()
     done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, input=worked_on(form), capture_output=True, text=True, check=True
+        [sys.executable, *command],
+        cwd=ROOT,
+        input=worked_on(form),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == form
     assert "notebooks/*.ipynb text eol=lf filter=chapter" in text(".gitattributes")

@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ssf.config import Selector, preset
+from ssf.config import Selector
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
+from ssf.presets import preset
 from ssf.speed.reference import LIFNode, Reference, SpikingJellyBlocks
 
 MODEL = replace(preset("spikformer-4-384").model, depth=2, width=64, heads=2)
@@ -38,7 +39,9 @@ def inputs_of(network, kind):
     seen = {}
     for name, module in network.named_modules():
         if isinstance(module, kind):
-            module.register_forward_hook(lambda _, given, out, name=name: seen.__setitem__(name, (given, out)))
+            module.register_forward_hook(
+                lambda _, given, out, name=name: seen.__setitem__(name, (given, out))
+            )
     return seen
 
 
@@ -85,7 +88,11 @@ def test_a_training_step_is_the_published_implementations(peer):
             if not name.endswith("linear.bias")  # before a BatchNorm: zero but for rounding
         ]
         after = peer.named(network.state_dict())
-        moved = [(after[n] - v).abs().max().item() for n, v in other.state_dict().items() if "running" in n]
+        moved = [
+            (after[n] - v).abs().max().item()
+            for n, v in other.state_dict().items()
+            if "running" in n
+        ]
         errors.append((max(relative), (logits - expected).abs().max().item(), max(moved)))
     for found, allowed in zip(zip(*errors, strict=True), (1e-3, 1e-4, 1e-3), strict=True):
         assert sorted(found)[2] < allowed

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssf.config import Failed, preset
+from ssf.config import Failed
 from ssf.engine import records, runs
 from ssf.engine.runs import run
 from ssf.model import cost, tickets, training
+from ssf.presets import preset
 
 
 def same(a, b):
@@ -45,17 +46,28 @@ def test_a_finished_run_is_read_not_trained(smoke, monkeypatch):
     monkeypatch.setattr(training, "fit", None)
     again = run(smoke)
     assert again.record == first.record and again.history == first.history
-    assert same(first.network.state_dict(), again.network.state_dict()) and not again.network.training
-    assert records.read_json(records.run_folder(smoke) / "config.json") == json.loads(json.dumps(smoke.as_dict()))
+    assert (
+        same(first.network.state_dict(), again.network.state_dict()) and not again.network.training
+    )
+    assert records.read_json(records.run_folder(smoke) / "config.json") == json.loads(
+        json.dumps(smoke.as_dict())
+    )
 
 
 def test_a_record_says_what_was_run_and_what_came_out(smoke):
     record = run(smoke).record
     assert record["id"] == smoke.hash() and record["model.width"] == smoke.model.width
-    assert record["ticket.round"] is None and record["world_size"] == 1 and record["results_version"] >= 2
+    assert (
+        record["ticket.round"] is None
+        and record["world_size"] == 1
+        and record["results_version"] >= 2
+    )
     assert 0 <= record["accuracy"] <= 1 and record["loss"] > 0 and record["seconds"] > 0
     assert record["parameters_left"] == record["parameters"] and record["sparsity"] == 0
-    assert record["sops_left"] == record["sops"] > 0 and record["energy_left"] == record["energy_one_addition"] > 0
+    assert (
+        record["sops_left"] == record["sops"] > 0
+        and record["energy_left"] == record["energy_one_addition"] > 0
+    )
     assert record["densities"] == "{}" and record["recall"] is None
     frame = records.frame([record])
     assert list(frame.id) == [smoke.hash()] and frame.accuracy[0] == record["accuracy"]
@@ -105,7 +117,9 @@ def test_magnitude_at_initialisation_needs_no_trained_network(smoke, starts):
 
 def test_a_ticket_by_layer_is_equally_dense_everywhere(smoke):
     found = run(smoke.with_(**{"ticket.round": 2, "ticket.fraction": 0.5, "ticket.scope": "layer"}))
-    assert all(d == pytest.approx(0.25, abs=0.04) for d in cost.density_by_layer(found.masks).values())
+    assert all(
+        d == pytest.approx(0.25, abs=0.04) for d in cost.density_by_layer(found.masks).values()
+    )
 
 
 def test_rounds_and_controls_share_the_search(smoke):
@@ -117,7 +131,9 @@ def test_rounds_and_controls_share_the_search(smoke):
     random = run(base.with_(**{"ticket.round": 2, "ticket.control": "random"}))
     assert same(reinit.masks, two.masks) and not same(random.masks, two.masks)
     assert cost.density_by_layer(random.masks) == cost.density_by_layer(two.masks)
-    assert len(reinit.history) == smoke.train.epochs == len(two.history) + 1  # equal training in all
+    assert (
+        len(reinit.history) == smoke.train.epochs == len(two.history) + 1
+    )  # equal training in all
 
 
 def test_an_early_time_ticket_takes_its_mask_from_a_search_with_fewer_steps(smoke):
@@ -141,12 +157,18 @@ def test_selector_first_prunes_the_student_and_rewinds_it_to_itself(smoke, start
     assert same(found.masks, expected) and any(name.startswith("selector") for name in found.masks)
     _, start, teacher = starts[pruned]
     kept = records.read_tensors(records.run_folder(student) / "epoch-1.safetensors")[0]
-    assert start.epoch == 1 and all(torch.equal(tensor, kept[name]) for name, tensor in start.tensors.items())
+    assert start.epoch == 1 and all(
+        torch.equal(tensor, kept[name]) for name, tensor in start.tensors.items()
+    )
     assert same(teacher.state_dict(), run(smoke).network.state_dict())
 
 
-def test_together_starts_from_the_dense_run_and_prunes_the_selector_from_the_second_round_on(smoke, starts):
-    both = smoke.with_(**{"selector.keep_ratio": 0.5, "ticket.fraction": 0.5, "ticket.order": "together"})
+def test_together_starts_from_the_dense_run_and_prunes_the_selector_from_the_second_round_on(
+    smoke, starts
+):
+    both = smoke.with_(
+        **{"selector.keep_ratio": 0.5, "ticket.fraction": 0.5, "ticket.order": "together"}
+    )
     second = run(both.with_(**{"ticket.round": 2}))
     first, dense = run(both), run(smoke)
     expected = tickets.prune(dense.network, tickets.full_masks(dense.network), 0.5)
@@ -155,7 +177,9 @@ def test_together_starts_from_the_dense_run_and_prunes_the_selector_from_the_sec
     assert same(second.masks, tickets.prune(first.network, first.masks, 0.5))
     rewound = records.read_tensors(records.run_folder(smoke) / "epoch-1.safetensors")[0]
     _, start, teacher = starts[second.config]
-    assert start.epoch == 1 and all(torch.equal(tensor, rewound[name]) for name, tensor in start.tensors.items())
+    assert start.epoch == 1 and all(
+        torch.equal(tensor, rewound[name]) for name, tensor in start.tensors.items()
+    )
     assert not any(name.startswith("selector") for name in start.tensors)
     assert same(teacher.state_dict(), dense.network.state_dict())
 
@@ -165,10 +189,16 @@ def test_selector_starts_from_the_dense_weights_and_keeps_a_tickets_mask(smoke, 
     student = run(both)
     ticket, dense = run(replace(both, selector=None)), run(smoke)
     weights, _, teacher = starts[both]
-    assert same(training.copy_weights(ticket.network), {n: w for n, w in weights.items() if "predictors" not in n})
+    assert same(
+        training.copy_weights(ticket.network),
+        {n: w for n, w in weights.items() if "predictors" not in n},
+    )
     assert same(teacher.state_dict(), dense.network.state_dict()) and not teacher.training
     assert same(student.masks, ticket.masks)
-    assert student.record["macs"] < dense.record["macs"] and student.record["macs_left"] < student.record["macs"]
+    assert (
+        student.record["macs"] < dense.record["macs"]
+        and student.record["macs_left"] < student.record["macs"]
+    )
     for name, weight in tickets.prunable(student.network).items():
         assert name not in student.masks or not weight[~student.masks[name]].any()
 
@@ -193,7 +223,11 @@ def test_an_altered_checkpoint_is_noticed(smoke):
 
 
 # batches of one size, so that the teacher's potentials do carry over from one to the next
-LEAKING = {"selector.keep_ratio": 0.5, "selector.teacher_in_training_mode": True, "train.batch_size": 43}
+LEAKING = {
+    "selector.keep_ratio": 0.5,
+    "selector.teacher_in_training_mode": True,
+    "train.batch_size": 43,
+}
 
 
 def interrupted(monkeypatch, epoch):
@@ -209,7 +243,8 @@ def interrupted(monkeypatch, epoch):
 
 
 @pytest.mark.parametrize(
-    "part", [{}, {"selector.keep_ratio": 0.5}, LEAKING, {"ticket.fraction": 0.6, "ticket.rewind": "state"}]
+    "part",
+    [{}, {"selector.keep_ratio": 0.5}, LEAKING, {"ticket.fraction": 0.6, "ticket.rewind": "state"}],
 )
 def test_an_interrupted_run_goes_on_to_the_same_end(smoke, part, monkeypatch, tmp_path):
     cfg = smoke.with_(**{"train.epochs": 4, **part})
@@ -222,7 +257,10 @@ def test_an_interrupted_run_goes_on_to_the_same_end(smoke, part, monkeypatch, tm
         with pytest.raises(KeyboardInterrupt):
             run(cfg)
     resumed = run(cfg)
-    assert same(resumed.network.state_dict(), whole.network.state_dict()) and resumed.history == whole.history
+    assert (
+        same(resumed.network.state_dict(), whole.network.state_dict())
+        and resumed.history == whole.history
+    )
     timing = ("seconds", "images_per_second")
     assert {k: v for k, v in resumed.record.items() if k not in timing} == {
         k: v for k, v in whole.record.items() if k not in timing
@@ -240,7 +278,9 @@ def test_a_failed_training_names_its_last_good_checkpoint(smoke, monkeypatch):
         return (value if len(calls) < 5 else value * float("nan")), logits  # three steps an epoch
 
     monkeypatch.setattr(training, "_loss", failing)
-    with pytest.raises(Failed, match=r"loss is nan in epoch 2, step 2, .*; the last good checkpoint is .*"):
+    with pytest.raises(
+        Failed, match=r"loss is nan in epoch 2, step 2, .*; the last good checkpoint is .*"
+    ):
         run(smoke)
     _, state = records.read_checkpoint(records.run_folder(smoke))
     assert state["epoch"] == 1
@@ -258,7 +298,8 @@ def test_a_dense_run_keeps_the_epochs_that_tickets_are_rewound_to(smoke, monkeyp
 KILLED = """
 import os, random, signal, sys, threading
 from ssf.engine import records, runs
-from ssf.config import Failed, preset
+from ssf.config import Failed
+from ssf.presets import preset
 
 place, moment = sys.argv[1], int(sys.argv[2])
 calls, write = [], records.write
@@ -290,12 +331,16 @@ def test_a_run_killed_ten_times_ends_with_the_same_weights(tmp_path, monkeypatch
     """SIGKILL, in the middle of writing included; then to the end, bit for bit the uninterrupted run."""
     draw = random.Random(4)
     places = ["before", "half", "after"] * 2 + ["half"]
-    kills = [(place, draw.randint(1, 5)) for place in places] + [("anywhere", draw.randint(50, 500)) for _ in range(3)]
+    kills = [(place, draw.randint(1, 5)) for place in places] + [
+        ("anywhere", draw.randint(50, 500)) for _ in range(3)
+    ]
     draw.shuffle(kills)
     config = preset("smoke", **{"train.epochs": 20, "data.train_size": 96})
     monkeypatch.setenv("SSF_RUNS", str(tmp_path / "killed"))
     for place, moment in kills:
-        done = subprocess.run([sys.executable, "-c", KILLED, place, str(moment)], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, place, str(moment)], capture_output=True, text=True
+        )
         assert done.returncode == -signal.SIGKILL, done.stderr
     killed = run(config)
     monkeypatch.setenv("SSF_RUNS", str(tmp_path / "whole"))
@@ -303,7 +348,9 @@ def test_a_run_killed_ten_times_ends_with_the_same_weights(tmp_path, monkeypatch
     assert records.digest(killed.network.state_dict()) == records.digest(whole.network.state_dict())
     assert killed.history == whole.history
     timing = {"seconds", "images_per_second"}
-    assert all(killed.record[field] == whole.record[field] for field in killed.record.keys() - timing)
+    assert all(
+        killed.record[field] == whole.record[field] for field in killed.record.keys() - timing
+    )
     assert not list(records.run_folder(config).glob(".*"))  # nothing half-written is left
 
 
@@ -315,7 +362,9 @@ def test_two_processes_train_one_run_once(tmp_path):
     )
     environment = os.environ | {"SSF_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
     both = [
-        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     said = [process.communicate()[0].splitlines() for process in both]

@@ -96,7 +96,9 @@ def test_firing_rate_and_oracle_by_hand():
         for n in range(7):
             assert rates[b, n].item() == pytest.approx(seen.x[:, b, n].mean().item())
             assert truth[b, n] == seen.foreground[b, seen.grid[b, n]]
-    with pytest.raises(ValueError, match="selector.kind is 'oracle'; allowed: where the foreground"):
+    with pytest.raises(
+        ValueError, match="selector.kind is 'oracle'; allowed: where the foreground"
+    ):
         make("oracle").scores(1, Tokens(seen.x, seen.grid))
 
 
@@ -123,7 +125,9 @@ def test_information_by_hand():
             spatial_published.append(-torch.cosine_similarity(rates[n], summed, dim=0))
         torch.testing.assert_close(temporal_change(seen)[b], temporal)
         torch.testing.assert_close(scores[b], temporal.softmax(0) + torch.stack(spatial).softmax(0))
-        torch.testing.assert_close(per_place[b], temporal.softmax(0) + torch.stack(spatial_published).softmax(0))
+        torch.testing.assert_close(
+            per_place[b], temporal.softmax(0) + torch.stack(spatial_published).softmax(0)
+        )
 
 
 def test_one_time_step_has_no_temporal_change():
@@ -138,7 +142,10 @@ def test_training_and_inference_ratios_can_differ():
 
 
 def test_ratio_loss_by_hand():
-    decisions = [torch.tensor([[1.0, 1, 0, 0], [1, 1, 1, 1]]), torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0]])]
+    decisions = [
+        torch.tensor([[1.0, 1, 0, 0], [1, 1, 1, 1]]),
+        torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0]]),
+    ]
     expected = ((0.5 - 0.5) ** 2 + (1 - 0.5) ** 2 + (0.25 - 0.25) ** 2 + (0 - 0.25) ** 2) / 4
     assert ratio_loss(decisions, [0.5, 0.25]).item() == pytest.approx(expected)
 
@@ -155,7 +162,9 @@ def test_the_three_losses_add_up():
     logits, teacher, labels = torch.randn(6, 10), torch.randn(6, 10), torch.arange(6)
     decisions = [(torch.rand(6, 64) < 0.5).float()]
     weights = Selector(keep_ratio=0.3, ratio_weight=3.0, distill_weight=0.7)
-    plain = selector_loss(logits, labels, decisions, teacher, Selector(ratio_weight=0, distill_weight=0))
+    plain = selector_loss(
+        logits, labels, decisions, teacher, Selector(ratio_weight=0, distill_weight=0)
+    )
     whole = selector_loss(logits, labels, decisions, teacher, weights)
     added = 3 * ratio_loss(decisions, [0.3]) + 0.7 * distillation_loss(logits, teacher)
     torch.testing.assert_close(plain, torch.nn.functional.cross_entropy(logits, labels))

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssf.config import Selector, preset
+from ssf.config import Selector
 from ssf.model.spikformer import SSA, ConvUnit, LinearUnit, Spikformer
+from ssf.presets import preset
 
 
 def settle(network, images):
@@ -37,7 +38,10 @@ def test_shapes_and_token_count(smoke):
     network, images = Spikformer(smoke.model), torch.randn(3, 1, 32, 32)
     assert network(images).shape == (3, 10)
     tokens = network.stem(images)
-    assert tokens.shape == (smoke.model.time_steps, 3, 64, smoke.model.width) and smoke.model.tokens == 64
+    assert (
+        tokens.shape == (smoke.model.time_steps, 3, 64, smoke.model.width)
+        and smoke.model.tokens == 64
+    )
     assert set(tokens.unique().tolist()) <= {0.0, 1.0, 2.0}
 
 
@@ -47,10 +51,18 @@ def test_initialisation():
     assert weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert weight.abs().max() < 2 and not network.head.bias.any()
     event = Spikformer(preset("paper-cifar10dvs").model, Selector(locations=(1,)))
-    layer = event.blocks[0].fc1.linear  # 256 inputs; the published one is a convolution, left at torch's default
+    layer = event.blocks[
+        0
+    ].fc1.linear  # 256 inputs; the published one is a convolution, left at torch's default
     assert layer.weight.abs().max().item() == pytest.approx(1 / 16, rel=1e-3)
-    assert layer.weight.std().item() == pytest.approx(1 / 16 / 3**0.5, rel=0.05) and layer.bias.std() > 0.02
-    assert event.head.weight.std().item() == pytest.approx(0.02, rel=0.05) and not event.head.bias.any()
+    assert (
+        layer.weight.std().item() == pytest.approx(1 / 16 / 3**0.5, rel=0.05)
+        and layer.bias.std() > 0.02
+    )
+    assert (
+        event.head.weight.std().item() == pytest.approx(0.02, rel=0.05)
+        and not event.head.bias.any()
+    )
     assert event.selector.predictors[0][0].weight.std().item() == pytest.approx(0.02, rel=0.05)
 
 
@@ -64,7 +76,9 @@ def naive_attention(q, k, v, scale, keep):
     return out
 
 
-@pytest.mark.parametrize("heads", [1, 4])  # head width 32 and 8 on either side of N = 16: both orders of the product
+@pytest.mark.parametrize(
+    "heads", [1, 4]
+)  # head width 32 and 8 on either side of N = 16: both orders of the product
 @pytest.mark.parametrize("masked", [False, True])
 def test_attention_is_the_masked_sum_over_tokens(heads, masked):
     model = replace(preset("quick").model, heads=heads)
@@ -102,7 +116,9 @@ def test_a_still_image_convolved_once_equals_the_image_repeated():
     unit, images = ConvUnit(1, 8, model), torch.randn(1, 4, 8, 8, 1)
     once, repeated = unit(images), unit(images.repeat(model.time_steps, 1, 1, 1, 1))
     assert once.mean() > 0
-    assert (once != repeated).float().mean() < 1e-3  # but for a potential within rounding of the threshold
+    assert (
+        once != repeated
+    ).float().mean() < 1e-3  # but for a potential within rounding of the threshold
 
 
 @pytest.mark.parametrize("kept_share", [0.3, 0.7])
@@ -114,7 +130,9 @@ def test_masking_dropped_tokens_equals_removing_them(kept_share):
     settle(network, images)
     with torch.no_grad():
         logits, kept = network.forward_tokens(images)
-        network.selector.decide = lambda block, tokens: kept[network.selector.locations.index(block)]
+        network.selector.decide = lambda block, tokens: kept[
+            network.selector.locations.index(block)
+        ]
         network.training = True  # of the network alone: BatchNorm stays in eval mode
         masked, decisions = network.forward_tokens(images)
     assert [int(k.sum(1)[0]) for k in kept] == network.selector.counts
@@ -126,14 +144,18 @@ def test_masking_dropped_tokens_equals_removing_them(kept_share):
 def test_keeping_every_token_changes_nothing(smoke):
     with_selector = Spikformer(smoke.model, Selector(keep_ratio=1.0)).eval()
     dense = Spikformer(smoke.model).eval()
-    dense.load_state_dict({k: v for k, v in with_selector.state_dict().items() if not k.startswith("selector")})
+    dense.load_state_dict(
+        {k: v for k, v in with_selector.state_dict().items() if not k.startswith("selector")}
+    )
     images = torch.randn(4, 1, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(with_selector(images), dense(images))
 
 
 def event(**changes):
-    return replace(preset("spikformer-dvs-2-256").model, side=32, width=32, heads=4, time_steps=3, **changes)
+    return replace(
+        preset("spikformer-dvs-2-256").model, side=32, width=32, heads=4, time_steps=3, **changes
+    )
 
 
 def test_event_frames_go_through_time_first():
@@ -142,7 +164,10 @@ def test_event_frames_go_through_time_first():
     assert network(frames).shape == (2, 10)
     tokens = network.stem(frames.transpose(0, 1))
     assert tokens.shape == (3, 2, model.tokens, 32) and model.tokens == 4
-    assert network.blocks[0].attention.qkv.linear.bias is None and network.blocks[0].fc1.linear.bias is not None
+    assert (
+        network.blocks[0].attention.qkv.linear.bias is None
+        and network.blocks[0].fc1.linear.bias is not None
+    )
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 28, 28), (2, 3, 32, 32), (2, 4, 1, 32, 32)])
@@ -155,7 +180,10 @@ def test_images_of_another_shape_are_refused(shape, smoke):
 
 def test_what_bypasses_a_block_comes_back_unchanged():
     model = replace(preset("quick").model, depth=2)
-    network, images = Spikformer(model, Selector(keep_ratio=0.25, dropped="bypass")), torch.randn(4, 1, 32, 32)
+    network, images = (
+        Spikformer(model, Selector(keep_ratio=0.25, dropped="bypass")),
+        torch.randn(4, 1, 32, 32),
+    )
     settle(network, images)
     before, after = [], []
     network.blocks[0].register_forward_hook(lambda _, __, out: before.append(out))
@@ -174,12 +202,16 @@ def test_the_head_averages_kept_tokens_unless_told_to_do_as_published():
     seen = {}
     for published in (False, True):
         torch.manual_seed(0)
-        network = Spikformer(model, Selector("random", 0.5, head_averages_dropped=published)).train()
+        network = Spikformer(
+            model, Selector("random", 0.5, head_averages_dropped=published)
+        ).train()
         network.blocks[1].register_forward_hook(lambda _, __, out: seen.update(x=out.mean(0)))
         network.head.register_forward_hook(lambda _, given, __: seen.update(mean=given[0]))
         _, (kept,) = network.forward_tokens(images)
         weights = torch.ones_like(kept) if published else kept
-        torch.testing.assert_close(seen["mean"], (seen["x"] * weights[..., None]).sum(1) / weights.sum(1, keepdim=True))
+        torch.testing.assert_close(
+            seen["mean"], (seen["x"] * weights[..., None]).sum(1) / weights.sum(1, keepdim=True)
+        )
 
 
 def test_attention_received_by_hand():
@@ -194,7 +226,9 @@ def test_attention_received_by_hand():
             for j in range(6):
                 asking = [i for i in range(6) if mask is None or mask[b, i]]
                 heard = mask is None or mask[b, j]
-                expected = heard * sum((q[t, b, i] @ k[t, b, j]).item() for t in range(2) for i in asking)
+                expected = heard * sum(
+                    (q[t, b, i] @ k[t, b, j]).item() for t in range(2) for i in asking
+                )
                 assert ssa.received[b, j].item() == expected
 
 
@@ -236,7 +270,11 @@ def test_autocast_keeps_potentials_and_attention_exact(smoke):
     network, images = Spikformer(smoke.model).eval(), torch.randn(2, 1, 32, 32)
     seen = []
     for block in network.blocks:
-        block.attention.attention_lif.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        block.attention.attention_lif.register_forward_pre_hook(
+            lambda _, args: seen.append(args[0])
+        )
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         logits = network(images)
-    assert logits.dtype == torch.bfloat16 and all(current.dtype == torch.float32 for current in seen)
+    assert logits.dtype == torch.bfloat16 and all(
+        current.dtype == torch.float32 for current in seen
+    )

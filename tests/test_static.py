@@ -42,7 +42,9 @@ def parquet(path, kind="PNG", rows=20, side=32, **columns):
     images = np.zeros((rows, side, side, 3), np.uint8)
     images[:, 0, 0, 1] = labels
     table = {
-        "img": [{"bytes": encoded(image, kind), "path": f"{i}.png"} for i, image in enumerate(images)],
+        "img": [
+            {"bytes": encoded(image, kind), "path": f"{i}.png"} for i, image in enumerate(images)
+        ],
         "label": labels,
     }
     pq.write_table(pyarrow.table(table | columns), path)
@@ -59,7 +61,12 @@ def folder(tmp_path):
 def test_parquet_is_read_decoded_and_shuffled(folder):
     dataset = sets.load("cifar10", folder)
     assert (dataset.name, dataset.title) == ("cifar10", "CIFAR-10")
-    assert dataset.train_images.shape == (50, 3, 32, 32) and dataset.test_images.shape == (20, 3, 32, 32)
+    assert dataset.train_images.shape == (50, 3, 32, 32) and dataset.test_images.shape == (
+        20,
+        3,
+        32,
+        32,
+    )
     assert torch.equal(dataset.train_images[:, 1, 0, 0].long(), dataset.train_labels)
     assert dataset.train_labels.bincount().tolist() == [5] * 10
     assert dataset.train_labels.tolist() != sorted(dataset.train_labels.tolist())
@@ -84,7 +91,8 @@ def test_jpegs_are_called_so_and_not_trained_on_under_another_name(folder, monke
         (folder / f"{name}.parquet").rename(folder / "cifar10" / f"{name}.parquet")
     monkeypatch.setenv("SSF_DATA", str(folder))
     with pytest.raises(
-        ValueError, match=r"data.name is 'cifar10', but .* are CIFAR-10 \(JPEG\); allowed: cifar10-jpeg"
+        ValueError,
+        match=r"data.name is 'cifar10', but .* are CIFAR-10 \(JPEG\); allowed: cifar10-jpeg",
     ):
         sets.load_for(data_config("cifar10"))
     (folder / "cifar10").rename(folder / "cifar10-jpeg")
@@ -92,7 +100,7 @@ def test_jpegs_are_called_so_and_not_trained_on_under_another_name(folder, monke
 
 
 def data_config(name):
-    from ssf.config import preset
+    from ssf.presets import preset
 
     return preset("smoke", **{"data.name": name})
 
@@ -104,7 +112,9 @@ def test_a_missing_shard_and_pngs_under_the_name_of_jpegs_are_refused(folder, mo
     (folder / "train-00000-of-00002.parquet").rename(folder / "train.parquet")
     folder.rename(folder.with_name("cifar10-jpeg"))
     monkeypatch.setenv("SSF_DATA", str(folder.parent))
-    with pytest.raises(ValueError, match="data.name is 'cifar10-jpeg', but .* are CIFAR-10; allowed: cifar10"):
+    with pytest.raises(
+        ValueError, match="data.name is 'cifar10-jpeg', but .* are CIFAR-10; allowed: cifar10"
+    ):
         sets.load_for(data_config("cifar10-jpeg"))
 
 
@@ -122,11 +132,20 @@ def test_the_second_time_nothing_is_decoded(folder, monkeypatch):
     [
         (lambda f: f.write_bytes(f.read_bytes()[:-200]), "train.parquet is no whole parquet file"),
         (lambda f: f.unlink(), r"train\*.parquet: 0 there; expected: 1, of both splits"),
-        (lambda f: parquet(f, label=[0.5] * 20), r"columns img .*label \(double\); expected: img with a field bytes"),
+        (
+            lambda f: parquet(f, label=[0.5] * 20),
+            r"columns img .*label \(double\); expected: img with a field bytes",
+        ),
         (lambda f: parquet(f, img=["?"] * 20), r"train.parquet has the columns img \(string\)"),
-        (lambda f: parquet(f, label=[10] * 20), "train.parquet has no rows, or labels beyond 0 to 9"),
+        (
+            lambda f: parquet(f, label=[10] * 20),
+            "train.parquet has no rows, or labels beyond 0 to 9",
+        ),
         (lambda f: parquet(f, side=28), "train.parquet, row 0, has 28×28 pixels; expected: 32×32"),
-        (lambda f: parquet(f, img=[{"bytes": b"no picture"}] * 20), "train.parquet, row 0, is no readable image"),
+        (
+            lambda f: parquet(f, img=[{"bytes": b"no picture"}] * 20),
+            "train.parquet, row 0, is no readable image",
+        ),
     ],
 )
 def test_bad_parquet_ends_in_a_sentence(folder, spoil, sentence):
@@ -187,7 +206,8 @@ def test_a_half_downloaded_archive_ends_in_a_sentence(tmp_path, monkeypatch):
     archive = cifar(tmp_path, monkeypatch, datasets.CIFAR10, "cifar-10-batches-py", files, meta)
     archive.write_bytes(archive.read_bytes()[:300])
     with pytest.raises(
-        ValueError, match="cifar10 is not whole in .*no network.*put cifar-10-python.tar.gz there, from"
+        ValueError,
+        match="cifar10 is not whole in .*no network.*put cifar-10-python.tar.gz there, from",
     ):
         sets.load("cifar10", tmp_path)
 
@@ -214,11 +234,16 @@ def test_fashion_mnist_goes_through_torchvision(tmp_path, monkeypatch):
         patch.setattr(datasets, "FashionMNIST", None)  # the second time, nothing is read anew
         assert torch.equal(sets.load("fashion-mnist", tmp_path).test_images, dataset.test_images)
     shutil.rmtree(cache.own_folder() / "sets")
-    assert torch.equal(sets.load("fashion-mnist", tmp_path).test_images, dataset.test_images)  # unpacked again
+    assert torch.equal(
+        sets.load("fashion-mnist", tmp_path).test_images, dataset.test_images
+    )  # unpacked again
     packed = raw / "t10k-images-idx3-ubyte.gz"
     packed.write_bytes(packed.read_bytes()[:-9])
     images.unlink()
-    with pytest.raises(ValueError, match="fashion-mnist is not whole in .*remove .*-ubyte and put its four .gz files"):
+    with pytest.raises(
+        ValueError,
+        match="fashion-mnist is not whole in .*remove .*-ubyte and put its four .gz files",
+    ):
         sets.load("fashion-mnist", tmp_path)
 
 
@@ -234,10 +259,14 @@ def kept():
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda f: f.joinpath("meta.json").write_text(f.joinpath("meta.json").read_text().replace("1,", "0,", 1)),
+        lambda f: f.joinpath("meta.json").write_text(
+            f.joinpath("meta.json").read_text().replace("1,", "0,", 1)
+        ),
         lambda f: f.joinpath("meta.json").write_text("{"),
         lambda f: f.joinpath("meta.json").unlink(),
-        lambda f: f.joinpath("numbers.npy").write_bytes(f.joinpath("numbers.npy").read_bytes()[:-1] + b"\7"),
+        lambda f: f.joinpath("numbers.npy").write_bytes(
+            f.joinpath("numbers.npy").read_bytes()[:-1] + b"\7"
+        ),
         lambda f: f.joinpath("numbers.npy").unlink(),
     ],
     ids=["another version", "no JSON", "no version", "a changed byte", "a missing file"],

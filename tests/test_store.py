@@ -11,11 +11,19 @@ from ssf.engine.runs import run
 
 def test_tensors_and_state_survive_a_round_trip(tmp_path):
     tensors = {"a": torch.rand(3, 4).T, "mask": torch.rand(5) < 0.5, "count": torch.tensor(3)}
-    records.write_tensors(tmp_path / "t.safetensors", tensors, epoch=2, history=[{"loss": 0.1 + 0.2}])
+    records.write_tensors(
+        tmp_path / "t.safetensors", tensors, epoch=2, history=[{"loss": 0.1 + 0.2}]
+    )
     again, state = records.read_tensors(tmp_path / "t.safetensors")
-    assert again.keys() == tensors.keys() and all(torch.equal(tensors[n], again[n]) for n in tensors)
+    assert again.keys() == tensors.keys() and all(
+        torch.equal(tensors[n], again[n]) for n in tensors
+    )
     assert state == {"epoch": 2, "history": [{"loss": 0.1 + 0.2}]}
-    assert records.digest(tensors) == records.digest(again) != records.digest(again | {"count": torch.tensor(4)})
+    assert (
+        records.digest(tensors)
+        == records.digest(again)
+        != records.digest(again | {"count": torch.tensor(4)})
+    )
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -35,18 +43,27 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
     "change, sentence",
     [
         (lambda r: r.pop("accuracy"), "lacks the field accuracy; remove it and run again"),
-        (lambda r: r.pop("parameters_left"), "lacks the field parameters_left; remove it and run again"),
+        (
+            lambda r: r.pop("parameters_left"),
+            "lacks the field parameters_left; remove it and run again",
+        ),
         (lambda r: r.update(results_version=99), "is of results version 99; this code knows up to"),
     ],
 )
-def test_a_record_that_can_not_be_read_is_named_and_the_others_are_listed(smoke, change, sentence, capsys):
+def test_a_record_that_can_not_be_read_is_named_and_the_others_are_listed(
+    smoke, change, sentence, capsys
+):
     good, bad = run(smoke), run(smoke.with_(seed=1))
     path = records.run_folder(bad.config) / "record.json"
     record = records.read_json(path)
     change(record)
     records.write_json(path, record)
     found, sentences = records.records()
-    assert [r["id"] for r in found] == [good.config.hash()] and len(sentences) == 1 and sentence in sentences[0]
+    assert (
+        [r["id"] for r in found] == [good.config.hash()]
+        and len(sentences) == 1
+        and sentence in sentences[0]
+    )
     with pytest.raises(ValueError, match=sentence):
         run(bad.config)
     assert main(["results"]) == 1
@@ -68,7 +85,11 @@ def test_accuracies_are_named_for_what_they_are():
         {"epoch": 3, "validation_accuracy": 0.1, "test_accuracy": 0.3, "test_loss": 3.0},
     ]
     row = records.measurements(history, 2.0, 100, 10)
-    assert (row["accuracy"], row["accuracy_validation_selected"], row["accuracy_test_maximum"]) == (0.3, 0.2, 0.5)
+    assert (row["accuracy"], row["accuracy_validation_selected"], row["accuracy_test_maximum"]) == (
+        0.3,
+        0.2,
+        0.5,
+    )
     assert row["loss"] == 3.0 and row["images_per_second"] == 50
 
 
@@ -77,7 +98,10 @@ def test_aggregate_is_students_interval_over_seeds():
     a, b = records.aggregate(rows, ["kind"]).to_dict("records")
     half = 4.302653 * 0.1 / 3**0.5  # the t quantile of two degrees of freedom, by table
     assert a["mean"] == pytest.approx(0.2) and a["seeds"] == 3
-    assert (a["low"], a["high"]) == (pytest.approx(0.2 - half, abs=1e-6), pytest.approx(0.2 + half, abs=1e-6))
+    assert (a["low"], a["high"]) == (
+        pytest.approx(0.2 - half, abs=1e-6),
+        pytest.approx(0.2 + half, abs=1e-6),
+    )
     assert b["mean"] == 0.7 and pd.isna(b["low"]) and pd.isna(b["high"])
 
 
@@ -91,7 +115,9 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(smoke, monkeypatch, capsy
     command = ["train", "--preset", "smoke", "-o", "data.train_size=64"]
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # the config still fits, a checkpoint does not
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (20_000, hard)
+    )  # the config still fits, a checkpoint does not
     try:
         assert main(command) == 1
     finally:

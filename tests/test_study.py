@@ -2,8 +2,9 @@ import pandas as pd
 import pytest
 
 from ssf.__main__ import main
-from ssf.config import RunConfig, preset
+from ssf.config import RunConfig
 from ssf.engine import records
+from ssf.presets import preset
 from ssf.study import experiments
 
 
@@ -21,11 +22,18 @@ def tiny(monkeypatch, tmp_path):
     return tmp_path / "study_tiny.csv"
 
 
-def test_rows_are_written_as_networks_are_done_and_survive_the_runs(tiny, monkeypatch, tmp_path_factory, capsys):
+def test_rows_are_written_as_networks_are_done_and_survive_the_runs(
+    tiny, monkeypatch, tmp_path_factory, capsys
+):
     assert main(["study", "tiny", "--seeds", "0"]) == 0
     first = pd.read_csv(tiny)
-    assert first.kind.tolist() == ["dense", "ticket"] and first.sparsity.tolist() == [0, pytest.approx(0.5, abs=1e-3)]
-    monkeypatch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("elsewhere")))  # another clone: no runs, but rows
+    assert first.kind.tolist() == ["dense", "ticket"] and first.sparsity.tolist() == [
+        0,
+        pytest.approx(0.5, abs=1e-3),
+    ]
+    monkeypatch.setenv(
+        "SSF_RUNS", str(tmp_path_factory.mktemp("elsewhere"))
+    )  # another clone: no runs, but rows
     before = tiny.read_text()
     records.export(experiments.frame("tiny", [0]), tiny.stem)
     assert tiny.read_text() == before
@@ -57,8 +65,13 @@ def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
     stamp = (trained / "record.json").stat().st_mtime_ns
     capsys.readouterr()
     assert main(["results", "--rerun", row.id]) == 0
-    assert f"accuracy {row.accuracy:.6f} in the row, {row.accuracy:.6f} now: the same" in capsys.readouterr().out
-    assert (trained / "record.json").stat().st_mtime_ns == stamp and records.root() == trained.parent
+    assert (
+        f"accuracy {row.accuracy:.6f} in the row, {row.accuracy:.6f} now: the same"
+        in capsys.readouterr().out
+    )
+    assert (
+        trained / "record.json"
+    ).stat().st_mtime_ns == stamp and records.root() == trained.parent
     rows.loc[rows.id == row.id, ["accuracy", "torch"]] = [row.accuracy + 0.125, "0.1"]
     rows.to_csv(tiny, index=False)
     assert main(["results", "--rerun", row.id]) == 0
@@ -67,7 +80,11 @@ def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
 
 
 def test_wrong_use_is_refused(tiny, capsys):
-    wrong = (["study", "nothing"], ["study", "tiny", "--seeds", "a"], ["study", "tiny", "--only", "x"])
+    wrong = (
+        ["study", "nothing"],
+        ["study", "tiny", "--seeds", "a"],
+        ["study", "tiny", "--only", "x"],
+    )
     for arguments in (*wrong, ["results", "--rerun", "x"]):
         assert main(arguments) == 2
         assert "allowed:" in capsys.readouterr().err
@@ -80,7 +97,11 @@ def test_the_committed_rows_are_of_the_study_as_it_stands(name):
         pytest.skip(f"{experiments.path(name).name} is not there yet")
     rows = pd.read_csv(experiments.path(name))
     assert [RunConfig.from_flat(row).hash() for row in rows.to_dict("records")] == rows.id.tolist()
-    named = {config.hash(): kind for seed in set(rows.seed) for kind, config in experiments.EXPERIMENTS[name](seed)}
+    named = {
+        config.hash(): kind
+        for seed in set(rows.seed)
+        for kind, config in experiments.EXPERIMENTS[name](seed)
+    }
     assert named.items() >= dict(zip(rows.id, rows.kind, strict=True)).items()
     for seed, part in rows.groupby("seed"):
         configs = {config.hash(): config for _, config in experiments.EXPERIMENTS[name](seed)}
@@ -92,5 +113,9 @@ def test_the_committed_rows_are_of_the_study_as_it_stands(name):
 def test_an_experiment_that_is_complete_has_every_network_of_its_first_seeds(name):
     there = experiments.as_text(name)
     seeds = [experiments.CHOSEN_WITH] if name == "rates" else range(experiments.FIRST)
-    named = [(kind, config) for seed in seeds for kind, config in experiments.EXPERIMENTS[name](seed)]
-    assert named and not [(kind, config.seed) for kind, config in named if config.hash() not in there]
+    named = [
+        (kind, config) for seed in seeds for kind, config in experiments.EXPERIMENTS[name](seed)
+    ]
+    assert named and not [
+        (kind, config.seed) for kind, config in named if config.hash() not in there
+    ]

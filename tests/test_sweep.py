@@ -28,7 +28,8 @@ def notebook(tmp_path):
     """A notebook that notes each execution in a file of its folder, and fails at b = 13."""
     cells = [
         nbformat.v4.new_code_cell(
-            f"a = 0\nb = 0\nseconds = 0\nfolder = {str(tmp_path)!r}", metadata={"tags": ["parameters"]}
+            f"a = 0\nb = 0\nseconds = 0\nfolder = {str(tmp_path)!r}",
+            metadata={"tags": ["parameters"]},
         ),
         nbformat.v4.new_code_cell(NOTEBOOK),
     ]
@@ -50,7 +51,9 @@ def test_grid_is_every_combination_and_every_point_has_a_name():
     assert len(set(odd)) == 3 and all(name.isalnum() for name in odd)
 
 
-def test_a_sweep_runs_each_point_once_and_a_failed_one_again(notebook, tmp_path, capsys, monkeypatch):
+def test_a_sweep_runs_each_point_once_and_a_failed_one_again(
+    notebook, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     command = ["sweep", str(notebook), "-p", "a=0,1", "-p", "b=12,13", "--workers", "2"]
     assert main(command) == 1
@@ -80,7 +83,10 @@ def test_a_finished_sweep_starts_no_cluster(notebook, tmp_path, monkeypatch):
         (["{notebook}", "-p", "c=1"], "a parameter is 'c'; allowed: a, b, seconds, folder."),
         (["{notebook}", "-p", "a"], "-p is 'a'; allowed: parameter=value"),
         (["nowhere.ipynb"], "nowhere.ipynb is no notebook that can be read"),
-        (["{notebook}", "--scheduler", "tcp://127.0.0.1:9"], "no scheduler answers at tcp://127.0.0.1:9"),
+        (
+            ["{notebook}", "--scheduler", "tcp://127.0.0.1:9"],
+            "no scheduler answers at tcp://127.0.0.1:9",
+        ),
     ],
 )
 def test_wrong_use_is_refused_before_anything_runs(notebook, tmp_path, capsys, arguments, sentence):

@@ -45,9 +45,13 @@ def test_by_layer_every_layer_loses_the_same_share(network):
         for name, weight in tickets.prunable(network).items():
             survivors = int(before[name].sum())
             assert survivors - int(masks[name].sum()) == round(0.3 * survivors)
-            assert weight[masks[name]].abs().min() >= weight[before[name] & ~masks[name]].abs().max()
+            assert (
+                weight[masks[name]].abs().min() >= weight[before[name] & ~masks[name]].abs().max()
+            )
     last = {n: torch.arange(m.numel()).view_as(m) == 0 for n, m in masks.items()}
-    with pytest.raises(ValueError, match=r"leaves some of the 1 weights of the round before in stem\.stages\.0"):
+    with pytest.raises(
+        ValueError, match=r"leaves some of the 1 weights of the round before in stem\.stages\.0"
+    ):
         tickets.prune(network, last, 0.9, scope="layer")
 
 
@@ -61,7 +65,10 @@ def test_a_pruned_weight_is_known_by_its_mask_not_by_its_size(network):
 
 
 def test_pruning_leaves_network_and_given_masks_alone(network):
-    masks, weights = tickets.full_masks(network), {n: w.clone() for n, w in network.state_dict().items()}
+    masks, weights = (
+        tickets.full_masks(network),
+        {n: w.clone() for n, w in network.state_dict().items()},
+    )
     tickets.prune(network, masks, 0.5)
     assert all(bool(m.all()) for m in masks.values())
     assert all(torch.equal(w, network.state_dict()[n]) for n, w in weights.items())

@@ -7,9 +7,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ssf.config import PARTS, SELECTORS, Refused, preset
+from ssf.config import PARTS, SELECTORS, Refused
 from ssf.datasets import sets
 from ssf.model import tickets, training
+from ssf.presets import preset
 
 
 @pytest.fixture(scope="module")
@@ -20,20 +21,30 @@ def easy():
     images = torch.randint(0, 60, (600, 1, 32, 32), generator=generator, dtype=torch.uint8)
     for image, label in zip(images, labels, strict=True):
         image[0, 3 * label : 3 * label + 3] += 190
-    return sets.Dataset("easy", "easy", tuple("0123456789"), images[:500], labels[:500], images[500:], labels[500:])
+    return sets.Dataset(
+        "easy", "easy", tuple("0123456789"), images[:500], labels[:500], images[500:], labels[500:]
+    )
 
 
 def config(**overrides):
     return preset(
         "smoke",
-        **{"data.train_size": 0, "train.epochs": 4, "train.batch_size": 20, "data.augment": "none", **overrides},
+        **{
+            "data.train_size": 0,
+            "train.epochs": 4,
+            "train.batch_size": 20,
+            "data.augment": "none",
+            **overrides,
+        },
     )
 
 
 def moments(cfg, dataset, network=None, **keywords):
     """The Moments after each epoch of a training."""
     seen = []
-    training.fit(cfg, network or training.make_network(cfg), dataset, after_epoch=seen.append, **keywords)
+    training.fit(
+        cfg, network or training.make_network(cfg), dataset, after_epoch=seen.append, **keywords
+    )
     return seen
 
 
@@ -70,7 +81,9 @@ def test_training_leaves_the_global_random_state_alone(easy):
     assert torch.equal(torch.rand(1), expected)
 
 
-@pytest.mark.parametrize("changes", [{}, {"train.mixed_precision": True}, {"ticket.freeze": "near_zero"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"train.mixed_precision": True}, {"ticket.freeze": "near_zero"}]
+)
 def test_pruned_weights_stay_exactly_zero_and_the_others_move(easy, changes):
     network = training.make_network(config())
     masks = tickets.prune(network, tickets.full_masks(network), 0.8)
@@ -113,7 +126,9 @@ def test_what_a_start_leaves_out_is_fresh(easy):
 
 def test_looking_at_the_test_images_changes_nothing(easy):
     """Accuracy on them is noted after every epoch; weights don't depend on it."""
-    other = replace(easy, test_images=easy.test_images.flip(0)[:7], test_labels=easy.test_labels[:7])
+    other = replace(
+        easy, test_images=easy.test_images.flip(0)[:7], test_labels=easy.test_labels[:7]
+    )
     a, b = (moments(config(), dataset, last_epoch=2)[-1] for dataset in (easy, other))
     assert same(a.tensors, b.tensors) and a.history != b.history
     accuracy, _ = training.evaluate(
@@ -137,7 +152,9 @@ def test_freezing_near_zero_stops_survivors_that_happen_to_be_small(easy):
 
 def test_mixed_precision_learns_as_well(easy):
     cfg = config(**{"train.mixed_precision": True})
-    losses = [row["train_loss"] for row in training.fit(cfg, training.make_network(cfg), easy).history]
+    losses = [
+        row["train_loss"] for row in training.fit(cfg, training.make_network(cfg), easy).history
+    ]
     assert losses[-1] < losses[0] - 0.3
 
 
@@ -161,7 +178,11 @@ def test_the_teacher_is_in_eval_mode_unless_told_to_leak(easy):
 def test_learning_rate_warms_up_and_falls_to_its_minimum():
     schedule = replace(config().train, epochs=10, warmup_epochs=2.0, lr=1.0, min_lr=0.1)
     rates = [training.learning_rate(schedule, e / 4) for e in range(41)]
-    assert rates[0] == pytest.approx(0.1) and rates[8] == pytest.approx(1.0) and rates[-1] == pytest.approx(0.1)
+    assert (
+        rates[0] == pytest.approx(0.1)
+        and rates[8] == pytest.approx(1.0)
+        and rates[-1] == pytest.approx(0.1)
+    )
     assert rates[24] == pytest.approx((1 + 0.1) / 2)  # half way down the cosine
     assert all(a < b for a, b in zip(rates[:8], rates[1:9], strict=True))
     assert all(a > b for a, b in zip(rates[8:], rates[9:], strict=False))
@@ -178,23 +199,32 @@ def test_a_loss_that_is_no_number_stops_the_run_in_one_sentence(easy):
     network = training.make_network(config())
     with torch.no_grad():
         network.head.bias[0] = float("nan")
-    with pytest.raises(ValueError, match=r"the loss is nan in epoch 1, step 1, at a learning rate of .*help"):
+    with pytest.raises(
+        ValueError, match=r"the loss is nan in epoch 1, step 1, at a learning rate of .*help"
+    ):
         training.fit(config(), network, easy)
 
 
 def test_the_random_selector_is_evaluated_on_the_same_tokens_every_time(easy):
     cfg = config(**{"selector.kind": "random", "selector.keep_ratio": 0.2})
     network, images = training.make_network(cfg), easy.standardise(easy.test_images)
-    assert training.evaluate(network, images, easy.test_labels) == training.evaluate(network, images, easy.test_labels)
+    assert training.evaluate(network, images, easy.test_labels) == training.evaluate(
+        network, images, easy.test_labels
+    )
 
 
 sizes = st.integers(-1, 3)
 odd = st.sampled_from([0, -1, 3, 0.5, 1.0, True, None, "x", (), (0,), (1,), float("nan"), 10**400])
-fields_of = st.sampled_from([f"{part}.{f.name}" for part, kind in PARTS.items() for f in dataclasses.fields(kind)])
+fields_of = st.sampled_from(
+    [f"{part}.{f.name}" for part, kind in PARTS.items() for f in dataclasses.fields(kind)]
+)
 
 
 @settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     sensible=st.fixed_dictionaries(
@@ -221,10 +251,18 @@ def test_any_configuration_trains_or_is_refused_with_a_sentence(easy, sensible, 
     few = replace(easy, train_images=easy.train_images[:40], train_labels=easy.train_labels[:40],
                   test_images=easy.test_images[:4], test_labels=easy.test_labels[:4])  # fmt: skip
     try:
-        cfg = preset("smoke", **{"data.train_size": 0, "train.epochs": 1, **sensible, **(selector or {}), **wild})
+        cfg = preset(
+            "smoke",
+            **{"data.train_size": 0, "train.epochs": 1, **sensible, **(selector or {}), **wild},
+        )
         cfg = replace(cfg, train=replace(cfg.train, epochs=min(cfg.train.epochs, 2)))
-        network, teacher = training.make_network(cfg), training.make_network(replace(cfg, selector=None))
-        trained = training.fit(cfg, network, few, teacher=teacher if cfg.selector else None, last_epoch=1)
+        network, teacher = (
+            training.make_network(cfg),
+            training.make_network(replace(cfg, selector=None)),
+        )
+        trained = training.fit(
+            cfg, network, few, teacher=teacher if cfg.selector else None, last_epoch=1
+        )
     except Refused as refusal:
         assert str(refusal).strip() and "\n" not in str(refusal)
     else:
@@ -237,4 +275,6 @@ def test_training_does_not_mind_a_caller_without_gradients(smoke):
     before = training.copy_weights(network)
     with torch.no_grad():
         training.fit(config, network, dataset)
-    assert any(not torch.equal(before[name], weight) for name, weight in network.state_dict().items())
+    assert any(
+        not torch.equal(before[name], weight) for name, weight in network.state_dict().items()
+    )

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from ssf.config import Selector, preset
+from ssf.config import Selector
 from ssf.datasets import sets
 from ssf.engine.truth import against_truth, average_precision, precision_recall, tokens_before
 from ssf.model.selector import TokenSelector
 from ssf.model.spikformer import Spikformer
+from ssf.presets import preset
 
 CONFIG = preset("smoke", **{"data.name": "cluttered-fashion", "selector.keep_ratio": 0.4})
 N = CONFIG.model.tokens
@@ -34,7 +35,9 @@ def test_precision_and_recall_by_hand():
 def test_average_precision_by_hand():
     scores = torch.tensor([[0.9, 0.1, 0.8, 0.4], [4.0, 3.0, 2.0, 1.0]])
     foreground = torch.tensor([[True, False, False, True], [True, True, False, False]])
-    assert average_precision(scores, foreground).tolist() == pytest.approx([(1 / 1 + 2 / 3) / 2, 1.0])
+    assert average_precision(scores, foreground).tolist() == pytest.approx(
+        [(1 / 1 + 2 / 3) / 2, 1.0]
+    )
 
 
 def test_average_precision_is_the_area_under_the_curve():
@@ -51,7 +54,9 @@ def test_average_precision_is_the_area_under_the_curve():
 def test_the_oracle_recalls_every_item_that_fits(network, keep_ratio):
     found = score(network, "oracle", keep_ratio)
     assert found["fits"].any() and (found["recall"][found["fits"]] == 1).all()
-    assert (found["recall"][~found["fits"]] < 1).all() and (found["precision"][~found["fits"]] == 1).all()
+    assert (found["recall"][~found["fits"]] < 1).all() and (
+        found["precision"][~found["fits"]] == 1
+    ).all()
     assert (found["average precision"] == 1).all()
 
 
@@ -61,7 +66,9 @@ def test_a_random_choice_is_as_precise_as_the_foreground_is_large(network):
     share, keep = found["share"].double(), int(0.4 * N)
     error = (share * (1 - share) / keep * (N - keep) / (N - 1)).sum().sqrt() / len(share)
     assert abs(found["precision"].double().mean() - share.mean()) < 4 * error
-    recall_error = (keep * (1 - share) * (N - keep) / (N - 1) / (N**2 * share)).sum().sqrt() / len(share)
+    recall_error = (keep * (1 - share) * (N - keep) / (N - 1) / (N**2 * share)).sum().sqrt() / len(
+        share
+    )
     assert abs(found["recall"].double().mean() - keep / N) < 4 * recall_error
     again = score(network, "random")
     assert torch.equal(found["precision"], again["precision"])

@@ -39,7 +39,10 @@ def light(images, generator, foreground=None):
         layers = torch.cat([layers, foreground[:, None].to(layers.dtype)], dim=1)
     padded = F.pad(layers, (SHIFT,) * 4)
     offsets = torch.randint(0, 2 * SHIFT + 1, (2, b, 1), generator=generator).to(images.device)
-    rows, columns = (torch.arange(n, device=images.device) + o for n, o in zip((height, width), offsets, strict=True))
+    rows, columns = (
+        torch.arange(n, device=images.device) + o
+        for n, o in zip((height, width), offsets, strict=True)
+    )
     mirrored = uniform(generator, images, 0, 1, 1) < 0.5
     columns = torch.where(mirrored, columns.flip(1), columns)
     which = torch.arange(b, device=images.device)[:, None, None]
@@ -64,7 +67,10 @@ def warp(images, matrices, mode, fill=0.0):
 def affine(xx=1.0, xy=0.0, x=0.0, yx=0.0, yy=1.0, y=0.0):
     """Matrices [n,2,3] for `warp` of numbers and tensors [n]."""
     n = next(v for v in (xx, xy, x, yx, yy, y) if isinstance(v, torch.Tensor))
-    entries = [torch.as_tensor(v, dtype=n.dtype, device=n.device).expand_as(n) for v in (xx, xy, x, yx, yy, y)]
+    entries = [
+        torch.as_tensor(v, dtype=n.dtype, device=n.device).expand_as(n)
+        for v in (xx, xy, x, yx, yy, y)
+    ]
     return torch.stack(entries, dim=1).view(-1, 2, 3)
 
 
@@ -77,7 +83,9 @@ def turned(degrees):
 # The operations that the published code leaves in timm's list, and their arguments for a level from 0 to 1 (magnitude
 # 0 to 10) and a sign of -1 or 1: matrices for `warp` of images of that side. The fifth is "equalize".
 MOVES = {
-    "shear_x": lambda level, sign, side: affine(xy=0.3 * level * sign, x=0.15 * level * sign * side),  # about a corner
+    "shear_x": lambda level, sign, side: affine(
+        xy=0.3 * level * sign, x=0.15 * level * sign * side
+    ),  # about a corner
     "translate_x": lambda level, sign, side: affine(x=0.45 * level * sign * side),
     "translate_y": lambda level, sign, side: affine(y=0.45 * level * sign * side),
     "rotate": lambda level, sign, side: turned(30 * level * sign),
@@ -98,7 +106,9 @@ def rand_augment(images, generator, fill=128.0, magnitude=9.0, spread=0.4):
     has all but five commented out. Half of the images get one of the five, each at a magnitude drawn around 9 of 10
     (standard deviation 0.4), interpolated by cubic splines; `fill`, a grey level or one a channel, moves in.
     """
-    operation = torch.where(uniform(generator, images) < 0.5, one_of(generator, images, 1 + len(MOVES)), -1)
+    operation = torch.where(
+        uniform(generator, images) < 0.5, one_of(generator, images, 1 + len(MOVES)), -1
+    )
     level = magnitude + spread * torch.randn(len(images), generator=generator).to(images.device)
     level, sign = (level / 10).clamp(0, 1), 1 - 2.0 * one_of(generator, images, 2)
     out, matrices = images.clone(), []
@@ -130,10 +140,13 @@ def erase(images, generator, probability=0.25, areas=(0.02, 1 / 3), stretch=1 / 
     hit = fits.any(1, keepdim=True) & (uniform(generator, images, 0, 1, 1) < probability)
     top = (uniform(generator, images, 0, 1, 1) * (height - tall + 1)).floor()
     left = (uniform(generator, images, 0, 1, 1) * (width - wide + 1)).floor()
-    rows, columns = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
-    inside = ((rows >= top) & (rows < top + tall) & hit)[:, :, None] & ((columns >= left) & (columns < left + wide))[
-        :, None
-    ]
+    rows, columns = (
+        torch.arange(height, device=images.device),
+        torch.arange(width, device=images.device),
+    )
+    inside = ((rows >= top) & (rows < top + tall) & hit)[:, :, None] & (
+        (columns >= left) & (columns < left + wide)
+    )[:, None]
     return images.masked_fill(inside.view(len(images), *[1] * (images.ndim - 3), height, width), 0)
 
 
@@ -160,7 +173,11 @@ def event_frames(frames, generator):
         which = (operation == 2 + i).nonzero().squeeze(1)
         if len(which):
             flat = out[which].flatten(1, 2)
-            out[which] = warp(flat, move(magnitude[which], side), "nearest").view_as(out[which]).to(out.dtype)
+            out[which] = (
+                warp(flat, move(magnitude[which], side), "nearest")
+                .view_as(out[which])
+                .to(out.dtype)
+            )
     return out
 
 
@@ -171,9 +188,13 @@ def mixup(images, labels, classes, generator, alpha, probability=1.0):
     Whole grey levels stay whole, as there; the images come back as float32.
     """
     soft = F.one_hot(labels, classes).float()
-    rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))  # torch's Beta takes no generator
+    rng = np.random.default_rng(
+        int(torch.randint(2**62, (1,), generator=generator))
+    )  # torch's Beta takes no generator
     share, mixes = rng.beta(alpha, alpha), rng.random() < probability
     if not mixes:
         return images.float(), soft
     mixed = images.float().lerp(images.flip(0).float(), 1 - share)
-    return mixed if images.is_floating_point() else mixed.round(), soft.lerp(soft.flip(0), 1 - share)
+    return mixed if images.is_floating_point() else mixed.round(), soft.lerp(
+        soft.flip(0), 1 - share
+    )

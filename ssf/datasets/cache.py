@@ -36,7 +36,9 @@ def lock(what):
 
 def stamps(paths):
     """A string that changes when one of the files does: names, sizes and times."""
-    return repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths)])
+    return repr(
+        [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths)]
+    )
 
 
 def cached(name, source, build):
@@ -59,7 +61,10 @@ def cached(name, source, build):
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as unfinished:
                 write(Path(unfinished), build)
                 os.replace(unfinished, folder)
-    arrays = {path.stem: torch.from_numpy(np.load(path, mmap_mode="c")) for path in sorted(folder.glob("*.npy"))}
+    arrays = {
+        path.stem: torch.from_numpy(np.load(path, mmap_mode="c"))
+        for path in sorted(folder.glob("*.npy"))
+    }
     return arrays, json.loads((folder / "meta.json").read_text())["told"]
 
 
@@ -68,14 +73,18 @@ def write(folder, build):
     arrays = {}
 
     def room(name, shape, dtype):
-        arrays[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.dtype(dtype), shape)
+        arrays[name] = np.lib.format.open_memmap(
+            folder / f"{name}.npy", "w+", np.dtype(dtype), shape
+        )
         return arrays[name]
 
     told = build(room)
     for array in arrays.values():
         array.flush()
     sums = {f"{name}.npy": digest(folder / f"{name}.npy") for name in arrays}
-    (folder / "meta.json").write_text(json.dumps({"version": VERSION, "sha256": sums, "told": told}, indent=1))
+    (folder / "meta.json").write_text(
+        json.dumps({"version": VERSION, "sha256": sums, "told": told}, indent=1)
+    )
 
 
 @functools.cache

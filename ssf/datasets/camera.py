@@ -29,14 +29,20 @@ class Camera:
     steps: int = 24  # of time, a multiple of 3
     reach: int = 3  # pixels, how far a saccade may end from the centre
     threshold: float = 0.25
-    mismatch: float = 0.1  # each pixel's threshold is off by up to this share, the same for all images
+    mismatch: float = (
+        0.1  # each pixel's threshold is off by up to this share, the same for all images
+    )
     dark: int = 24  # grey levels: the brightness of black
     refractory: int = 1  # steps after an event in which a pixel is blind
     noise: float = 0.001  # events that nothing caused, per pixel and step, blind or not; as many in every image
 
     def __post_init__(self):
         for name, ok, allowed in (
-            ("steps", 3 <= self.steps <= 255 and self.steps % 3 == 0, "a multiple of 3 from 3 to 255"),
+            (
+                "steps",
+                3 <= self.steps <= 255 and self.steps % 3 == 0,
+                "a multiple of 3 from 3 to 255",
+            ),
             ("reach", 0 <= self.reach <= 8, "0 to 8 pixels"),
             ("threshold", self.threshold > 0, "a positive number"),
             ("mismatch", 0 <= self.mismatch < 1, "a share of at least 0 and below 1"),
@@ -52,7 +58,9 @@ def path(bits, camera):
     """Where the camera looks at each step: int64 [n,steps+1,2] in 1/64 pixels, from the centre and back to it."""
     reach = WEIGHTS * camera.reach
     turns = whole(bits[:, :4], -reach, reach).reshape(-1, 2, 2)
-    stops = np.concatenate([np.zeros_like(turns[:, :1]), turns, np.zeros_like(turns[:, :1])], axis=1)
+    stops = np.concatenate(
+        [np.zeros_like(turns[:, :1]), turns, np.zeros_like(turns[:, :1])], axis=1
+    )
     third, places = camera.steps // 3, []
     for a, b in zip(range(3), range(1, 4), strict=True):
         share = np.arange(third)[:, None]
@@ -71,9 +79,15 @@ def see(items, chosen, camera=None, seed=0, split=0):
     n, pixels = len(chosen), SIDE**2
     false = round(camera.noise * camera.steps * pixels)
     bits = draws(seed, numbers(chosen, split), 4 + false)
-    table = torch.tensor([round(UNIT * math.log(v + camera.dark)) for v in range(256)], dtype=torch.int32)
-    uneven = torch.from_numpy(whole(draws(seed + 1, [0], pixels), -1000, 1000)).view(SIDE, SIDE)  # thousandths
-    threshold = (UNIT * camera.threshold * (1 + camera.mismatch * uneven.double() / 1000)).round().int()
+    table = torch.tensor(
+        [round(UNIT * math.log(v + camera.dark)) for v in range(256)], dtype=torch.int32
+    )
+    uneven = torch.from_numpy(whole(draws(seed + 1, [0], pixels), -1000, 1000)).view(
+        SIDE, SIDE
+    )  # thousandths
+    threshold = (
+        (UNIT * camera.threshold * (1 + camera.mismatch * uneven.double() / 1000)).round().int()
+    )
 
     where, margin = path(bits, camera), WEIGHTS * (SIDE - ITEM) // 2
     events = torch.zeros(n, camera.steps, 2, SIDE, SIDE, dtype=torch.uint8)
@@ -102,7 +116,9 @@ def integrate(events, time_steps):
     """
     steps = events.shape[1]
     if not 1 <= time_steps <= steps:
-        raise Refused(f"time_steps is {time_steps!r}; allowed: 1 to {steps}, the steps of the simulated camera.")
+        raise Refused(
+            f"time_steps is {time_steps!r}; allowed: 1 to {steps}, the steps of the simulated camera."
+        )
     edges = [steps * i // time_steps for i in range(time_steps + 1)]
     spans = zip(edges, edges[1:], strict=False)
     return torch.stack([events[:, a:b].sum(1, dtype=torch.uint8) for a, b in spans], dim=1)
@@ -111,4 +127,6 @@ def integrate(events, time_steps):
 def frames(items, time_steps, camera=None, seed=0, split=0):
     """`integrate` of `see` of all items, uint8 [N,T,2,32,32]."""
     parts = torch.arange(len(items)).split(AT_ONCE)
-    return torch.cat([integrate(see(items, chosen, camera, seed, split), time_steps) for chosen in parts])
+    return torch.cat(
+        [integrate(see(items, chosen, camera, seed, split), time_steps) for chosen in parts]
+    )

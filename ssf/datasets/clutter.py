@@ -30,7 +30,9 @@ def texture(bits):
     """Smooth noise, grey levels 0 to 255, float32 [n,40,40] of whole numbers."""
     total, n, used = 0, len(bits), 0
     for points, weight in GRIDS:
-        grid = torch.from_numpy(whole(bits[:, used : used + points**2], 0, 255).reshape(n, points, points))
+        grid = torch.from_numpy(
+            whole(bits[:, used : used + points**2], 0, 255).reshape(n, points, points)
+        )
         used += points**2
         matrix = hats([0], [SIDE], [WEIGHTS // 2], [points - 1], SIDE, points)
         total = total + weight * (drawn(matrix, grid, matrix) / SOLID).floor()
@@ -50,7 +52,9 @@ def cluttered(items, masks, chosen, difficulty=0.5, seed=0, split=0):
         difficulty: 0 (an empty canvas) to 1 (8 fragments, noise up to two thirds of the grey scale).
     """
     chosen = np.asarray(chosen)
-    bits = draws(seed, numbers(chosen, split), 3 + 6 * FRAGMENTS + sum(points**2 for points, _ in GRIDS))
+    bits = draws(
+        seed, numbers(chosen, split), 3 + 6 * FRAGMENTS + sum(points**2 for points, _ in GRIDS)
+    )
     canvas = (texture(bits[:, 3 + 6 * FRAGMENTS :]) * round(170 * difficulty) / 256).floor()
     for f in range(round(FRAGMENTS * difficulty)):
         which, extent, row, column, top, left = (bits[:, 3 + 6 * f + i] for i in range(6))
@@ -62,14 +66,19 @@ def cluttered(items, masks, chosen, difficulty=0.5, seed=0, split=0):
     size = whole(bits[:, 0], *SIZES)
     place = [WEIGHTS * whole(bits[:, i], 0, SIDE - size) for i in (1, 2)]
     nothing, all_of_it = np.zeros_like(size), np.full_like(size, ITEM)
-    canvas, cover = put(canvas, items[chosen], masks[chosen], place, size, (nothing, nothing), all_of_it)
+    canvas, cover = put(
+        canvas, items[chosen], masks[chosen], place, size, (nothing, nothing), all_of_it
+    )
     return canvas.to(torch.uint8), cover >= SOLID // 2
 
 
 def canvases(items, difficulty=0.5, seed=0, split=0):
     """`cluttered` of all items, images uint8 [N,40,40] and foreground bool [N,40,40]."""
     masks = item_masks(items)
-    parts = [cluttered(items, masks, c, difficulty, seed, split) for c in torch.arange(len(items)).split(AT_ONCE)]
+    parts = [
+        cluttered(items, masks, c, difficulty, seed, split)
+        for c in torch.arange(len(items)).split(AT_ONCE)
+    ]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 

@@ -46,7 +46,9 @@ def hats(start, size, first, extent, target, source):
     start, size, first, extent = (torch.as_tensor(np.asarray(v), dtype=torch.int64)[:, None] for v in
                                   (start, size, first, extent))  # fmt: skip
     centre = WEIGHTS * torch.arange(target) + WEIGHTS // 2 - start
-    place = torch.div(centre * extent, size, rounding_mode="floor") + first - WEIGHTS // 2  # in 1/64 source pixel
+    place = (
+        torch.div(centre * extent, size, rounding_mode="floor") + first - WEIGHTS // 2
+    )  # in 1/64 source pixel
     place[(centre < 0) | (centre >= WEIGHTS * size)] = -WEIGHTS  # beside the source
     away = (place[..., None].float() - WEIGHTS * torch.arange(source)).abs_()
     return away.neg_().add_(WEIGHTS).clamp_(min=0)

@@ -87,7 +87,9 @@ def unpack(kind, root, arguments):
     events, extract = root / "events_np", root / "extract"
     marker = root / "events_np.building"
     if marker.exists():
-        raise Refused(f"{marker} says that unpacking was interrupted; remove it, {events} and {extract}.")
+        raise Refused(
+            f"{marker} says that unpacking was interrupted; remove it, {events} and {extract}."
+        )
     if events.exists():
         return
     check_archives(kind, root)
@@ -116,7 +118,9 @@ def check_archives(kind, root):
                 f"{path} is damaged or half-downloaded: its MD5 is not {md5}; remove it, or fetch it again from {url}."
             )
         if not path.exists() and not kind.downloadable():
-            raise Refused(f"{path} is missing; {kind.__name__} must be fetched by hand: put {name} there, from {url}.")
+            raise Refused(
+                f"{path} is missing; {kind.__name__} must be fetched by hand: put {name} there, from {url}."
+            )
 
 
 def frames(name, source, chosen, time_steps):
@@ -131,7 +135,9 @@ def frames(name, source, chosen, time_steps):
         for split, files in chosen.items():
             images = room(f"{split}_images", (len(files), time_steps, 2, SIDE, SIDE), np.uint8)
             labels = room(f"{split}_labels", (len(files),), np.int64)
-            order = tqdm(rng.permutation(len(files)), desc=f"{name} {split}", leave=False, disable=None)
+            order = tqdm(
+                rng.permutation(len(files)), desc=f"{name} {split}", leave=False, disable=None
+            )
             for place, i in enumerate(order):
                 path, labels[place] = files[i]
                 counts = integrate_events_by_fixed_frames_number(
@@ -139,7 +145,9 @@ def frames(name, source, chosen, time_steps):
                 )
                 images[place] = counts.clip(max=MOST)
 
-    sizes = [(str(path.name), path.stat().st_size) for files in chosen.values() for path, _ in files]
+    sizes = [
+        (str(path.name), path.stat().st_size) for files in chosen.values() for path, _ in files
+    ]
     return cached(name, f"{source} {time_steps} {sizes}", build)
 
 
@@ -150,9 +158,18 @@ def read(path, time_steps):
         with np.load(path, allow_pickle=False) as file:
             events = {key: file[key] for key in "txyp"}
     except Exception as error:  # numpy's, zip's and the system's
-        raise Refused(f"{path} is no whole file of events ({type(error).__name__}); {mend}.") from None
+        raise Refused(
+            f"{path} is no whole file of events ({type(error).__name__}); {mend}."
+        ) from None
     if len({len(v) for v in events.values()}) != 1 or len(events["t"]) < time_steps:
-        raise Refused(f"{path} has fewer events than frames, or not as many of each of t, x, y and p; {mend}.")
-    if max(events["x"].max(), events["y"].max()) >= SIDE or min(events["x"].min(), events["y"].min()) < 0:
-        raise Refused(f"{path} has events beyond {SIDE}×{SIDE} pixels; expected: those of a DVS128; {mend}.")
+        raise Refused(
+            f"{path} has fewer events than frames, or not as many of each of t, x, y and p; {mend}."
+        )
+    if (
+        max(events["x"].max(), events["y"].max()) >= SIDE
+        or min(events["x"].min(), events["y"].min()) < 0
+    ):
+        raise Refused(
+            f"{path} has events beyond {SIDE}×{SIDE} pixels; expected: those of a DVS128; {mend}."
+        )
     return events

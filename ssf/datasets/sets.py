@@ -60,18 +60,26 @@ class Dataset:
         if self.train_images.device == torch.device(device):
             return self
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device) for k, v in moved.items() if isinstance(v, torch.Tensor)})
+        return replace(
+            self, **{k: v.to(device) for k, v in moved.items() if isinstance(v, torch.Tensor)}
+        )
 
     @functools.cached_property
     def statistics(self):
         """Mean and standard deviation of the training pixels, each [c,1,1], in grey levels from 0 to 255."""
         levels, moments = torch.arange(256.0, dtype=torch.float64), []
         for channel in range(self.train_images.shape[1]):
-            share = torch.bincount(self.train_images[:, channel].flatten(), minlength=256).cpu().double()
+            share = (
+                torch.bincount(self.train_images[:, channel].flatten(), minlength=256)
+                .cpu()
+                .double()
+            )
             share /= share.sum()
             mean = (share * levels).sum()
             moments.append((mean, ((levels - mean) ** 2 * share).sum().sqrt()))
-        return tuple(torch.stack(values).float()[:, None, None] for values in zip(*moments, strict=True))
+        return tuple(
+            torch.stack(values).float()[:, None, None] for values in zip(*moments, strict=True)
+        )
 
     def standardise(self, images):
         """uint8 images -> float32, zero mean and unit variance over the training pixels of each channel.
@@ -88,10 +96,16 @@ class Dataset:
         lines = [f"{self.title}: {len(self.train_labels):,} training and {len(self.test_labels):,} test "
                  f"{'samples of frames' if self.counts_events else 'images'}, "
                  f"{'×'.join(map(str, self.train_images.shape[1:]))}"]  # fmt: skip
-        counts = [labels.bincount(minlength=len(self.classes)) for labels in (self.train_labels, self.test_labels)]
+        counts = [
+            labels.bincount(minlength=len(self.classes))
+            for labels in (self.train_labels, self.test_labels)
+        ]
         balanced = all(bool((count == count[0]).all()) for count in counts)
         lines.append(f"{len(self.classes)} classes{', balanced' if balanced else ''}:")
-        lines += [f"  {name:<28}{train:>7,}{test:>7,}" for name, train, test in zip(self.classes, *counts, strict=True)]
+        lines += [
+            f"  {name:<28}{train:>7,}{test:>7,}"
+            for name, train, test in zip(self.classes, *counts, strict=True)
+        ]
         return "\n".join(lines)
 
 
@@ -107,7 +121,10 @@ def read_checked(path, mend):
         if not file.is_file():
             raise Refused(f"{file} is missing; {mend}.")
     raw = path.read_bytes()
-    if f"{hashlib.sha256(raw).hexdigest()}  {path.name}" not in sums.read_text(errors="replace").splitlines():
+    if (
+        f"{hashlib.sha256(raw).hexdigest()}  {path.name}"
+        not in sums.read_text(errors="replace").splitlines()
+    ):
         raise Refused(f"{path} is damaged: its SHA-256 is not the one in {sums.name}; {mend}.")
     return raw
 
@@ -149,7 +166,9 @@ def load(name, root=None, time_steps=4, split="file_order", difficulty=0.5, seed
         return made(name, Path(root or EMBEDDED), time_steps, difficulty, seed)
     root = Path(root).expanduser() if root else data_root() / name
     if name == "dvs128-gesture":
-        return Dataset(name, "DVS128 Gesture", *stored(*neuromorphic.dvs128_gesture(root, time_steps)))
+        return Dataset(
+            name, "DVS128 Gesture", *stored(*neuromorphic.dvs128_gesture(root, time_steps))
+        )
     if name == "cifar10-dvs":
         arrays = neuromorphic.cifar10_dvs(root, time_steps, split, seed)
         drawn = f"stratified split, seed {seed}" if split == "stratified" else "split in file order"
@@ -161,7 +180,9 @@ def load(name, root=None, time_steps=4, split="file_order", difficulty=0.5, seed
             kind = ("cifar10-jpeg", "CIFAR-10 (JPEG)") if jpeg else ("cifar10", "CIFAR-10")
             return Dataset(*kind, *stored(arrays, static.CIFAR10_CLASSES))
         if name == "cifar10-jpeg":
-            raise Refused(f"{root} has no train*.parquet and test*.parquet; expected: CIFAR-10 as JPEG in parquet.")
+            raise Refused(
+                f"{root} has no train*.parquet and test*.parquet; expected: CIFAR-10 as JPEG in parquet."
+            )
     title = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion-mnist": "Fashion-MNIST"}[name]
     arrays, classes = static.torchvision_set(name, root)
     if name == "fashion-mnist":
@@ -174,13 +195,17 @@ def load_for(config):
     told = config.data
     dataset = load(told.name, None, config.model.time_steps, told.split, told.difficulty)
     if dataset.name != told.name:
-        raise Refused(f"data.name is {told.name!r}, but the images there are {dataset.title}; allowed: {dataset.name}.")
+        raise Refused(
+            f"data.name is {told.name!r}, but the images there are {dataset.title}; allowed: {dataset.name}."
+        )
     return dataset
 
 
 def stored(arrays, classes):
     """The fields of a Dataset after its title."""
-    return classes, *(arrays[f"{split}_{kind}"] for split in static.SPLITS for kind in ("images", "labels"))
+    return classes, *(
+        arrays[f"{split}_{kind}"] for split in static.SPLITS for kind in ("images", "labels")
+    )
 
 
 MADE = ("fashion-mini", "cluttered-fashion", "event-fashion")  # out of the embedded images
@@ -192,13 +217,23 @@ def made(name, root, time_steps, difficulty, seed):
     (images, labels), (test_images, test_labels) = embedded(root).values()
     classes, labels = FASHION_CLASSES, (labels, test_labels)
     if name == "fashion-mini":
-        title, images, foreground = "Fashion-MNIST (a sixth)", (padded(images), padded(test_images)), (None, None)
+        title, images, foreground = (
+            "Fashion-MNIST (a sixth)",
+            (padded(images), padded(test_images)),
+            (None, None),
+        )
     elif name == "event-fashion":
         title, foreground = "event-fashion (simulated)", (None, None)
-        images = [camera.frames(part, time_steps, seed=seed, split=i) for i, part in enumerate((images, test_images))]
+        images = [
+            camera.frames(part, time_steps, seed=seed, split=i)
+            for i, part in enumerate((images, test_images))
+        ]
     else:
         title = f"cluttered-fashion (difficulty {difficulty:g})"
-        both = (clutter.canvases(part, difficulty, seed, i) for i, part in enumerate((images, test_images)))
+        both = (
+            clutter.canvases(part, difficulty, seed, i)
+            for i, part in enumerate((images, test_images))
+        )
         images, foreground = zip(*both, strict=True)
         images = [part[:, None] for part in images]
     return Dataset(name, title, classes, images[0], labels[0], images[1], labels[1], *foreground)
@@ -207,11 +242,17 @@ def made(name, root, time_steps, difficulty, seed):
 def split(labels, size, validation_share, seed):
     """Indices (train, validation) of `size` images (0: all), drawn with a seed, the validation share cut from them."""
     if size > len(labels):
-        raise Refused(f"data.train_size is {size}; allowed: at most {len(labels)}, the images there are.")
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[: size or len(labels)]
+        raise Refused(
+            f"data.train_size is {size}; allowed: at most {len(labels)}, the images there are."
+        )
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[
+        : size or len(labels)
+    ]
     cut = round(len(order) * validation_share)
     if cut == len(order):
-        raise Refused(f"data.train_size is {size}; allowed: enough images to leave some beside the validation split.")
+        raise Refused(
+            f"data.train_size is {size}; allowed: enough images to leave some beside the validation split."
+        )
     return order[cut:], order[:cut]
 
 
@@ -246,7 +287,9 @@ def training_batches(config, dataset, which, epoch, generator):
         elif told.augment == "published" and dataset.counts_events:
             images = augment.event_frames(images, generator)
         elif told.augment == "published":
-            images = augment.rand_augment(augment.flip(images, generator), generator, dataset.statistics[0])
+            images = augment.rand_augment(
+                augment.flip(images, generator), generator, dataset.statistics[0]
+            )
         if mixes and len(labels) > 1:
             shares = train.mixup, train.mixup_probability
             images, labels = augment.mixup(images, labels, len(dataset.classes), generator, *shares)

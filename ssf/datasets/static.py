@@ -9,7 +9,18 @@ from tqdm import tqdm
 from ssf.config import Failed, Refused
 from ssf.datasets.cache import cached, digest, lock, stamps
 
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 SPLITS = ("train", "test")
 
 
@@ -49,9 +60,13 @@ def torchvision_set(name, root):
         try:
             root.mkdir(parents=True, exist_ok=True)
             for path in root.glob(unpacked):
-                if path.with_name(f"{path.name}.gz").exists():  # Fashion-MNIST: unpack it anew, with checksum
+                if path.with_name(
+                    f"{path.name}.gz"
+                ).exists():  # Fashion-MNIST: unpack it anew, with checksum
                     path.unlink()
-            return {s: getattr(datasets, kind)(root, train=s == "train", download=True) for s in SPLITS}
+            return {
+                s: getattr(datasets, kind)(root, train=s == "train", download=True) for s in SPLITS
+            }
         except (RuntimeError, OSError, EOFError, ValueError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise Failed(
@@ -84,7 +99,9 @@ def parquet_files(root):
             for split, paths in found.items():
                 parts = int(re.search(r"-of-(\d+)", paths[0].name + "-of-1")[1]) if paths else 1
                 if len(paths) < parts or not paths:
-                    raise Refused(f"{folder / split}*.parquet: {len(paths)} there; expected: {parts}, of both splits.")
+                    raise Refused(
+                        f"{folder / split}*.parquet: {len(paths)} there; expected: {parts}, of both splits."
+                    )
             return found
     return {}
 
@@ -106,7 +123,9 @@ def parquet_set(files):
             room(f"{split}_labels", labels.shape, np.int64)[:] = labels[order]
         return jpeg
 
-    return cached("cifar10", f"parquet {[digest(path) for paths in files.values() for path in paths]}", build)
+    return cached(
+        "cifar10", f"parquet {[digest(path) for paths in files.values() for path in paths]}", build
+    )
 
 
 def read_parquet(path):
@@ -119,7 +138,9 @@ def read_parquet(path):
     try:
         table = parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise Refused(f"{path} is no whole parquet file ({str(error).splitlines()[0]}); {mend}.") from None
+        raise Refused(
+            f"{path} is no whole parquet file ({str(error).splitlines()[0]}); {mend}."
+        ) from None
     schema = {field.name: field.type for field in table.schema}
     image = schema.get("img")
     if not (
@@ -130,13 +151,19 @@ def read_parquet(path):
         and not table["label"].null_count
     ):
         found = ", ".join(f"{k} ({v})" for k, v in schema.items())
-        raise Refused(f"{path} has the columns {found}; expected: img with a field bytes, and label, whole numbers.")
+        raise Refused(
+            f"{path} has the columns {found}; expected: img with a field bytes, and label, whole numbers."
+        )
     labels = table["label"].to_numpy().astype(np.int64)
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(CIFAR10_CLASSES):
-        raise Refused(f"{path} has no rows, or labels beyond 0 to {len(CIFAR10_CLASSES) - 1}; {mend}.")
+        raise Refused(
+            f"{path} has no rows, or labels beyond 0 to {len(CIFAR10_CLASSES) - 1}; {mend}."
+        )
     encoded = table["img"].combine_chunks().field("bytes")
     images, jpeg = np.empty((len(labels), 3, 32, 32), np.uint8), np.empty(len(labels), bool)
-    for row, raw in enumerate(tqdm(encoded, desc=f"decoding {path.name}", leave=False, disable=None)):
+    for row, raw in enumerate(
+        tqdm(encoded, desc=f"decoding {path.name}", leave=False, disable=None)
+    ):
         try:
             given = raw.as_py()
             with Image.open(io.BytesIO(given)) as picture:
@@ -144,6 +171,8 @@ def read_parquet(path):
         except (OSError, TypeError, SyntaxError) as error:
             raise Refused(f"{path}, row {row}, is no readable image ({error}); {mend}.") from None
         if pixels.shape != (32, 32, 3):
-            raise Refused(f"{path}, row {row}, has {pixels.shape[0]}×{pixels.shape[1]} pixels; expected: 32×32.")
+            raise Refused(
+                f"{path}, row {row}, has {pixels.shape[0]}×{pixels.shape[1]} pixels; expected: 32×32."
+            )
         images[row], jpeg[row] = pixels.transpose(2, 0, 1), given[:2] == b"\xff\xd8"
     return images, labels, jpeg

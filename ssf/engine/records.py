@@ -53,7 +53,10 @@ class Lock:
         try:
             self.lock.acquire(timeout=0)
         except Timeout:
-            print(f"ssf: another process trains this run, {self.folder}; waiting for it", file=sys.stderr)
+            print(
+                f"ssf: another process trains this run, {self.folder}; waiting for it",
+                file=sys.stderr,
+            )
             self.lock.acquire()
         for left in self.folder.glob(".*.[0-9]*"):  # half-written by a process that was killed
             left.unlink()
@@ -128,7 +131,9 @@ def write_checkpoint(folder, tensors, **state):
     write_tensors(folder / "checkpoint.safetensors", tensors, **state)
     lines = "".join(json.dumps(row) + "\n" for row in state["history"])
     write(folder / "log.jsonl", lambda p: p.write_text(lines))
-    write_json(folder / "state.json", {key: value for key, value in state.items() if key != "history"})
+    write_json(
+        folder / "state.json", {key: value for key, value in state.items() if key != "history"}
+    )
 
 
 def read_checkpoint(folder):
@@ -166,7 +171,15 @@ def processor():
 
 # what `truth.against_truth` says of a selector, where the data set tells; None for the others
 TRUTH = ("recall", "precision", "average_precision", "share")
-MACHINE = ("device", "threads", "world_size", "torch", "spikingjelly", "numpy", "python")  # what computed
+MACHINE = (
+    "device",
+    "threads",
+    "world_size",
+    "torch",
+    "spikingjelly",
+    "numpy",
+    "python",
+)  # what computed
 FIELDS = [
     "id", *RunConfig().flat(),
     "accuracy", "accuracy_validation_selected", "accuracy_test_maximum", "validation_accuracy", "loss", "test_images",
@@ -228,7 +241,9 @@ def make_record(config, masks, measured):
         **config.flat(),
         **measured,
         "sparsity": removed / prunable if masks else 0.0,
-        "densities": json.dumps({name: round(kept, 6) for name, kept in cost.density_by_layer(masks).items()}),
+        "densities": json.dumps(
+            {name: round(kept, 6) for name, kept in cost.density_by_layer(masks).items()}
+        ),
         "parameters": parameters,
         "parameters_left": parameters - removed,
         "macs": cost.macs(model, selector),
@@ -249,7 +264,9 @@ def read_record(folder):
         raise damaged(path)
     written = record.get("results_version", 0)
     if not isinstance(written, int) or written > RESULTS_VERSION:
-        raise Failed(f"{path} is of results version {written}; this code knows up to {RESULTS_VERSION}: update it.")
+        raise Failed(
+            f"{path} is of results version {written}; this code knows up to {RESULTS_VERSION}: update it."
+        )
     for field in FIELDS:
         if field not in record:
             raise Failed(f"{path} lacks the field {field}; remove it and run again.")

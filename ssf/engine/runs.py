@@ -66,7 +66,9 @@ def run(config):
 
 def _there(config):
     folder = records.run_folder(config)
-    return distributed.agreed(all((folder / name).exists() for name in ("record.json", "checkpoint.safetensors")))
+    return distributed.agreed(
+        all((folder / name).exists() for name in ("record.json", "checkpoint.safetensors"))
+    )
 
 
 def _make(config, folder):
@@ -98,10 +100,16 @@ def _train(config, dataset, network, masks=None, start=None, teacher=None):
             _save(folder, moment, masks)
 
     try:
-        trained = training.fit(config, network, dataset, masks, teacher, start, after_epoch=after_epoch)
+        trained = training.fit(
+            config, network, dataset, masks, teacher, start, after_epoch=after_epoch
+        )
     except Failed as failure:
         last = folder / "checkpoint.safetensors"
-        there = f"the last good checkpoint is {last}" if last.exists() else "no epoch was finished before"
+        there = (
+            f"the last good checkpoint is {last}"
+            if last.exists()
+            else "no epoch was finished before"
+        )
         raise Failed(f"{failure}; {there}.") from None
     if distributed.rank() == 0:
         _finish(config, dataset, trained, masks)
@@ -110,7 +118,9 @@ def _train(config, dataset, network, masks=None, start=None, teacher=None):
 def _save(folder, moment, masks):
     """A Moment and the masks as the folder's checkpoint."""
     tensors = moment.tensors | {MASK + name: mask for name, mask in masks.items()}
-    records.write_checkpoint(folder, tensors, epoch=moment.epoch, history=moment.history, seconds=moment.seconds)
+    records.write_checkpoint(
+        folder, tensors, epoch=moment.epoch, history=moment.history, seconds=moment.seconds
+    )
 
 
 def _finish(config, dataset, trained, masks):
@@ -118,11 +128,19 @@ def _finish(config, dataset, trained, masks):
     folder = records.run_folder(config)
     observed = observe(config, dataset, trained.network, masks)
     weights = training.copy_weights(trained.network)
-    _save(folder, training.Moment(config.train.epochs, weights, trained.history, trained.seconds), masks)
+    _save(
+        folder,
+        training.Moment(config.train.epochs, weights, trained.history, trained.seconds),
+        masks,
+    )
     seen = len(trained.history) * trained.images
-    measured = records.measurements(trained.history, trained.seconds, seen, len(dataset.test_labels))
+    measured = records.measurements(
+        trained.history, trained.seconds, seen, len(dataset.test_labels)
+    )
     # last: its presence says that the run is finished
-    records.write_json(folder / "record.json", records.make_record(config, masks, measured | observed))
+    records.write_json(
+        folder / "record.json", records.make_record(config, masks, measured | observed)
+    )
 
 
 def observe(config, dataset, network, masks):
@@ -135,11 +153,20 @@ def observe(config, dataset, network, masks):
             foreground = None if foreground is None else foreground.to(where)
             given = dataset.standardise(pixels.to(where)), training.truth(network, foreground)
             rates = cost.firing_rates(network, *given)
-            looks.append((len(pixels), rates, cost.operations(network, config.model, config.selector, *given)))
+            looks.append(
+                (
+                    len(pixels),
+                    rates,
+                    cost.operations(network, config.model, config.selector, *given),
+                )
+            )
     found = records.activity(*cost.averaged(looks), masks)
     if config.selector and dataset.test_foreground is not None:
         scores = against_truth(network, network.selector, dataset, seed=config.seed)
-        found |= {column: scores[column.replace("_", " ")].float().mean().item() for column in records.TRUTH}
+        found |= {
+            column: scores[column.replace("_", " ")].float().mean().item()
+            for column in records.TRUTH
+        }
     return found
 
 
@@ -151,7 +178,14 @@ def kept_epochs(config):
 def _train_selector(config, dataset):
     """The student starts from the trained weights without a selector; the teacher is the dense network."""
     start, teacher = _student_of(config)
-    _train(config, dataset, training.make_network(config), run(replace(config, selector=None)).masks, start, teacher)
+    _train(
+        config,
+        dataset,
+        training.make_network(config),
+        run(replace(config, selector=None)).masks,
+        start,
+        teacher,
+    )
 
 
 def _student_of(config):
@@ -173,24 +207,42 @@ def _train_ticket(config, dataset):
         masks = tickets.magnitude_at_init(network, ticket.round, ticket.fraction, ticket.scope)
         return _train(config, dataset, network, masks)
     before = (
-        replace(ticket, round=ticket.round - 1, control="ticket", search_time_steps=0) if ticket.round > 1 else None
+        replace(ticket, round=ticket.round - 1, control="ticket", search_time_steps=0)
+        if ticket.round > 1
+        else None
     )
     searched = replace(config.model, time_steps=ticket.search_time_steps or config.model.time_steps)
     unpruned = _unpruned(config)
-    parent = run(replace(config, ticket=before, model=searched) if before else replace(unpruned, model=searched))
+    parent = run(
+        replace(config, ticket=before, model=searched)
+        if before
+        else replace(unpruned, model=searched)
+    )
     masks = parent.masks or tickets.full_masks(parent.network)
     masks = tickets.prune(parent.network, masks, ticket.fraction, ticket.scope)
-    if ticket.order == "together":  # the dense network before the first round has no selector to prune
+    if (
+        ticket.order == "together"
+    ):  # the dense network before the first round has no selector to prune
         masks = tickets.full_masks(training.make_network(config)) | masks
     if ticket.control == "reinit":
         return _train(config, dataset, training.make_network(config, config.seed + REINIT), masks)
     if ticket.control == "random":
         masks = tickets.shuffled(masks, config.seed)
-    network, tensors = training.make_network(config), rewind_point(unpruned, ticket.rewind_epoch, dataset)
+    network, tensors = (
+        training.make_network(config),
+        rewind_point(unpruned, ticket.rewind_epoch, dataset),
+    )
     if ticket.rewind == "weights":
         own = {name for name, _ in network.named_parameters()}
         tensors = {name: tensor for name, tensor in tensors.items() if name in own}
-    return _train(config, dataset, network, masks, training.Moment(ticket.rewind_epoch, tensors), _teacher(config))
+    return _train(
+        config,
+        dataset,
+        network,
+        masks,
+        training.Moment(ticket.rewind_epoch, tensors),
+        _teacher(config),
+    )
 
 
 def _unpruned(config):
@@ -212,7 +264,16 @@ def rewind_point(unpruned, epoch, dataset):
             if unpruned.selector:
                 start, teacher = _student_of(unpruned)
             moments = [start or training.Moment(0, training.copy_weights(network))]
-            training.fit(unpruned, network, dataset, None, teacher, start, last_epoch=epoch, after_epoch=moments.append)
+            training.fit(
+                unpruned,
+                network,
+                dataset,
+                None,
+                teacher,
+                start,
+                last_epoch=epoch,
+                after_epoch=moments.append,
+            )
             if distributed.rank() == 0:
                 records.write_tensors(path, moments[-1].tensors)
     return records.read_tensors(path)[0]

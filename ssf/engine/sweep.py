@@ -21,11 +21,16 @@ STARTS = 3  # of a kernel that dies before it answers
 
 def grid(parameters):
     """[{name: value}] of every combination of {name: [values]}."""
-    return [dict(zip(parameters, values, strict=True)) for values in itertools.product(*parameters.values())]
+    return [
+        dict(zip(parameters, values, strict=True))
+        for values in itertools.product(*parameters.values())
+    ]
 
 
 def folder_of(notebook, out):
-    digest = hashlib.sha256(Path(notebook).read_bytes() + str(RESULTS_VERSION).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(
+        Path(notebook).read_bytes() + str(RESULTS_VERSION).encode()
+    ).hexdigest()[:8]
     return Path(out) / f"{Path(notebook).stem}-{digest}"
 
 
@@ -42,8 +47,12 @@ def check(notebook, parameters):
 
     try:
         known = papermill.inspect_notebook(notebook)
-    except Exception as error:  # a missing file, no JSON, no notebook: papermill has an error for each
-        raise Refused(f"{notebook} is no notebook that can be read ({type(error).__name__}).") from None
+    except (
+        Exception
+    ) as error:  # a missing file, no JSON, no notebook: papermill has an error for each
+        raise Refused(
+            f"{notebook} is no notebook that can be read ({type(error).__name__})."
+        ) from None
     for name in parameters:
         if name not in known:
             raise Refused(
@@ -59,16 +68,22 @@ def execute(notebook, target, point, threads):
     target, began = Path(target), time.perf_counter()
     if target.exists():  # Dask may give a point to a second worker
         return {"point": point, "error": None, "seconds": 0.0}
-    own = target.with_name(f".{target.stem}.{os.uname().nodename}-{os.getpid()}.ipynb")  # this execution's alone
+    own = target.with_name(
+        f".{target.stem}.{os.uname().nodename}-{os.getpid()}.ipynb"
+    )  # this execution's alone
     if threads:
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # for the kernel, so that points side by side share the cores
+        os.environ["OMP_NUM_THREADS"] = str(
+            threads
+        )  # for the kernel, so that points side by side share the cores
     gpus = os.environ.get("SSF_SWEEP_GPUS", "").split(",")
     if gpus != [""]:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[int(get_worker().name) % len(gpus)]
     for _ in range(STARTS):
         error = None
         try:
-            papermill.execute_notebook(notebook, own, point, cwd=ROOT, progress_bar=False, log_output=False)
+            papermill.execute_notebook(
+                notebook, own, point, cwd=ROOT, progress_bar=False, log_output=False
+            )
             os.replace(own, target)
         except papermill.exceptions.PapermillExecutionError as failure:
             error = f"{failure.ename}: {failure.evalue}"
@@ -94,17 +109,26 @@ def cluster(scheduler=None, workers=None):
         try:
             client = Client(scheduler, timeout=5)
         except Exception as error:  # OSError, ValueError, a timeout: by the kind of address
-            raise Refused(f"no scheduler answers at {scheduler} ({type(error).__name__}).") from None
+            raise Refused(
+                f"no scheduler answers at {scheduler} ({type(error).__name__})."
+            ) from None
         with client:
             alone = set(client.nthreads().values()) <= {1}  # then a worker's cores are its point's
             yield client, None if alone else 1
         return
     import torch
 
-    gpus, cores = torch.cuda.device_count(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+    gpus, cores = (
+        torch.cuda.device_count(),
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2,
+    )
     workers = workers or gpus or max(1, cores // 2)
-    os.environ["SSF_SWEEP_GPUS"] = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
-    here = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR")
+    os.environ["SSF_SWEEP_GPUS"] = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(
+        map(str, range(gpus))
+    )
+    here = LocalCluster(
+        n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
+    )
     with here, Client(here) as client:
         yield client, max(1, cores // workers)
 
@@ -138,9 +162,17 @@ def sweep(notebook, parameters, out="sweeps", scheduler=None, workers=None):
             if future.status == "finished":
                 outcomes.append(future.result())
             else:
-                why = "given up, its workers died" if future.status == "error" else "the scheduler was lost"
+                why = (
+                    "given up, its workers died"
+                    if future.status == "error"
+                    else "the scheduler was lost"
+                )
                 outcomes.append(
-                    {"point": futures[future], "error": f"{why}; the same command goes on", "seconds": None}
+                    {
+                        "point": futures[future],
+                        "error": f"{why}; the same command goes on",
+                        "seconds": None,
+                    }
                 )
     for target in todo:  # what a killed worker left half-written
         if target.exists():

@@ -19,7 +19,11 @@ def shown(chart, name, description):
     description: its alternative text.
     """
     chart = chart.properties(description=description, background=PAPER)
-    chart = chart.configure_view(stroke=None).configure_axis(grid=False).configure_title(anchor="start", fontSize=12)
+    chart = (
+        chart.configure_view(stroke=None)
+        .configure_axis(grid=False)
+        .configure_title(anchor="start", fontSize=12)
+    )
     if "SSF_BOOK" not in os.environ:
         return chart
     from IPython.display import HTML
@@ -35,13 +39,19 @@ def shown(chart, name, description):
 def slider(name, label, low, high, step, value):
     import altair as alt
 
-    return alt.param(name=name, value=value, bind=alt.binding_range(min=low, max=high, step=step, name=label + " "))
+    return alt.param(
+        name=name,
+        value=value,
+        bind=alt.binding_range(min=low, max=high, step=step, name=label + " "),
+    )
 
 
 def choice(name, label, options):
     import altair as alt
 
-    return alt.param(name=name, value=options[0], bind=alt.binding_select(options=options, name=label + " "))
+    return alt.param(
+        name=name, value=options[0], bind=alt.binding_select(options=options, name=label + " ")
+    )
 
 
 def lif(steps=20, tau=2.0, v_threshold=1.0, current=1.5):
@@ -61,19 +71,33 @@ def lif(steps=20, tau=2.0, v_threshold=1.0, current=1.5):
         charged = f"datum.v{t - 1} + ({'current' if t in on else 0} - datum.v{t - 1}) / tau"
         chart = chart.transform_calculate(**{f"h{t}": charged})
         chart = chart.transform_calculate(**{f"v{t}": f"datum.h{t} >= threshold ? 0 : datum.h{t}"})
-    chart = chart.transform_fold([f"h{t}" for t in range(1, steps + 1)], as_=["step", "H"]).transform_calculate(
+    chart = chart.transform_fold(
+        [f"h{t}" for t in range(1, steps + 1)], as_=["step", "H"]
+    ).transform_calculate(
         t="toNumber(slice(datum.step, 1))", limit="threshold", spike="datum.H >= threshold"
     )
-    x = alt.X("t:Q", title="time step t", scale=alt.Scale(domain=[0.5, steps + 0.5]), axis=alt.Axis(tickCount=10))
+    x = alt.X(
+        "t:Q",
+        title="time step t",
+        scale=alt.Scale(domain=[0.5, steps + 0.5]),
+        axis=alt.Axis(tickCount=10),
+    )
     potential = alt.Y("H:Q", title="potential H", scale=alt.Scale(domain=[0, 2.7]))
     line = chart.mark_line(point=True, color=plots.COLOURS["ticket"]).encode(x=x, y=potential)
     limit = chart.mark_rule(strokeDash=[4, 3], color=INK).encode(y="limit:Q")
-    spikes = chart.transform_filter("datum.spike").mark_tick(thickness=3, size=24, color=plots.COLOURS["reinit"])
-    counted = chart.transform_aggregate(fired="sum(spike)").transform_calculate(text="datum.fired + ' spikes'")
-    label = counted.mark_text(align="left", fontSize=12).encode(text="text:N", x=alt.value(0), y=alt.value(8))
+    spikes = chart.transform_filter("datum.spike").mark_tick(
+        thickness=3, size=24, color=plots.COLOURS["reinit"]
+    )
+    counted = chart.transform_aggregate(fired="sum(spike)").transform_calculate(
+        text="datum.fired + ' spikes'"
+    )
+    label = counted.mark_text(align="left", fontSize=12).encode(
+        text="text:N", x=alt.value(0), y=alt.value(8)
+    )
     train = spikes.encode(x=x) + label
     return alt.vconcat(
-        (line + limit).properties(width=WIDE - 50, height=160), train.properties(width=WIDE - 50, height=40)
+        (line + limit).properties(width=WIDE - 50, height=160),
+        train.properties(width=WIDE - 50, height=40),
     )
 
 
@@ -97,15 +121,26 @@ def rounds(mask, layers, accuracy):
         .properties(**square)
     )
     told = [{"r": r, "told": f"test accuracy {100 * share:.1f} %"} for r, share in accuracy.items()]
-    text = alt.Chart(alt.Data(values=told)).transform_filter("datum.r == after").mark_text(align="left", fontSize=12)
-    text = text.encode(text="told:N", x=alt.value(0), y=alt.value(8)).properties(width=256, height=16)
+    text = (
+        alt.Chart(alt.Data(values=told))
+        .transform_filter("datum.r == after")
+        .mark_text(align="left", fontSize=12)
+    )
+    text = text.encode(text="told:N", x=alt.value(0), y=alt.value(8)).properties(
+        width=256, height=16
+    )
     order = list(dict.fromkeys(layers.layer))
     bars = (
         alt.Chart(alt.Data(values=layers.to_dict("records")), title="every layer: what is left")
         .transform_filter("datum.round == after")
         .mark_bar(color=plots.COLOURS["ticket"])
         .encode(
-            x=alt.X("kept:Q", title="share kept", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+            x=alt.X(
+                "kept:Q",
+                title="share kept",
+                axis=alt.Axis(format="%"),
+                scale=alt.Scale(domain=[0, 1]),
+            ),
             y=alt.Y("layer:N", sort=order, title=None, scale=alt.Scale(domain=order)),
         )
         .properties(width=150, height=240)
@@ -140,9 +175,13 @@ def tokens(images, table, names):
 
     count = int(table.token.max()) + 1
     side = round(count**0.5)
-    rows = table.assign(x=table.token % side, y=table.token // side, shows=(table.foreground > 0).astype(int))
+    rows = table.assign(
+        x=table.token % side, y=table.token // side, shows=(table.foreground > 0).astype(int)
+    )
     for column, label in names.items():
-        rows[label] = rows.groupby("image")[column].rank(ascending=False, method="first").astype(int)
+        rows[label] = (
+            rows.groupby("image")[column].rank(ascending=False, method="first").astype(int)
+        )
     rows = rows[["image", "x", "y", "shows", *names.values()]].to_dict("records")
     drawn = [{"image": i, "url": png(plots.picture(image))} for i, image in enumerate(images)]
     here = "datum.image == picture - 1"
@@ -165,7 +204,9 @@ def tokens(images, table, names):
     told = (
         places.transform_calculate(hit=f"datum.shows * ({kept} ? 1 : 0)")
         .transform_aggregate(hit="sum(hit)", of="sum(shows)")
-        .transform_calculate(text="'shows the item: ' + datum.hit + ' of ' + datum.of + ' tokens kept'")
+        .transform_calculate(
+            text="'shows the item: ' + datum.hit + ' of ' + datum.of + ' tokens kept'"
+        )
         .mark_text(align="left", fontSize=12)
         .encode(text="text:N", x=alt.value(0), y=alt.value(8))
         .properties(width=280, height=16)
@@ -184,18 +225,38 @@ def blocks(images, table, across=4, size=76, gap=6):
     side = round((int(table.token.max()) + 1) ** 0.5)
     pitch = size + gap
     left, top = pitch * (table.image % across), pitch * (table.image // across)
-    rows = table.assign(x=left + size / side * (table.token % side), y=top + size / side * (table.token // side))
-    rows["gone"] = table[steps].sum(axis=1) + 1  # the selector that drops it; the last one's number + 1: none
-    rows = rows.assign(x2=rows.x + size / side, y2=rows.y + size / side)[["x", "x2", "y", "y2", "gone"]]
-    centre = [(pitch * (i % across) + size / 2, pitch * (i // across) + size / 2) for i in range(len(images))]
-    drawn = [{"x": x, "y": y, "url": png(plots.picture(im))} for (x, y), im in zip(centre, images, strict=True)]
+    rows = table.assign(
+        x=left + size / side * (table.token % side), y=top + size / side * (table.token // side)
+    )
+    rows["gone"] = (
+        table[steps].sum(axis=1) + 1
+    )  # the selector that drops it; the last one's number + 1: none
+    rows = rows.assign(x2=rows.x + size / side, y2=rows.y + size / side)[
+        ["x", "x2", "y", "y2", "gone"]
+    ]
+    centre = [
+        (pitch * (i % across) + size / 2, pitch * (i // across) + size / 2)
+        for i in range(len(images))
+    ]
+    drawn = [
+        {"x": x, "y": y, "url": png(plots.picture(im))}
+        for (x, y), im in zip(centre, images, strict=True)
+    ]
     width, height = pitch * across, pitch * -(-len(images) // across)
 
     def place(name, channel, far):
-        return channel(f"{name}:Q", axis=None, scale=alt.Scale(domain=[0, far] if channel is alt.X else [far, 0]))
+        return channel(
+            f"{name}:Q",
+            axis=None,
+            scale=alt.Scale(domain=[0, far] if channel is alt.X else [far, 0]),
+        )
 
     corner = {"x": place("x", alt.X, width), "y": place("y", alt.Y, height)}
-    below = alt.Chart(alt.Data(values=drawn)).mark_image(width=size, height=size).encode(url="url:N", **corner)
+    below = (
+        alt.Chart(alt.Data(values=drawn))
+        .mark_image(width=size, height=size)
+        .encode(url="url:N", **corner)
+    )
     over = (
         alt.Chart(alt.Data(values=rows.to_dict("records")))
         .add_params(slider("passed", "selectors passed", 0, len(steps), 1, len(steps)))
@@ -226,18 +287,32 @@ def pareto(table, costs):
     colour = alt.Color(
         "family:N",
         title=None,
-        scale=alt.Scale(domain=[plots.FAMILIES[k] for k in kinds], range=[plots.COLOURS[k] for k in kinds]),
+        scale=alt.Scale(
+            domain=[plots.FAMILIES[k] for k in kinds], range=[plots.COLOURS[k] for k in kinds]
+        ),
         legend=alt.Legend(orient="bottom", columns=2),
     )
     chart = alt.Chart(alt.Data(values=rows)).transform_filter("datum.cost == cost")
-    x = alt.X("x:Q", title="cost, of the dense network's", axis=alt.Axis(format="%"), scale=alt.Scale(domainMin=0))
+    x = alt.X(
+        "x:Q",
+        title="cost, of the dense network's",
+        axis=alt.Axis(format="%"),
+        scale=alt.Scale(domainMin=0),
+    )
     y = alt.Y("y:Q", title="test accuracy (%)", scale=alt.Scale(zero=False))
-    hover = [alt.Tooltip(name, format=form) for name, form in (("network:N", ""), ("x:Q", ".1%"), ("y:Q", ".1f"))]
+    hover = [
+        alt.Tooltip(name, format=form)
+        for name, form in (("network:N", ""), ("x:Q", ".1%"), ("y:Q", ".1f"))
+    ]
     front = chart.transform_filter("datum.best").mark_line(
         interpolate="step-after", color=plots.COLOURS["reinit"], strokeWidth=1
     )
-    whiskers = chart.mark_rule().encode(x=x, y=alt.Y("low:Q", title="test accuracy (%)"), y2="high:Q", color=colour)
-    dots = chart.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=colour, tooltip=hover)
+    whiskers = chart.mark_rule().encode(
+        x=x, y=alt.Y("low:Q", title="test accuracy (%)"), y2="high:Q", color=colour
+    )
+    dots = chart.mark_point(filled=True, size=60, opacity=1).encode(
+        x=x, y=y, color=colour, tooltip=hover
+    )
     dots = dots.add_params(choice("cost", "cost", list(costs.values())))
     layered = front.encode(x=x, y=y, order="x:Q") + whiskers + dots
     return layered.properties(width=WIDE - 60, height=260)

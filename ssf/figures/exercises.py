@@ -20,7 +20,9 @@ def check(answer, truth, because, hints=(), within=ROUNDING):
         return False
     try:
         right = truth(answer) if callable(truth) else same(answer, truth, within)
-        told = next((sentence for applies, sentence in hints if not right and applies(answer)), None)
+        told = next(
+            (sentence for applies, sentence in hints if not right and applies(answer)), None
+        )
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
         right, told = False, f"{answer!r} is no answer of the kind that is asked for."
     if not right and told is None:
@@ -37,7 +39,9 @@ def same(answer, truth, within):
     if isinstance(truth, (set, frozenset)):
         return set(answer) == truth
     if isinstance(truth, (list, tuple)):
-        return len(answer) == len(truth) and all(same(a, t, within) for a, t in zip(answer, truth, strict=True))
+        return len(answer) == len(truth) and all(
+            same(a, t, within) for a, t in zip(answer, truth, strict=True)
+        )
     return math.isclose(answer, truth, rel_tol=0, abs_tol=within)
 
 

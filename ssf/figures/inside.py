@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ssf.config import Selector, preset
+from ssf.config import Selector
 from ssf.datasets import sets
 from ssf.engine import records, runs
 from ssf.engine.truth import tokens_before
 from ssf.model import cost
+from ssf.presets import preset
 from ssf.study import experiments
 
 LAYER = "blocks.0.attention.proj.linear.weight"  # a square one, [64,64]
@@ -52,7 +53,9 @@ def tokens():
     config = preset("study-clutter")
     dense = runs.run(config).network.cpu()
     half = runs.run(config.with_(selector=Selector(keep_ratio=0.5))).network.cpu()
-    twice = runs.run(config.with_(selector=Selector(keep_ratio=0.7, locations=(0, 1)))).network.cpu()
+    twice = runs.run(
+        config.with_(selector=Selector(keep_ratio=0.7, locations=(0, 1)))
+    ).network.cpu()
     places = first_of_classes(IMAGES)
     dataset, pixels, shares = pictures(places)
     shown, size = dataset.standardise(pixels), shares.shape[1]
@@ -63,7 +66,9 @@ def tokens():
     columns = {"image": np.repeat(places, size), "token": np.tile(range(size), len(places))}
     for name, values in (("foreground", shares), ("learned", learned), ("firing_rate", rate)):
         columns[name] = values.flatten().numpy().round(5)
-    return pd.DataFrame(columns | {"block_0": first.flatten().int(), "block_1": second.flatten().int()})
+    return pd.DataFrame(
+        columns | {"block_0": first.flatten().int(), "block_1": second.flatten().int()}
+    )
 
 
 def attention():
@@ -80,8 +85,13 @@ def attention():
     together = torch.einsum("tbic,tbjc->bij", q, k).long()  # heads side by side: their sum
     rows = []
     for i, place in enumerate(places):
-        for asks, query in (("item", int(shares[i].argmax())), ("background", int(shares[i].argmin()))):
-            rows += [(place, asks, query, token, int(a)) for token, a in enumerate(together[i, query])]
+        for asks, query in (
+            ("item", int(shares[i].argmax())),
+            ("background", int(shares[i].argmin())),
+        ):
+            rows += [
+                (place, asks, query, token, int(a)) for token, a in enumerate(together[i, query])
+            ]
     return pd.DataFrame(rows, columns=["image", "asks", "query", "token", "attention"])
 
 
@@ -90,4 +100,6 @@ TABLES = {"mask": mask, "tokens": tokens, "attention": attention}
 
 def rows(name):
     """A table of data/results/ of the repository. Raises Missing, one sentence, where it is not there."""
-    return records.committed(f"inside_{name}", "python -m ssf inside", records.ROOT / "data" / "results")
+    return records.committed(
+        f"inside_{name}", "python -m ssf inside", records.ROOT / "data" / "results"
+    )

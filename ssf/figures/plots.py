@@ -27,7 +27,15 @@ LABELS = {
     "random": "random ticket",
     "learned": "learned selector",
 }
-MARKERS = {"dense": "s", "longer": "s", "ticket": "o", "reinit": "^", "random": "v", "learned": "o", "both": "D"}
+MARKERS = {
+    "dense": "s",
+    "longer": "s",
+    "ticket": "o",
+    "reinit": "^",
+    "random": "v",
+    "learned": "o",
+    "both": "D",
+}
 
 
 @cache
@@ -62,7 +70,9 @@ def figure(rows=1, columns=1, height=3.2, **kwargs):
         },
     )
     width = 4.8 if columns == 1 else 7.6
-    return plt.subplots(rows, columns, figsize=(width, height * rows), layout="constrained", **kwargs)
+    return plt.subplots(
+        rows, columns, figsize=(width, height * rows), layout="constrained", **kwargs
+    )
 
 
 def done(fig):
@@ -94,7 +104,9 @@ def surrogate(alpha):
     x = np.linspace(-1.5, 1.5, 601)
     s = 1 / (1 + np.exp(-alpha * x))
     ax.plot(x, x >= 0, color=INK, label="spike: the step (forward)")
-    ax.plot(x, alpha * s * (1 - s), color=COLOURS["ticket"], label="its stand-in derivative (backward)")
+    ax.plot(
+        x, alpha * s * (1 - s), color=COLOURS["ticket"], label="its stand-in derivative (backward)"
+    )
     ax.set(xlabel="H − threshold", ylabel="value", ylim=(-0.05, 1.4))
     ax.legend(loc="upper left")
     return done(fig)
@@ -181,9 +193,21 @@ def over_seeds(ax, rows, x, colour, marker, label):
         ax.scatter(rows[x], 100 * rows.accuracy, color=colour, **DOTS)
         half = table.high - table["mean"]
     else:
-        half = 1.96 * (table["mean"] * (1 - table["mean"]) / np.mean(rows.get("test_images", np.inf))) ** 0.5
+        half = (
+            1.96
+            * (table["mean"] * (1 - table["mean"]) / np.mean(rows.get("test_images", np.inf)))
+            ** 0.5
+        )
     style = {"elinewidth": 0.8, "lw": 1, "ms": 5, "zorder": 3}
-    ax.errorbar(table[x], 100 * table["mean"], 100 * half, color=colour, fmt=f"-{marker}", label=label, **style)
+    ax.errorbar(
+        table[x],
+        100 * table["mean"],
+        100 * half,
+        color=colour,
+        fmt=f"-{marker}",
+        label=label,
+        **style,
+    )
 
 
 def level(ax, accuracies, colour, style, label):
@@ -192,12 +216,16 @@ def level(ax, accuracies, colour, style, label):
 
     if len(accuracies) == 0:
         return
-    (table,) = records.aggregate(pd.DataFrame({"all": 0, "accuracy": accuracies}), ["all"]).itertuples()
+    (table,) = records.aggregate(
+        pd.DataFrame({"all": 0, "accuracy": accuracies}), ["all"]
+    ).itertuples()
     ax.axhline(100 * table.mean, color=colour, ls=style, lw=1, label=label)
     if table.seeds > 1:
         ax.axhspan(100 * table.low, 100 * table.high, color=colour, alpha=0.08, lw=0)
         at_the_axis = {"transform": ax.get_yaxis_transform(), "clip_on": False}
-        ax.scatter([0] * table.seeds, 100 * np.array(accuracies), color=colour, **at_the_axis, **DOTS)
+        ax.scatter(
+            [0] * table.seeds, 100 * np.array(accuracies), color=colour, **at_the_axis, **DOTS
+        )
 
 
 def tickets(records):
@@ -231,13 +259,25 @@ def differences(found, margin=None, xlabel="difference in accuracy (points)"):
     fig, ax = figure(height=0.3 * len(found) + 0.8)
     for y, estimate in enumerate(found.values()):
         low, high = estimate.interval
-        ax.scatter(100 * np.array(estimate.values), [y] * estimate.seeds, s=9, color=GREY, alpha=0.7, linewidths=0)
+        ax.scatter(
+            100 * np.array(estimate.values),
+            [y] * estimate.seeds,
+            s=9,
+            color=GREY,
+            alpha=0.7,
+            linewidths=0,
+        )
         ax.plot([100 * low, 100 * high], [y, y], color=COLOURS["ticket"], lw=1.5)
         ax.plot(100 * estimate.mean, y, "o", ms=5, color=COLOURS["ticket"])
     ax.axvline(0, color=INK, lw=0.8)
     if margin:
         ax.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
-    ax.set(yticks=range(len(found)), yticklabels=list(found), xlabel=xlabel, ylim=(len(found) - 0.5, -0.5))
+    ax.set(
+        yticks=range(len(found)),
+        yticklabels=list(found),
+        xlabel=xlabel,
+        ylim=(len(found) - 0.5, -0.5),
+    )
     return done(fig)
 
 
@@ -247,7 +287,11 @@ def mask_rounds(mask, rounds):
     for ax, number in zip(axes, rounds, strict=True):
         left = (mask == 0) | (mask > number)
         ax.imshow(left, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
-        ax.set(xticks=[], yticks=[], title=f"round {number}: {100 * left.mean():.0f} % left" if number else "dense")
+        ax.set(
+            xticks=[],
+            yticks=[],
+            title=f"round {number}: {100 * left.mean():.0f} % left" if number else "dense",
+        )
         ax.spines[:].set_visible(True)
     axes[0].set(ylabel="outputs")
     fig.supxlabel("inputs", fontsize="medium")
@@ -269,7 +313,9 @@ def attention(images, asked):
             side = round(len(weights) ** 0.5)
             ax.imshow(np.reshape(weights, (side, side)), cmap="Blues", vmin=0)
             corner = query % side - 0.5, query // side - 0.5
-            ax.add_patch(Rectangle(corner, 1, 1, fill=False, ec=COLOURS["reinit"], lw=2, clip_on=False))
+            ax.add_patch(
+                Rectangle(corner, 1, 1, fill=False, ec=COLOURS["reinit"], lw=2, clip_on=False)
+            )
     frameless(axes, ("image", *asked))
     return done(fig)
 
@@ -277,7 +323,9 @@ def attention(images, asked):
 def density(densities):
     """Share of the weights kept in each layer, {layer: 0 to 1}."""
     fig, ax = figure(height=0.24 * len(densities) + 0.8)
-    ax.barh(list(densities), [100 * d for d in densities.values()], color=COLOURS["ticket"], height=0.7)
+    ax.barh(
+        list(densities), [100 * d for d in densities.values()], color=COLOURS["ticket"], height=0.7
+    )
     ax.invert_yaxis()
     ax.set_xlabel("weights kept (%)")
     return done(fig)
@@ -292,15 +340,23 @@ def picture(image):
     grey_levels, image = not image.is_floating_point(), image.float().cpu()
     if len(image) == 2:
         off, on = (image / image.amax().clamp(min=1)).sqrt()
-        inks = torch.tensor([[0.16, 0.63, 1.0], [1.0, 0.55, 0.3]])  # what OFF and ON take from red, green and blue
+        inks = torch.tensor(
+            [[0.16, 0.63, 1.0], [1.0, 0.55, 0.3]]
+        )  # what OFF and ON take from red, green and blue
         return (1 - off[..., None] * inks[0] - on[..., None] * inks[1]).clamp(0, 1).numpy()
     image = (image / (255 if grey_levels else max(float(image.max()), 1e-9))).clamp(0, 1)
-    return (1 - image).expand(3, -1, -1).permute(1, 2, 0).numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()
+    return (
+        (1 - image).expand(3, -1, -1).permute(1, 2, 0).numpy()
+        if len(image) == 1
+        else image.permute(1, 2, 0).numpy()
+    )
 
 
 def gallery(rows, titles=None):
     """Rows of pictures: {label: images [n,c,H,W]}, see `picture`."""
-    return pictures({label: [picture(image) for image in images] for label, images in rows.items()}, titles)
+    return pictures(
+        {label: [picture(image) for image in images] for label, images in rows.items()}, titles
+    )
 
 
 def frameless(axes, labels):
@@ -333,8 +389,12 @@ def tokens(images, selections, titles=None):
         side = round(kept.shape[1] ** 0.5)
         patch = images.shape[-1] // side
         shades = torch.as_tensor(kept).cpu().view(-1, side, side)
-        shades = shades.repeat_interleave(patch, 1).repeat_interleave(patch, 2).bool().numpy()[..., None]
-        rows[label] = [np.where(s, p, 0.25 * p + 0.75 * ground) for s, p in zip(shades, shown, strict=True)]
+        shades = (
+            shades.repeat_interleave(patch, 1).repeat_interleave(patch, 2).bool().numpy()[..., None]
+        )
+        rows[label] = [
+            np.where(s, p, 0.25 * p + 0.75 * ground) for s, p in zip(shades, shown, strict=True)
+        ]
     return pictures(rows, titles)
 
 
@@ -361,7 +421,13 @@ def truth(rows):
     for ax, measure in zip(axes, measures, strict=True):
         part = rows[rows.measure == measure].set_index("kind").loc[kinds]
         colours = [COLOURS[SELECTORS[kind][1]] for kind in kinds]
-        ax.barh([SELECTORS[kind][0] for kind in kinds], part["mean"], xerr=part.error, color=colours, height=0.7)
+        ax.barh(
+            [SELECTORS[kind][0] for kind in kinds],
+            part["mean"],
+            xerr=part.error,
+            color=colours,
+            height=0.7,
+        )
         ax.set(xlabel=measure, xlim=(0, 1))
     axes[0].invert_yaxis()
     return done(fig)
@@ -383,7 +449,12 @@ def camera(image, events, frames):
         axes[1].scatter(t + 0.5, x + 0.5, s=12, color=colour, linewidths=0, label=name)
     for edge in np.linspace(0, steps, frames + 1)[1:-1]:
         axes[1].axvline(edge, color=GREY, lw=0.8, ls=":")
-    axes[1].set(xlabel="time (steps of the camera)", ylabel="column of the sensor", xlim=(0, steps), ylim=(0, side))
+    axes[1].set(
+        xlabel="time (steps of the camera)",
+        ylabel="column of the sensor",
+        xlim=(0, steps),
+        ylim=(0, side),
+    )
     fig.legend(*axes[1].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return done(fig)
 
@@ -396,12 +467,28 @@ def keep_ratios(rows, levels, trained_at=None):
     fig, ax = figure(height=3.6)
     for kind in (kind for kind in SELECTORS if kind in set(rows.kind)):
         label, colour = SELECTORS[kind]
-        over_seeds(ax, rows[rows.kind == kind], "keep_ratio", COLOURS[colour], MARKERS.get(colour, "o"), label)
-    for (label, accuracies), colour, style in zip(levels.items(), (INK, GREY), ("--", "-."), strict=False):
+        over_seeds(
+            ax,
+            rows[rows.kind == kind],
+            "keep_ratio",
+            COLOURS[colour],
+            MARKERS.get(colour, "o"),
+            label,
+        )
+    for (label, accuracies), colour, style in zip(
+        levels.items(), (INK, GREY), ("--", "-."), strict=False
+    ):
         level(ax, accuracies, colour, style, label)
     if trained_at:
         ax.axvline(trained_at, color=GREY, ls=":", lw=1)
-        ax.text(trained_at, 0.02, " trained at", transform=ax.get_xaxis_transform(), color=GREY, fontsize="small")
+        ax.text(
+            trained_at,
+            0.02,
+            " trained at",
+            transform=ax.get_xaxis_transform(),
+            color=GREY,
+            fontsize="small",
+        )
     ax.set(xlabel="keep ratio ρ (share of the tokens left)", ylabel="test accuracy (%)")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return done(fig)
@@ -417,7 +504,13 @@ def cost_accuracy(rows):
     for row in rows.itertuples():
         colour = COLOURS[row.kind]
         if row.gflops_left < row.gflops:
-            ax.plot([row.gflops_left, row.gflops], [100 * row.accuracy] * 2, color=colour, lw=0.8, ls=":")
+            ax.plot(
+                [row.gflops_left, row.gflops],
+                [100 * row.accuracy] * 2,
+                color=colour,
+                lw=0.8,
+                ls=":",
+            )
             ax.scatter(
                 row.gflops_left,
                 100 * row.accuracy,
@@ -426,11 +519,28 @@ def cost_accuracy(rows):
                 marker=MARKERS[row.kind],
                 zorder=3,
             )
-        ax.scatter(row.gflops, 100 * row.accuracy, color=colour, marker=MARKERS[row.kind], zorder=4, label=row.label)
+        ax.scatter(
+            row.gflops,
+            100 * row.accuracy,
+            color=colour,
+            marker=MARKERS[row.kind],
+            zorder=4,
+            label=row.label,
+        )
         if hasattr(row, "low"):
             ax.plot([row.gflops] * 2, [100 * row.low, 100 * row.high], color=colour, lw=0.8)
-            ax.scatter([row.gflops] * len(row.values), 100 * np.array(row.values), s=6, color=colour, alpha=0.45)
-    ax.set(xlabel="GFLOPs an image (hollow: surviving weights only)", ylabel="test accuracy (%)", xlim=(0, None))
+            ax.scatter(
+                [row.gflops] * len(row.values),
+                100 * np.array(row.values),
+                s=6,
+                color=colour,
+                alpha=0.45,
+            )
+    ax.set(
+        xlabel="GFLOPs an image (hollow: surviving weights only)",
+        ylabel="test accuracy (%)",
+        xlim=(0, None),
+    )
     ax.locator_params(axis="x", nbins=5)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return done(fig)
@@ -439,7 +549,11 @@ def cost_accuracy(rows):
 def front(x, y):
     """Which points nobody beats: none has less x and at least as much y, or as little x and more y. [n] of bool."""
     x, y = np.asarray(x), np.asarray(y)
-    better = (x[None] <= x[:, None]) & (y[None] >= y[:, None]) & ((x[None] < x[:, None]) | (y[None] > y[:, None]))
+    better = (
+        (x[None] <= x[:, None])
+        & (y[None] >= y[:, None])
+        & ((x[None] < x[:, None]) | (y[None] > y[:, None]))
+    )
     return ~better.any(1)
 
 
@@ -452,10 +566,17 @@ def pareto(table, costs):
     for ax, (column, label) in zip(axes, costs.items(), strict=True):
         part = table.dropna(subset=column).sort_values(column)
         best = part[front(part[column], part.accuracy)]
-        ax.step(best[column], 100 * best.accuracy, where="post", color=COLOURS["reinit"], lw=1, zorder=1)
+        ax.step(
+            best[column], 100 * best.accuracy, where="post", color=COLOURS["reinit"], lw=1, zorder=1
+        )
         for kind, rows in part.groupby("kind", sort=False):
             style = {"color": COLOURS[kind], "marker": MARKERS[kind], "s": 22, "linewidths": 0}
-            ax.scatter(rows[column], 100 * rows.accuracy, label=FAMILIES[kind] if ax is axes[0] else None, **style)
+            ax.scatter(
+                rows[column],
+                100 * rows.accuracy,
+                label=FAMILIES[kind] if ax is axes[0] else None,
+                **style,
+            )
         ax.set(xlabel=label, xlim=(0, 1.08 * part[column].max()))
         ax.locator_params(axis="x", nbins=4)
     axes[0].set_ylabel("test accuracy (%)")
@@ -479,7 +600,9 @@ def training_free(rows, dense):
         for kind in dict.fromkeys(rows.kind):
             part = rows[(rows.kind == kind) & (rows.dropped == dropped)].sort_values("keep_ratio")
             label, colour = SELECTORS[kind]
-            ax.plot(part.keep_ratio, 100 * part.accuracy, "o-", ms=4, color=COLOURS[colour], label=label)
+            ax.plot(
+                part.keep_ratio, 100 * part.accuracy, "o-", ms=4, color=COLOURS[colour], label=label
+            )
         ax.axhline(100 * dense, color=INK, ls="--", lw=1, label="all tokens")
         ax.set(title=f"dropped tokens: {dropped}", xlabel="keep ratio ρ")
     axes[0].set_ylabel("test accuracy (%)")
@@ -494,11 +617,24 @@ def savings(rows, target):
     """
     fig, ax = figure(height=3.6)
     for kind, colour in (("images", INK), ("events", COLOURS["events"])):
-        for part, style, label in (("blocks", "--", "blocks alone"), ("whole", "-", "whole network")):
+        for part, style, label in (
+            ("blocks", "--", "blocks alone"),
+            ("whole", "-", "whole network"),
+        ):
             chosen = rows[(rows.kind == kind) & (rows.part == part)].sort_values("keep_ratio")
-            ax.plot(chosen.keep_ratio, 100 * chosen.saved, style, color=colour, label=f"{kind}, {label}")
+            ax.plot(
+                chosen.keep_ratio, 100 * chosen.saved, style, color=colour, label=f"{kind}, {label}"
+            )
     ax.axhline(100 * target, color=COLOURS["reinit"], lw=1)
-    ax.text(1, 100 * target, "claimed", color=COLOURS["reinit"], ha="right", va="bottom", fontsize="small")
+    ax.text(
+        1,
+        100 * target,
+        "claimed",
+        color=COLOURS["reinit"],
+        ha="right",
+        va="bottom",
+        fontsize="small",
+    )
     ax.set(xlabel="keep ratio ρ", ylabel="MACs saved, net (%)")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return done(fig)
@@ -539,15 +675,29 @@ def speed(ratios, aims=None):
     fig, axes = figure(1, len(measures), height=3.2, squeeze=False)
     for ax, measure in zip(axes[0], measures, strict=True):
         part = ratios[ratios.measure == measure]
-        names, kinds = list(dict.fromkeys(part.network)), [k for k in IMPLEMENTATIONS if k in set(part.implementation)]
+        names, kinds = (
+            list(dict.fromkeys(part.network)),
+            [k for k in IMPLEMENTATIONS if k in set(part.implementation)],
+        )
         for i, kind in enumerate(kinds):
             chosen = part[part.implementation == kind].set_index("network").ratio
             x = np.arange(len(names)) + (i - (len(kinds) - 1) / 2) * 0.8 / len(kinds)
             label = kind if ax is axes[0][-1] else None
-            ax.bar(x, [chosen[name] for name in names], 0.8 / len(kinds), color=IMPLEMENTATIONS[kind], label=label)
+            ax.bar(
+                x,
+                [chosen[name] for name in names],
+                0.8 / len(kinds),
+                color=IMPLEMENTATIONS[kind],
+                label=label,
+            )
         for i, name in enumerate(names if aims else ()):
             ax.hlines(aims[measure][name], i - 0.45, i + 0.45, color=COLOURS["reinit"], lw=1.5)
-        ax.set(title=measure, xticks=range(len(names)), xticklabels=names, xlabel="network (blocks-width)")
+        ax.set(
+            title=measure,
+            xticks=range(len(names)),
+            xticklabels=names,
+            xlabel="network (blocks-width)",
+        )
     axes[0][0].set_ylabel("times as fast as published")
     fig.legend(loc="outside upper center", ncols=4)
     return done(fig)
@@ -562,11 +712,19 @@ def growth(rows):
     fig, axes = figure(1, len(variables), height=2.6, sharey=True)
     for ax, variable in zip(axes, variables, strict=True):
         for kind in ("published", "ssf"):
-            part = rows[(rows.variable == variable) & (rows.implementation == kind)].sort_values("value")
+            part = rows[(rows.variable == variable) & (rows.implementation == kind)].sort_values(
+                "value"
+            )
             label = kind if ax is axes[0] else None
             ax.plot(part.value, part.seconds, "o-", ms=4, color=IMPLEMENTATIONS[kind], label=label)
         label = "in proportion to the MACs" if ax is axes[0] else None
-        ax.plot(part.value, part.macs / part.macs.iloc[0] * part.seconds.iloc[0], color=GREY, ls="--", label=label)
+        ax.plot(
+            part.value,
+            part.macs / part.macs.iloc[0] * part.seconds.iloc[0],
+            color=GREY,
+            ls="--",
+            label=label,
+        )
         ax.set(xscale="log", yscale="log", xlabel=variable)
         ax.set_xticks(part.value, [f"{v:g}" for v in part.value])
         ax.minorticks_off()
@@ -580,8 +738,20 @@ def roofline(rows):
     fig, ax = figure()
     for kind in ("copy", "ssf", "SpikingJelly"):
         part = rows[rows.implementation == kind].sort_values("value")
-        ax.plot(part.value, part.megabytes / 1e3 / part.seconds, "o-", ms=4, color=IMPLEMENTATIONS[kind], label=kind)
-    ax.set(xscale="log", xlabel="size of the currents (MB)", ylabel="GB/s of the bytes needed", ylim=(0, None))
+        ax.plot(
+            part.value,
+            part.megabytes / 1e3 / part.seconds,
+            "o-",
+            ms=4,
+            color=IMPLEMENTATIONS[kind],
+            label=kind,
+        )
+    ax.set(
+        xscale="log",
+        xlabel="size of the currents (MB)",
+        ylabel="GB/s of the bytes needed",
+        ylim=(0, None),
+    )
     ax.set_xticks(part.value, [f"{v:g}" for v in part.value])
     ax.minorticks_off()
     ax.legend()
@@ -593,7 +763,14 @@ def events(rows):
     fig, ax = figure()
     for kind, label in (("ssf", "multiplying"), ("ssf, deployed", "adding spikes (deployed)")):
         part = rows[rows.implementation == kind].sort_values("value")
-        ax.plot(part.value, part.batch / part.seconds, "o-", ms=4, color=IMPLEMENTATIONS[kind], label=label)
+        ax.plot(
+            part.value,
+            part.batch / part.seconds,
+            "o-",
+            ms=4,
+            color=IMPLEMENTATIONS[kind],
+            label=label,
+        )
     ax.set(xscale="log", xlabel="firing rate (spikes per neuron and time step)")
     ax.set(ylabel="images a second", ylim=(0, None))
     ax.set_xticks(part.value, [f"{v:.2g}" for v in part.value])

@@ -22,7 +22,10 @@ import torch
 from torch.autograd.function import once_differentiable
 
 FLAGS = ("-O3", "-fopenmp-simd", "-fPIC")
-CONTRACT = {"lif": "off", "events": "fast"}  # may a · b + c be rounded once? Not where torch rounds twice
+CONTRACT = {
+    "lif": "off",
+    "events": "fast",
+}  # may a · b + c be rounded once? Not where torch rounds twice
 BLOCK = 1024  # values that a thread works on at a time: its potentials stay in the nearest cache
 
 
@@ -36,9 +39,15 @@ def library(name, **constants):
     if os.environ.get("SSF_KERNEL") == "0" or not compiler:
         return None
     keep_freed_memory()
-    flags = [*FLAGS, f"-ffp-contract={CONTRACT[name]}", *(f"-D{key}={value}" for key, value in constants.items())]
+    flags = [
+        *FLAGS,
+        f"-ffp-contract={CONTRACT[name]}",
+        *(f"-D{key}={value}" for key, value in constants.items()),
+    ]
     try:
-        return ctypes.CDLL(str(compiled(Path(__file__).with_name(f"{name}.c"), [*compiler, *flags])))
+        return ctypes.CDLL(
+            str(compiled(Path(__file__).with_name(f"{name}.c"), [*compiler, *flags]))
+        )
     except OSError:
         return None
 
@@ -70,7 +79,10 @@ def compiled(source, command):
 
 def own_folder():
     """A folder for compiled kernels that is this user's to write: in the cache, else among the temporary files."""
-    for base in (os.environ.get("XDG_CACHE_HOME") or "~/.cache", f"{tempfile.gettempdir()}/ssf-{os.getuid()}"):
+    for base in (
+        os.environ.get("XDG_CACHE_HOME") or "~/.cache",
+        f"{tempfile.gettempdir()}/ssf-{os.getuid()}",
+    ):
         try:
             folder = Path(base).expanduser() / "ssf"
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -94,7 +106,9 @@ def compile_to(path, source, command):
                 [*command, *extra, "-c", str(source), "-o", str(unlinked)],
                 [*command, "-shared", str(unlinked), "-o", str(made)],
             )
-            if all(subprocess.run(step, capture_output=True).returncode == 0 for step in steps) and loads(made):
+            if all(
+                subprocess.run(step, capture_output=True).returncode == 0 for step in steps
+            ) and loads(made):
                 os.replace(made, path)
                 return
     raise OSError(f"{command[0]} can't compile {source}")
@@ -110,7 +124,10 @@ def loads(path):
 def call(function, *arguments):
     """Call a kernel: tensors go by address (None: null), whole numbers as long, others as float; threads go last."""
     kinds = {int: ctypes.c_long, float: ctypes.c_float, type(None): ctypes.c_void_p}
-    given = (ctypes.c_void_p(a.data_ptr()) if isinstance(a, torch.Tensor) else kinds[type(a)](a) for a in arguments)
+    given = (
+        ctypes.c_void_p(a.data_ptr()) if isinstance(a, torch.Tensor) else kinds[type(a)](a)
+        for a in arguments
+    )
     function(*given, ctypes.c_int(torch.get_num_threads()))
 
 
@@ -134,7 +151,11 @@ class Steps:
         self.x = dense_steps(x) if x.stride(0) or len(x) == 1 else x.contiguous()
         self.own, self.time = len(x), time or len(x)  # steps with a current of their own, and all
         self.stride = self.x.stride(0) if self.time == self.own else 0
-        self.count, self.channels, self.block = self.x[0].numel(), channels, channels * -(-BLOCK // channels)
+        self.count, self.channels, self.block = (
+            self.x[0].numel(),
+            channels,
+            channels * -(-BLOCK // channels),
+        )
         self.library = library("lif", TIME=self.time)
 
     def over_block(self, values):
@@ -154,7 +175,16 @@ def moments(steps):
     """Mean and biased variance [C] of the currents, in float64. Sums are of differences from the first row."""
     origin = steps.x[0].reshape(-1, steps.channels)[0]
     sums, origins = steps.work(torch.float64).zero_(), steps.over_block(origin)
-    call(steps.library.moments, steps.x, steps.stride, steps.count, origins, steps.block, steps.work(), sums)
+    call(
+        steps.library.moments,
+        steps.x,
+        steps.stride,
+        steps.count,
+        origins,
+        steps.block,
+        steps.work(),
+        sums,
+    )
     first, second = steps.total(sums) * steps.channels / (steps.own * steps.count)
     return origin + first, (second - first**2).clamp(min=0)
 
@@ -222,10 +252,22 @@ class LIFOfNorm(torch.autograd.Function):
     def backward(ctx, grad, *_):
         x, mean, deviation, scale, *blocks = ctx.saved_tensors
         steps = Steps(x, x.shape[-1], ctx.time)
-        out, (first, second) = lif_backward(steps, grad, *blocks, steps.over_block(mean), *ctx.constants)
+        out, (first, second) = lif_backward(
+            steps, grad, *blocks, steps.over_block(mean), *ctx.constants
+        )
         rows = steps.own * steps.count / steps.channels
         b = -scale * second / deviation**2 / rows
         c = -scale * first / rows - b * mean
         b, c = map(steps.over_block, (b, c))
-        call(steps.library.norm_backward, out, x, steps.stride, steps.count, blocks[0], b, c, steps.block)
+        call(
+            steps.library.norm_backward,
+            out,
+            x,
+            steps.stride,
+            steps.count,
+            blocks[0],
+            b,
+            c,
+            steps.block,
+        )
         return out, (second / deviation).float(), first.float(), None, None, None

@@ -47,12 +47,25 @@ class Rows:
         c_out, c_in, taps = weight.shape
         self.shape, self.vectors = weight.shape, vectors
         self.shared = next(n for n in (8, 4, 2, 1) if n * c_in <= WORD or n == 1) if taps > 1 else 1
-        self.width, self.chunks, self.groups = -(-c_in // WORD), -(-c_out // (vectors * LANES)), -(-taps // self.shared)
-        self.room, self.short = self.width * WORD // self.shared, self.chunks * vectors * LANES - c_out
+        self.width, self.chunks, self.groups = (
+            -(-c_in // WORD),
+            -(-c_out // (vectors * LANES)),
+            -(-taps // self.shared),
+        )
+        self.room, self.short = (
+            self.width * WORD // self.shared,
+            self.chunks * vectors * LANES - c_out,
+        )
         if self.groups * self.width * WORD >= 2**16:
-            raise Refused(f"a layer has {self.groups * self.width * WORD} inputs; allowed: fewer than 65,536.")
-        rows = F.pad(weight, (0, self.groups * self.shared - taps, 0, self.room - c_in, 0, self.short))
-        rows = rows.view(self.chunks, vectors * LANES, self.room, self.groups, self.shared).permute(0, 3, 4, 2, 1)
+            raise Refused(
+                f"a layer has {self.groups * self.width * WORD} inputs; allowed: fewer than 65,536."
+            )
+        rows = F.pad(
+            weight, (0, self.groups * self.shared - taps, 0, self.room - c_in, 0, self.short)
+        )
+        rows = rows.view(self.chunks, vectors * LANES, self.room, self.groups, self.shared).permute(
+            0, 3, 4, 2, 1
+        )
         self.rows = F.pad(rows.reshape(self.chunks, -1, vectors * LANES), (0, 0, 0, 1))
 
     def live(self):
@@ -63,7 +76,11 @@ class Rows:
     def weight(self, rows):
         """The other way round: weights [c_out, c_in, taps] of rows."""
         c_out, c_in, taps = self.shape
-        rows = rows[:, :-1].reshape(self.chunks, self.groups, self.shared, self.room, -1).permute(0, 4, 3, 1, 2)
+        rows = (
+            rows[:, :-1]
+            .reshape(self.chunks, self.groups, self.shared, self.room, -1)
+            .permute(0, 4, 3, 1, 2)
+        )
         return rows.reshape(c_out + self.short, self.room, -1)[:c_out, :c_in, :taps]
 
     def layout(self, grid):
@@ -75,13 +92,18 @@ class Rows:
         """Memory that `unit` and `gradient` work in."""
         threads = torch.get_num_threads()
         lists = build.room(threads, (self.groups * words + 1) * WORD, dtype=torch.int16)
-        return lists, build.room(threads, time_steps, self.groups, grid.positions, dtype=torch.int64)
+        return lists, build.room(
+            threads, time_steps, self.groups, grid.positions, dtype=torch.int64
+        )
 
 
 def pack(x, grid):
     """Spikes x [n, rows · cols, C] of 0 and 1 as bits [n, positions, words], and the share that fires."""
     words = -(-x.shape[2] // WORD)
-    bits, count = grid.empty(len(x), words), build.room(torch.get_num_threads(), dtype=torch.int64).zero_()
+    bits, count = (
+        grid.empty(len(x), words),
+        build.room(torch.get_num_threads(), dtype=torch.int64).zero_(),
+    )
     call = build.library("events", TIME=1, VECS=1).pack
     build.call(call, x, x.shape[2], bits, words, len(x), grid.positions, *grid.where, count)
     return bits, count.sum().item() / x.numel()
@@ -117,7 +139,9 @@ class Product(torch.autograd.Function):
         n, words, side = len(grad), bits.shape[2], grid.side
         maps = (side, side) if side else (1, ctx.given[1])
         kernel_size = (3, 3) if side else (1, 1)
-        x = grad.new_empty(n, *maps, ctx.given[2]).permute(0, 3, 1, 2)  # only its shape is looked at
+        x = grad.new_empty(n, *maps, ctx.given[2]).permute(
+            0, 3, 1, 2
+        )  # only its shape is looked at
         to_x, _, to_bias = torch.ops.aten.convolution_backward(
             grad.view(n, *maps, -1).permute(0, 3, 1, 2), x, weight.unflatten(2, kernel_size), [len(weight)],
             [1, 1], [side > 0] * 2, [1, 1], False, [0, 0], 1, [ctx.needs_input_grad[0], False, ctx.needs_input_grad[3]],
@@ -136,7 +160,10 @@ def product(x, weight, bias, grid):
             return None
     if len(weight) % LANES or not x.numel():
         return None
-    if any(build.library("events", TIME=1, VECS=vectors) is None for vectors in (1, widest(len(weight)))):
+    if any(
+        build.library("events", TIME=1, VECS=vectors) is None
+        for vectors in (1, widest(len(weight)))
+    ):
         return None
     bits, share = pack(x.contiguous(), grid)
     return None if share > DENSE else Product.apply(x, bits, weight, bias, grid)

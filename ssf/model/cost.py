@@ -39,13 +39,26 @@ def layers(model, selector=None, as_computed=False):
             and attention as (q kᵀ) v. True counts what this library does: that convolution once, and the cheaper of
             (q kᵀ) v and q (kᵀ v).
     """
-    steps, c, hidden, d = model.time_steps, model.width, model.width * model.mlp_ratio, model.width // model.heads
+    steps, c, hidden, d = (
+        model.time_steps,
+        model.width,
+        model.width * model.mlp_ratio,
+        model.width // model.heads,
+    )
     rows, side = [], model.side
     widths = [model.channels, c // 8, c // 4, c // 2, c, c]
     for i, name in enumerate([*(f"stem.stages.{i}" for i in range(4)), "stem.position"]):
         weights = widths[i] * widths[i + 1] * 9
         times = 1 if as_computed and i == 0 and model.encoding == "direct" else steps
-        rows.append(Layer(name, "SPS", f"{name}.conv.weight", weights + 2 * widths[i + 1], times * weights * side**2))
+        rows.append(
+            Layer(
+                name,
+                "SPS",
+                f"{name}.conv.weight",
+                weights + 2 * widths[i + 1],
+                times * weights * side**2,
+            )
+        )
         side //= 2 if i in model.pool_stages else 1
 
     n = model.tokens
@@ -57,7 +70,15 @@ def layers(model, selector=None, as_computed=False):
                 for j, (c_in, c_out) in enumerate([(c, c // 2), (c // 2, 2)]):
                     name = f"selector.predictors.{place}.{2 * j}"
                     seen = n if selector.removes else model.tokens
-                    rows.append(Layer(name, "selector", f"{name}.weight", c_in * c_out + c_out, seen * c_in * c_out))
+                    rows.append(
+                        Layer(
+                            name,
+                            "selector",
+                            f"{name}.weight",
+                            c_in * c_out + c_out,
+                            seen * c_in * c_out,
+                        )
+                    )
             n = counts[place]
         elif selector and not selector.removes:  # those that skipped a block are back
             n = model.tokens
@@ -69,7 +90,15 @@ def layers(model, selector=None, as_computed=False):
             ("fc2", "fc2", hidden, c, True),
         ]:
             weights, weight = c_in * c_out, f"{name}.{part}.linear.weight"
-            rows.append(Layer(f"{name}.{part}", role, weight, weights + (2 + bias) * c_out, steps * n * weights))
+            rows.append(
+                Layer(
+                    f"{name}.{part}",
+                    role,
+                    weight,
+                    weights + (2 + bias) * c_out,
+                    steps * n * weights,
+                )
+            )
         smaller = min(n, d) if as_computed else n
         rows.append(Layer(f"{name}.attention", "attention", None, 0, steps * 2 * n * smaller * c))
     rows.append(Layer("head", "head", "head.weight", (c + 1) * model.classes, c * model.classes))
@@ -89,14 +118,20 @@ def density_by_layer(masks):
 def macs(model, selector=None, masks=None, as_computed=False):
     """MACs of one image, all time steps; with masks, those of the surviving weights only (a sparse machine's count)."""
     density = density_by_layer(masks or {})
-    return sum(row.macs * density.get(row.weight, 1.0) for row in layers(model, selector, as_computed))
+    return sum(
+        row.macs * density.get(row.weight, 1.0) for row in layers(model, selector, as_computed)
+    )
 
 
 def saving(model, selector, blocks_only=False):
     """Share of a dense network's MACs that a selector saves, net of its own: of all, or of the blocks' alone."""
 
     def left(part):
-        return sum(row.macs for row in layers(model, part) if not (blocks_only and row.role in ("SPS", "head")))
+        return sum(
+            row.macs
+            for row in layers(model, part)
+            if not (blocks_only and row.role in ("SPS", "head"))
+        )
 
     return 1 - left(selector) / left(None)
 
@@ -109,7 +144,10 @@ def keep_ratio_for(target, model, selector, blocks_only=False):
     if not 0 < target < 1:
         raise Refused(f"saving is {target!r}; allowed: a share of the MACs above 0 and below 1.")
     for rho in (r / 1000 for r in range(1000, 0, -1)):
-        if saving(model, replace(selector, keep_ratio=rho, inference_keep_ratio=0.0), blocks_only) >= target:
+        if (
+            saving(model, replace(selector, keep_ratio=rho, inference_keep_ratio=0.0), blocks_only)
+            >= target
+        ):
             return rho
     return None
 
@@ -118,7 +156,9 @@ def keep_ratio_for(target, model, selector, blocks_only=False):
 def hooked(network, kind, hook):
     """Call hook(name, module, inputs, output) at every module of a kind while a batch goes through, in eval mode."""
     handles = [
-        module.register_forward_hook(lambda module, inputs, out, name=name: hook(name, module, inputs, out))
+        module.register_forward_hook(
+            lambda module, inputs, out, name=name: hook(name, module, inputs, out)
+        )
         for name, module in network.named_modules()
         if isinstance(module, kind)
     ]
@@ -202,7 +242,9 @@ def averaged(looks):
 
     rates = {name: mean(lambda r, _, name=name: r[name]) for name in looks[0][1]}
     rows = [
-        Operations(row.layer, mean(lambda _, o, i=i: o[i].nonzero), mean(lambda _, o, i=i: o[i].mean))
+        Operations(
+            row.layer, mean(lambda _, o, i=i: o[i].nonzero), mean(lambda _, o, i=i: o[i].mean)
+        )
         for i, row in enumerate(looks[0][2])
     ]
     return rates, rows
@@ -212,7 +254,10 @@ def surviving(rows, masks):
     """[Operations] with the MACs of surviving weights only: a machine's that skips the others."""
     density = density_by_layer(masks)
     left = [row.layer.macs * density.get(row.layer.weight, 1.0) for row in rows]
-    return [replace(row, layer=replace(row.layer, macs=macs)) for row, macs in zip(rows, left, strict=True)]
+    return [
+        replace(row, layer=replace(row.layer, macs=macs))
+        for row, macs in zip(rows, left, strict=True)
+    ]
 
 
 ACCOUNTS = ("no spikes", "one addition", "as many additions", "multiplied")
@@ -231,7 +276,9 @@ def energy(rows, account):
     microjoules = {}
     for row in rows:
         analogue = row.layer.role in ("selector", "head") or row.layer.name == "stem.stages.0"
-        multiplied = analogue or account == "no spikes" or (account == "multiplied" and not row.binary)
+        multiplied = (
+            analogue or account == "no spikes" or (account == "multiplied" and not row.binary)
+        )
         rate = row.mean if account == "as many additions" else row.nonzero
         value = row.layer.macs * (MAC_PICOJOULE if multiplied else AC_PICOJOULE * rate)
         microjoules[row.layer.role] = microjoules.get(row.layer.role, 0.0) + value / 1e6

@@ -48,23 +48,34 @@ class LIF(LIFNode):
         if x_seq.dtype in (torch.bfloat16, torch.float16):
             x_seq = x_seq.float()
         constants = float(self.tau), float(self.v_threshold), float(self.alpha)
-        fast = x_seq.device.type == "cpu" and x_seq.dtype == torch.float32 and x_seq.numel() and not self.carries_over
+        fast = (
+            x_seq.device.type == "cpu"
+            and x_seq.dtype == torch.float32
+            and x_seq.numel()
+            and not self.carries_over
+        )
         fast = fast and build.library("lif", TIME=time_steps or len(x_seq))
         if time_steps and len(x_seq) not in (1, time_steps):
-            raise Refused(f"currents are of {len(x_seq)} time steps; allowed: {time_steps}, or one that is repeated.")
+            raise Refused(
+                f"currents are of {len(x_seq)} time steps; allowed: {time_steps}, or one that is repeated."
+            )
         if fast and self._knows(norm, x_seq):
             if norm.training:
                 return self._of_batch(x_seq, norm, time_steps, constants)
             if not torch.is_grad_enabled():
                 steps = build.Steps(x_seq, x_seq.shape[-1], time_steps)
-                return build.lif_forward(steps, *map(steps.over_block, affine(norm)), *constants[:2])
+                return build.lif_forward(
+                    steps, *map(steps.over_block, affine(norm)), *constants[:2]
+                )
         if norm is not None:
             x_seq = norm(x_seq.flatten(0, -2)).view(x_seq.shape)
         x_seq = x_seq.expand(time_steps or -1, *x_seq.shape[1:])
         if fast:
             return build.LIF.apply(x_seq, constants)
         if self.carries_over:
-            if getattr(self.v, "shape", None) != x_seq.shape[1:]:  # the first batch, or a smaller last one
+            if (
+                getattr(self.v, "shape", None) != x_seq.shape[1:]
+            ):  # the first batch, or a smaller last one
                 self.reset()
             return super().multi_step_forward(x_seq)
         self.reset()
@@ -75,13 +86,23 @@ class LIF(LIFNode):
     @staticmethod
     def _knows(norm, x):
         """Is this a BatchNorm that the kernel computes?"""
-        if type(norm) is not nn.BatchNorm1d or norm.momentum is None or not (norm.affine and norm.track_running_stats):
+        if (
+            type(norm) is not nn.BatchNorm1d
+            or norm.momentum is None
+            or not (norm.affine and norm.track_running_stats)
+        ):
             return False
-        return norm.weight.device.type == "cpu" and norm.weight.dtype == torch.float32 and x.numel() > x.shape[-1]
+        return (
+            norm.weight.device.type == "cpu"
+            and norm.weight.dtype == torch.float32
+            and x.numel() > x.shape[-1]
+        )
 
     @staticmethod
     def _of_batch(x, norm, time_steps, constants):
-        spikes, mean, var = build.LIFOfNorm.apply(x, norm.weight, norm.bias, norm.eps, time_steps, constants)
+        spikes, mean, var = build.LIFOfNorm.apply(
+            x, norm.weight, norm.bias, norm.eps, time_steps, constants
+        )
         count = x.numel() / x.shape[-1]
         with torch.no_grad():
             norm.num_batches_tracked += 1

@@ -9,7 +9,9 @@ from safetensors.torch import load_file
 
 from ssf.config import Refused
 
-IDLE = re.compile(r"(block\.\d+\.norm[12]|norm)\.(weight|bias)|pos_embed")  # owned by the published modules, never used
+IDLE = re.compile(
+    r"(block\.\d+\.norm[12]|norm)\.(weight|bias)|pos_embed"
+)  # owned by the published modules, never used
 BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
@@ -18,7 +20,10 @@ def published_names(network):
 
     Static models have `…_linear` layers, event models `…_conv` layers of kernel size 1; q, k, v are one layer here.
     """
-    units = {f"stem.stages.{i}": (f"patch_embed.proj_conv{i or ''}", f"patch_embed.proj_bn{i or ''}") for i in range(4)}
+    units = {
+        f"stem.stages.{i}": (f"patch_embed.proj_conv{i or ''}", f"patch_embed.proj_bn{i or ''}")
+        for i in range(4)
+    }
     units["stem.position"] = "patch_embed.rpe_conv", "patch_embed.rpe_bn"
     names = {}
     for unit, (conv, bn) in units.items():
@@ -36,7 +41,9 @@ def published_names(network):
                 names[f"{ours}.linear.{end}"] = [
                     tuple(f"{part}_{kind}.{end}" for part in theirs) for kind in ("linear", "conv")
                 ]
-            names |= {f"{ours}.bn.{end}": [tuple(f"{part}_bn.{end}" for part in theirs)] for end in BN}
+            names |= {
+                f"{ours}.bn.{end}": [tuple(f"{part}_bn.{end}" for part in theirs)] for end in BN
+            }
     names |= {f"head.{end}": [(f"head.{end}",)] for end in ("weight", "bias")}
     for key in network.state_dict():
         if match := re.fullmatch(r"selector\.predictors\.(\d+)\.(.*)", key):
@@ -59,8 +66,12 @@ def read(path):
         raise Refused(f"checkpoint {path} is not there; allowed: the path of a file.") from None
     except Exception as error:  # torch and safetensors raise many kinds for a broken file
         if "global" in str(error).lower():  # pickle's word for the name of something to call
-            raise Refused(f"checkpoint {path} holds more than tensors and plain values, so it is not loaded.") from None
-        raise Refused(f"checkpoint {path} can't be read; it may be truncated, or not be a checkpoint.") from None
+            raise Refused(
+                f"checkpoint {path} holds more than tensors and plain values, so it is not loaded."
+            ) from None
+        raise Refused(
+            f"checkpoint {path} can't be read; it may be truncated, or not be a checkpoint."
+        ) from None
 
 
 def load_published(network, checkpoint):
@@ -79,7 +90,9 @@ def load_published(network, checkpoint):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-        raise Refused("the checkpoint is not a state_dict; allowed: names and tensors, or these under model.")
+        raise Refused(
+            "the checkpoint is not a state_dict; allowed: names and tensors, or these under model."
+        )
     for key in state:
         if f"module.{key}" in state:
             raise Refused(f"the checkpoint has {key} twice, with and without the prefix module.")
@@ -93,7 +106,11 @@ def load_published(network, checkpoint):
             loaded[key] = joined(names, state, ours[key])
             used |= set(names)
         elif not key.endswith("num_batches_tracked"):  # absent from old checkpoints
-            kind = "_conv." if any("_conv." in name for name in state if name.startswith("block.")) else "_linear."
+            kind = (
+                "_conv."
+                if any("_conv." in name for name in state if name.startswith("block."))
+                else "_linear."
+            )
             wanted = next((a for a in alternatives if kind in a[0]), alternatives[0])
             missing = next(name for name in wanted if name not in state)
             raise Refused(f"the checkpoint lacks {missing}, which this network needs as {key}.")
@@ -108,13 +125,25 @@ def joined(names, state, like):
     parts = []
     for name in names:
         value = state[name]
-        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_complex():
-            raise Refused(f"{name} in the checkpoint is a {type(value).__name__}; allowed: a dense tensor of numbers.")
+        if (
+            not isinstance(value, torch.Tensor)
+            or value.layout != torch.strided
+            or value.is_complex()
+        ):
+            raise Refused(
+                f"{name} in the checkpoint is a {type(value).__name__}; allowed: a dense tensor of numbers."
+            )
         shape = (len(like) // len(names), *like.shape[1:]) if like.ndim else ()
         squeezed = value.squeeze(-1) if value.ndim == 3 and value.shape[-1] == 1 else value
         if squeezed.shape != shape:
-            raise Refused(f"{name} in the checkpoint has shape {list(value.shape)}; this network needs {list(shape)}.")
+            raise Refused(
+                f"{name} in the checkpoint has shape {list(value.shape)}; this network needs {list(shape)}."
+            )
         parts.append(squeezed.to(like))
-        if not torch.isfinite(parts[-1]).all() or (name.endswith("running_var") and (parts[-1] < 0).any()):
-            raise Refused(f"{name} in the checkpoint has values that are no finite numbers, or a negative variance.")
+        if not torch.isfinite(parts[-1]).all() or (
+            name.endswith("running_var") and (parts[-1] < 0).any()
+        ):
+            raise Refused(
+                f"{name} in the checkpoint has values that are no finite numbers, or a negative variance."
+            )
     return torch.cat(parts) if like.ndim else parts[0]

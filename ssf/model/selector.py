@@ -25,7 +25,9 @@ class Tokens:
 
     def share(self, scores):
         """Softmax over the tokens that are there."""
-        return (scores if self.alive is None else scores.masked_fill(self.alive == 0, -torch.inf)).softmax(1)
+        return (
+            scores if self.alive is None else scores.masked_fill(self.alive == 0, -torch.inf)
+        ).softmax(1)
 
 
 def random(tokens, _):
@@ -46,7 +48,9 @@ def attention(tokens, _):
 def oracle(tokens, _):
     """Share of the token's pixels that are foreground, where the data set tells."""
     if tokens.foreground is None:
-        raise Refused("selector.kind is 'oracle'; allowed: where the foreground of every image is given.")
+        raise Refused(
+            "selector.kind is 'oracle'; allowed: where the foreground of every image is given."
+        )
     return tokens.foreground.gather(1, tokens.grid)
 
 
@@ -65,8 +69,12 @@ def information(tokens, size):
     rates = rates if tokens.alive is None else rates * tokens.alive[..., None]
     side, places = round(size**0.5), tokens.grid[..., None].expand_as(rates)
     picture = rates.new_zeros(len(rates), size, rates.shape[2]).scatter(1, places, rates)
-    around = F.avg_pool2d(picture.transpose(1, 2).unflatten(2, (side, side)), 3, stride=1, padding=1)
-    unlike = -F.cosine_similarity(rates, around.flatten(2).transpose(1, 2).gather(1, places), dim=-1)
+    around = F.avg_pool2d(
+        picture.transpose(1, 2).unflatten(2, (side, side)), 3, stride=1, padding=1
+    )
+    unlike = -F.cosine_similarity(
+        rates, around.flatten(2).transpose(1, 2).gather(1, places), dim=-1
+    )
     return tokens.share(temporal_change(tokens)) + tokens.share(unlike)
 
 
@@ -91,12 +99,19 @@ class TokenSelector(nn.Module):
 
     def __init__(self, config, width, tokens):
         super().__init__()
-        self.kind, self.locations, self.tokens, self.removes = config.kind, config.locations, tokens, config.removes
+        self.kind, self.locations, self.tokens, self.removes = (
+            config.kind,
+            config.locations,
+            tokens,
+            config.removes,
+        )
         self.counts = config.counts(tokens)
         self.training_counts = config.counts(tokens, inference=False)
         self.head_averages_dropped = config.head_averages_dropped
         self.predictors = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 2), nn.LogSoftmax(-1))
+            nn.Sequential(
+                nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 2), nn.LogSoftmax(-1)
+            )
             for _ in self.locations
             if config.kind == "learned"
         )
@@ -131,7 +146,8 @@ class TokenSelector(nn.Module):
 
 
 SCORES = {
-    score.__name__: score for score in (random, firing_rate, attention, information, information_per_place, oracle)
+    score.__name__: score
+    for score in (random, firing_rate, attention, information, information_per_place, oracle)
 }
 
 
@@ -142,7 +158,9 @@ def top(scores, k):
 
 def ratio_loss(decisions, ratios):
     """Mean over locations and images of (share of tokens kept - ratio)² (Rao et al., 2021)."""
-    return torch.stack([((d.mean(1) - r) ** 2).mean() for d, r in zip(decisions, ratios, strict=True)]).mean()
+    return torch.stack(
+        [((d.mean(1) - r) ** 2).mean() for d, r in zip(decisions, ratios, strict=True)]
+    ).mean()
 
 
 def distillation_loss(student, teacher):
@@ -150,7 +168,9 @@ def distillation_loss(student, teacher):
 
     The published code calls torch's kl_div with the student first, which is this direction.
     """
-    return F.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), reduction="batchmean", log_target=True)
+    return F.kl_div(
+        student.log_softmax(-1), teacher.log_softmax(-1), reduction="batchmean", log_target=True
+    )
 
 
 def selector_loss(logits, labels, decisions, teacher_logits, config, label_smoothing=0.0):

@@ -26,12 +26,20 @@ class Linear(nn.Linear):
 
     def forward(self, x):
         if self.of_spikes:
-            currents = product(x.flatten(0, 1), self.weight[..., None], self.bias, Grid(tokens=x.shape[2]))
+            currents = product(
+                x.flatten(0, 1), self.weight[..., None], self.bias, Grid(tokens=x.shape[2])
+            )
             if currents is not None:
                 return currents.unflatten(0, x.shape[:2])
-        if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+        if (
+            x.device.type != "cpu"
+            or x.dtype != torch.float32
+            or not torch.backends.mkldnn.is_available()
+        ):
             return super().forward(x)
-        maps = x.flatten(0, 1).unsqueeze(1).permute(0, 3, 1, 2)  # [T·B, c_in, 1, N], channels last in memory
+        maps = (
+            x.flatten(0, 1).unsqueeze(1).permute(0, 3, 1, 2)
+        )  # [T·B, c_in, 1, N], channels last in memory
         out = F.conv2d(maps, self.weight[..., None, None], self.bias)
         return out.permute(0, 2, 3, 1).reshape(*x.shape[:3], -1)
 
@@ -55,7 +63,11 @@ class LinearUnit(nn.Module):
 
     def __init__(self, c_in, c_out, model, bias=True):
         super().__init__()
-        self.linear, self.bn, self.lif = Linear(c_in, c_out, bias), nn.BatchNorm1d(c_out), lif(model)
+        self.linear, self.bn, self.lif = (
+            Linear(c_in, c_out, bias),
+            nn.BatchNorm1d(c_out),
+            lif(model),
+        )
 
     def forward(self, x):
         return self.lif(self.linear(x), self.bn)
@@ -74,12 +86,16 @@ class ConvUnit(nn.Module):
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
 
     def forward(self, x):
-        return self.on_maps(self.pool, self.lif(self.on_maps(self.conv, x), self.bn, self.time_steps))
+        return self.on_maps(
+            self.pool, self.lif(self.on_maps(self.conv, x), self.bn, self.time_steps)
+        )
 
     @staticmethod
     def on_maps(layer, x):
         """A layer of [n,c,H,W] on [T,B,H,W,c], which is the same in memory (channels last)."""
-        return layer(x.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+        return (
+            layer(x.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+        )
 
 
 class SPS(nn.Module):
@@ -123,7 +139,9 @@ class SSA(nn.Module):
         self.proj.linear.of_spikes = True
 
     def forward(self, x, keep=None):
-        q, k, v = (s.unflatten(-1, (self.heads, -1)).transpose(2, 3) for s in self.qkv(x).chunk(3, dim=-1))
+        q, k, v = (
+            s.unflatten(-1, (self.heads, -1)).transpose(2, 3) for s in self.qkv(x).chunk(3, dim=-1)
+        )
         with torch.autocast(x.device.type, enabled=False):
             current = self.attend(q, k, v, None if keep is None else keep[None, :, None, :, None])
         return self.proj(self.attention_lif((current * self.scale).transpose(2, 3).flatten(3)))
@@ -148,7 +166,10 @@ class Block(nn.Module):
         super().__init__()
         hidden = model.width * model.mlp_ratio
         self.attention = SSA(model)
-        self.fc1, self.fc2 = LinearUnit(model.width, hidden, model), LinearUnit(hidden, model.width, model)
+        self.fc1, self.fc2 = (
+            LinearUnit(model.width, hidden, model),
+            LinearUnit(hidden, model.width, model),
+        )
         self.fc2.linear.of_spikes = True
 
     def forward(self, x, keep=None):
@@ -175,7 +196,9 @@ class Spikformer(nn.Module):
         self.selector = TokenSelector(selector, model.width, model.tokens) if selector else None
         self.head = nn.Linear(model.width, model.classes)
         for name, module in self.named_modules():
-            if isinstance(module, nn.Linear) and not (name.startswith("blocks") and model.block_init == "torch"):
+            if isinstance(module, nn.Linear) and not (
+                name.startswith("blocks") and model.block_init == "torch"
+            ):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -192,9 +215,15 @@ class Spikformer(nn.Module):
         `foreground` [B,N], the share of each token that is foreground, is what the oracle selector goes by.
         """
         if images.shape[1:] != self.image_shape:
-            raise Refused(f"images are {list(images.shape)}; allowed: [B, {', '.join(map(str, self.image_shape))}].")
+            raise Refused(
+                f"images are {list(images.shape)}; allowed: [B, {', '.join(map(str, self.image_shape))}]."
+            )
         x = self.stem(images.transpose(0, 1) if images.ndim == 5 else images)
-        keep, kept, received = None, [], None  # keep: of the tokens still in the tensor, those not dropped
+        keep, kept, received = (
+            None,
+            [],
+            None,
+        )  # keep: of the tokens still in the tensor, those not dropped
         grid = torch.arange(x.shape[2], device=x.device).expand(x.shape[1], -1)
         for i, block in enumerate(self.blocks):
             if self.selector is None or i not in self.selector.locations:
@@ -209,7 +238,11 @@ class Spikformer(nn.Module):
             else:
                 chosen = self.selector.choose(i, Tokens(x, grid, None, received, foreground))
                 places = chosen[None, :, :, None].expand(x.shape[0], -1, -1, x.shape[3])
-                kept.append(x.new_zeros(grid.shape[0], self.selector.tokens).scatter(1, grid.gather(1, chosen), 1))
+                kept.append(
+                    x.new_zeros(grid.shape[0], self.selector.tokens).scatter(
+                        1, grid.gather(1, chosen), 1
+                    )
+                )
                 if self.selector.removes:
                     x, grid = block(x.gather(2, places)), grid.gather(1, chosen)
                 else:

@@ -46,7 +46,9 @@ def prune(network, masks, fraction, scope="global"):
             )
         kept[survivors[magnitude[survivors].argsort(stable=True)[:count]]] = False
         parts = kept.split([weights[name].numel() for name in names])
-        pruned |= {name: part.view_as(weights[name]) for name, part in zip(names, parts, strict=True)}
+        pruned |= {
+            name: part.view_as(weights[name]) for name, part in zip(names, parts, strict=True)
+        }
     return pruned
 
 
@@ -61,4 +63,7 @@ def magnitude_at_init(network, rounds, fraction, scope="global"):
 def shuffled(masks, seed):
     """A random ticket: as many weights kept in every layer, at places drawn with the seed."""
     generator = torch.Generator().manual_seed(seed)
-    return {name: m.flatten()[torch.randperm(m.numel(), generator=generator)].view_as(m) for name, m in masks.items()}
+    return {
+        name: m.flatten()[torch.randperm(m.numel(), generator=generator)].view_as(m)
+        for name, m in masks.items()
+    }

@@ -45,7 +45,9 @@ def device():
 
 def own_random_state():
     """A context in which seeds can be set without the rest of the program noticing."""
-    return torch.random.fork_rng(devices=[torch.cuda.current_device()] if torch.cuda.is_available() else [])
+    return torch.random.fork_rng(
+        devices=[torch.cuda.current_device()] if torch.cuda.is_available() else []
+    )
 
 
 def learning_rate(train, progress):
@@ -61,7 +63,11 @@ def optimiser(network, train):
     decayed = [p for p in network.parameters() if p.ndim > 1]
     rest = [p for p in network.parameters() if p.ndim <= 1]
     return torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": train.weight_decay}, {"params": rest, "weight_decay": 0.0}], lr=train.lr
+        [
+            {"params": decayed, "weight_decay": train.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ],
+        lr=train.lr,
     )
 
 
@@ -89,8 +95,12 @@ def evaluate(network, images, labels, foreground=None, prepare=None):
     with own_random_state():
         torch.manual_seed(0)
         parts = sets.batches((images, foreground))
-        logits = torch.cat([network(prepare(x) if prepare else x, truth(network, f)) for x, f in parts])
-    return (logits.argmax(1) == labels).float().mean().item(), F.cross_entropy(logits, labels).item()
+        logits = torch.cat(
+            [network(prepare(x) if prepare else x, truth(network, f)) for x, f in parts]
+        )
+    return (logits.argmax(1) == labels).float().mean().item(), F.cross_entropy(
+        logits, labels
+    ).item()
 
 
 def apply_masks(network, masks):
@@ -124,7 +134,16 @@ def freeze_near_zero(network):
 
 
 @torch.enable_grad()  # whatever the caller is doing
-def fit(config, network, dataset=None, masks=None, teacher=None, start=None, last_epoch=None, after_epoch=None):
+def fit(
+    config,
+    network,
+    dataset=None,
+    masks=None,
+    teacher=None,
+    start=None,
+    last_epoch=None,
+    after_epoch=None,
+):
     """Train `network` by `config.train`. Test images are looked at after every epoch, and nothing follows from it.
 
     Every epoch draws from seeds of its own, so a Moment is all it takes to go on exactly. Started by torchrun, each
@@ -148,7 +167,9 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
         teacher = teacher.to(where)
         if config.selector.teacher_in_training_mode:
             teacher = distributed.synchronised(teacher)
-    parts = sets.split(dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed)
+    parts = sets.split(
+        dataset.train_labels, config.data.train_size, config.data.validation_share, config.seed
+    )
     learned_from, held_out, test = parts[0], dataset.part("train", parts[1]), dataset.part("test")
     opt = optimiser(network, config.train)
     restore(network, opt, start.tensors)
@@ -168,18 +189,25 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
             generator = torch.Generator().manual_seed(seed)
             stream = sets.training_batches(config, dataset, learned_from, epoch, generator)
             steps = math.ceil(len(learned_from) / config.train.batch_size)
-            loss, accuracy = _epoch(config, network, forward, opt, epoch, masks, teacher, stream, steps)
+            loss, accuracy = _epoch(
+                config, network, forward, opt, epoch, masks, teacher, stream, steps
+            )
             seconds += time.perf_counter() - began
             row = {"epoch": epoch + 1, "train_loss": loss, "train_accuracy": accuracy}
             if len(held_out[1]):
                 row["validation_accuracy"], _ = evaluate(network, *held_out, dataset.standardise)
             row["test_accuracy"], row["test_loss"] = evaluate(network, *test, dataset.standardise)
-            if not all(map(math.isfinite, row.values())) or not all(p.isfinite().all() for p in network.parameters()):
+            if not all(map(math.isfinite, row.values())) or not all(
+                p.isfinite().all() for p in network.parameters()
+            ):
                 raise Failed(
                     f"weights or losses are no finite numbers after epoch {epoch + 1}; a smaller train.lr may help"
                 )
             history.append(row)
-            bar.set_postfix(validation=f"{100 * row.get('validation_accuracy', math.nan):.1f} %", loss=f"{loss:.3f}")
+            bar.set_postfix(
+                validation=f"{100 * row.get('validation_accuracy', math.nan):.1f} %",
+                loss=f"{loss:.3f}",
+            )
             bar.update()
             if after_epoch:
                 after_epoch(Moment(epoch + 1, snapshot(network, opt), list(history), seconds))
@@ -195,7 +223,9 @@ def _loss(config, forward, teacher, x, y, foreground=None):
                 target = teacher(x).float()
     logits = logits.float()
     if config.selector:
-        return selector_loss(logits, y, kept, target, config.selector, config.train.label_smoothing), logits
+        return selector_loss(
+            logits, y, kept, target, config.selector, config.train.label_smoothing
+        ), logits
     return F.cross_entropy(logits, y, label_smoothing=config.train.label_smoothing), logits
 
 
@@ -230,7 +260,9 @@ def _epoch(config, network, forward, opt, epoch, masks, teacher, stream, steps):
             opt.step()
         except RuntimeError as error:  # a learning rate beyond float32, say
             reason = str(error).splitlines()[0]
-            raise Failed(f"step {step + 1} of epoch {epoch + 1} at a learning rate of {rate:.2g}: {reason}") from None
+            raise Failed(
+                f"step {step + 1} of epoch {epoch + 1} at a learning rate of {rate:.2g}: {reason}"
+            ) from None
         if not near_zero:
             apply_masks(network, masks)
         total += mean_loss * len(y)
@@ -265,4 +297,6 @@ def restore(network, opt, tensors):
         prefix = f"{MOMENTS}{name}."
         state = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
         if state:
-            opt.state[p] = {k: t.clone().to(p.device if t.ndim else "cpu") for k, t in state.items()}
+            opt.state[p] = {
+                k: t.clone().to(p.device if t.ndim else "cpu") for k, t in state.items()
+            }

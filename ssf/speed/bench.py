@@ -22,19 +22,24 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ssf.config import DATASETS, Data, RunConfig, Selector, Ticket, Train, preset
+from ssf.config import DATASETS, Data, RunConfig, Selector, Ticket, Train
 from ssf.datasets import sets
 from ssf.engine import records, runs
 from ssf.kernels import build
 from ssf.model import cost, training
 from ssf.model.neuron import LIF
 from ssf.model.spikformer import Spikformer
+from ssf.presets import preset
 from ssf.speed import reference
 from ssf.speed.deploy import Deployed
 from ssf.speed.reference import Reference, SpikingJellyBlocks
 from ssf.study import experiments
 
-NETWORKS = {"2-64": (2, 64, 64), "4-128": (4, 128, 32), "4-384": (4, 384, 16)}  # depth, width, batch
+NETWORKS = {
+    "2-64": (2, 64, 64),
+    "4-128": (4, 128, 32),
+    "4-384": (4, 384, 16),
+}  # depth, width, batch
 RATE = 0.07  # firing rate of every layer where inference is timed: about that of the trained networks of `chain`
 FIELDS = ["measure", "network", "implementation", "variable", "value", "batch", "seconds", "low", "high",
           "macs", "megabytes", "accuracy"]  # fmt: skip
@@ -149,7 +154,11 @@ def speed(bench):
         network = Spikformer(model).to(bench.device)
         images, labels = samples(model, batch, bench.device)
         about = {"network": name, "batch": batch, "macs": cost.macs(model)}
-        bench.race("training", {k: bench.step(n, images, labels) for k, n in beside(network, model).items()}, **about)
+        bench.race(
+            "training",
+            {k: bench.step(n, images, labels) for k, n in beside(network, model).items()},
+            **about,
+        )
 
         firing(network, images[:8], RATE)
         contestants = {k: bench.answer(n, images) for k, n in beside(network, model).items()}
@@ -173,7 +182,10 @@ def growth(bench):
         for value in values[:3] if bench.quick else values:
             changes = {"T": {"time_steps": value}, "N": {"side": 4 * round(value**0.5)},
                        "C": {"width": value}}.get(variable, {})  # fmt: skip
-            model, batch = replace(model_of("2-64"), **changes), value if variable == "batch" else 32
+            model, batch = (
+                replace(model_of("2-64"), **changes),
+                value if variable == "batch" else 32,
+            )
             network = Spikformer(model).to(bench.device)
             images, labels = samples(model, batch, bench.device)
             networks = beside(network, model, ["published"])
@@ -197,7 +209,9 @@ def roofline(bench):
         contestants = {"copy": lambda x=x, target=target: [target.copy_(x) for _ in range(5)],
                        "ssf": lambda both=both, n=ours: [both(n), both(n)],
                        "SpikingJelly": lambda both=both, n=theirs: [both(n), both(n)]}  # fmt: skip
-        bench.race("LIF", contestants, 9, variable="megabytes", value=megabytes, megabytes=10 * megabytes)
+        bench.race(
+            "LIF", contestants, 9, variable="megabytes", value=megabytes, megabytes=10 * megabytes
+        )
 
 
 def events(bench):
@@ -217,8 +231,16 @@ def chain(quick):
     """Configs of a network on fashion-mini: dense, a ticket of 95 %, ρ = 0.7, and both."""
     name, train_size, epochs = ("2-64", 1200, 2) if quick else ("4-128", 2800, 3)
     model = model_of(name, channels=1)
-    part = {"model": model, "data.train_size": train_size, "train.epochs": epochs, "train.batch_size": 32}
-    ticket, selector = Ticket(round=1, fraction=0.95), Selector(keep_ratio=0.7, locations=(0, model.depth // 2))
+    part = {
+        "model": model,
+        "data.train_size": train_size,
+        "train.epochs": epochs,
+        "train.batch_size": 32,
+    }
+    ticket, selector = (
+        Ticket(round=1, fraction=0.95),
+        Selector(keep_ratio=0.7, locations=(0, model.depth // 2)),
+    )
     dense = preset("quick", **part)
     return name, {
         "dense": dense,
@@ -236,7 +258,9 @@ def sparsity(bench):
 def codesign(bench):
     """The same of the study's networks of seed 0 that C3 and C4 are about; trained first if they are not there."""
     kinds = ("all_tokens", "selector", "ticket", "both")
-    configs = {"dense": preset("study")} | {k: config for k, config in experiments.codesign(0) if k in kinds}
+    configs = {"dense": preset("study")} | {
+        k: config for k, config in experiments.codesign(0) if k in kinds
+    }
     race_trained(bench, "codesign", "study", configs)
 
 
@@ -252,7 +276,9 @@ def race_trained(bench, measure, name, configs):
             with torch.no_grad():
                 same = (deployed(images).argmax(1) == network(images).argmax(1)).float().mean()
             if same < 0.98:
-                raise AssertionError(f"{kind}: the deployed network agrees in {same:.3f} of the images; expected: 1")
+                raise AssertionError(
+                    f"{kind}: the deployed network agrees in {same:.3f} of the images; expected: 1"
+                )
         known = {"network": name, "variable": kind, "value": run.record["firing_rate"], "batch": len(images),
                  "accuracy": run.record["accuracy"]}  # fmt: skip
         contestants[kind, "ssf"] = bench.answer(network, images)
@@ -265,7 +291,12 @@ def race_trained(bench, measure, name, configs):
         row |= about[row["implementation"]] | {"implementation": row["implementation"][1]}
 
 
-FED = {"fashion-mini": (64, 2048), "cifar10": (64, 2048), "event-fashion": (64, 2048), "cifar10-dvs": (16, 64)}
+FED = {
+    "fashion-mini": (64, 2048),
+    "cifar10": (64, 2048),
+    "event-fashion": (64, 2048),
+    "cifar10-dvs": (16, 64),
+}
 
 
 def feeding(bench):
@@ -275,15 +306,22 @@ def feeding(bench):
     """
     for name, (batch, count) in list(FED.items())[: 3 if bench.quick else 4]:
         parts = {"time_steps": 16, "pool_stages": (0, 1, 2, 3)} if name == "cifar10-dvs" else {}
-        config = RunConfig(Data(name), model_of("2-64", **DATASETS[name], **parts), train=Train(batch_size=batch))
+        config = RunConfig(
+            Data(name), model_of("2-64", **DATASETS[name], **parts), train=Train(batch_size=batch)
+        )
         network = Spikformer(config.model).to(bench.device)
         with tempfile.TemporaryDirectory() as folder:
             dataset = mapped(config, Path(folder), count).to(bench.device)
-            images, labels = dataset.standardise(dataset.train_images[:batch]), dataset.train_labels[:batch]
+            images, labels = (
+                dataset.standardise(dataset.train_images[:batch]),
+                dataset.train_labels[:batch],
+            )
             contestants = {"training": bench.step(network, images, labels)}
             for kind in ("none", "light", "published"):
                 mixup = 0.5 if kind == "published" else 0.0
-                contestants[kind] = epoch(config.with_(**{"data.augment": kind, "train.mixup": mixup}), dataset)
+                contestants[kind] = epoch(
+                    config.with_(**{"data.augment": kind, "train.mixup": mixup}), dataset
+                )
             first = len(bench.rows)
             bench.race("feeding", contestants, network="2-64", variable=name)
         for row in bench.rows[first:]:
@@ -306,7 +344,10 @@ def mapped(config, folder, count):
     model, rng = config.model, np.random.default_rng(0)
     frames = (model.time_steps,) if model.encoding == "frames" else ()
     shape = (count, *frames, model.channels, model.side, model.side)
-    np.save(folder / "images.npy", rng.integers(0, 256 if model.encoding == "direct" else 3, shape, np.uint8))
+    np.save(
+        folder / "images.npy",
+        rng.integers(0, 256 if model.encoding == "direct" else 3, shape, np.uint8),
+    )
     images = torch.from_numpy(np.load(folder / "images.npy", mmap_mode="c"))
     labels = torch.arange(count) % model.classes
     classes = tuple(map(str, range(model.classes)))
@@ -320,7 +361,13 @@ def memory(bench):
             bench.bar.set_postfix_str(f"memory {name} {implementation}")
             command = [sys.executable, "-m", "ssf.speed.bench", name, implementation]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-            bench.add("memory", implementation, name, batch=NETWORKS[name][2], megabytes=float(done.stdout.split()[-1]))
+            bench.add(
+                "memory",
+                implementation,
+                name,
+                batch=NETWORKS[name][2],
+                megabytes=float(done.stdout.split()[-1]),
+            )
 
 
 def peak(name, implementation):
@@ -341,7 +388,9 @@ def peak(name, implementation):
 def resident():
     """Most megabytes that this process has had in memory."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count the parent's, too, from before it became this process
+    if (
+        status.exists()
+    ):  # getrusage would count the parent's, too, from before it became this process
         return int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
@@ -350,7 +399,10 @@ def device_name():
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
-PARTS = {part.__name__: part for part in (speed, growth, roofline, feeding, memory, events, sparsity, codesign)}
+PARTS = {
+    part.__name__: part
+    for part in (speed, growth, roofline, feeding, memory, events, sparsity, codesign)
+}
 ASKED_FOR = ("codesign",)  # it needs networks that take long to train
 
 
@@ -377,7 +429,9 @@ def ratios(rows, measures=("training", "inference")):
     chosen["spread"] = (chosen.high - chosen.low) / chosen.seconds
     base = chosen[chosen.implementation == "published"].set_index(["measure", "network"]).seconds
     chosen["ratio"] = [base[row.measure, row.network] / row.seconds for row in chosen.itertuples()]
-    return chosen[["measure", "network", "batch", "implementation", "ratio", "images_per_second", "spread"]]
+    return chosen[
+        ["measure", "network", "batch", "implementation", "ratio", "images_per_second", "spread"]
+    ]
 
 
 def shares(rows, measure, labels):
@@ -389,9 +443,15 @@ def shares(rows, measure, labels):
     parent, found = rows.loc["dense", "ssf"], []
     for kind, label in labels.items():
         ours, deployed = rows.loc[kind, "ssf"], rows.loc[kind, "ssf, deployed"]
-        share = [deployed.macs / parent.macs, ours.seconds / parent.seconds, deployed.seconds / parent.seconds]
+        share = [
+            deployed.macs / parent.macs,
+            ours.seconds / parent.seconds,
+            deployed.seconds / parent.seconds,
+        ]
         found.append([label, *share, ours.value, ours.accuracy])
-    return pd.DataFrame(found, columns=["label", "macs", "seconds", "deployed", "firing rate", "accuracy"])
+    return pd.DataFrame(
+        found, columns=["label", "macs", "seconds", "deployed", "firing rate", "accuracy"]
+    )
 
 
 if __name__ == "__main__":

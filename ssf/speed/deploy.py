@@ -63,7 +63,9 @@ class Layer:
 
     def given(self, constants):
         """With inputs that are known, [T, c_in] (else NaN), taken into the bias."""
-        return Layer(self.weight, self.bias + constants.nan_to_num() @ self.weight.sum(2).T, self.v_threshold)
+        return Layer(
+            self.weight, self.bias + constants.nan_to_num() @ self.weight.sum(2).T, self.v_threshold
+        )
 
 
 def picked(x, places, dim):
@@ -90,8 +92,16 @@ class Unit:
         """Spikes [B,T,positions,words] of spikes x."""
         with self.lock:
             if self.vectors is None:
-                fitting = [n for n in LAYOUTS if -(-len(self.layer.weight) // (n * LANES)) * n <= 4 * self.words]
-                fitting = [n for n in fitting if build.library("events", TIME=self.model.time_steps, VECS=n)]
+                fitting = [
+                    n
+                    for n in LAYOUTS
+                    if -(-len(self.layer.weight) // (n * LANES)) * n <= 4 * self.words
+                ]
+                fitting = [
+                    n
+                    for n in fitting
+                    if build.library("events", TIME=self.model.time_steps, VECS=n)
+                ]
                 self.vectors = min(fitting, key=lambda vectors: self.timed(x, grid, vectors))
                 self.prepare(self.vectors)
         return self.run(x, grid)
@@ -108,7 +118,10 @@ class Unit:
 
     def prepare(self, vectors):
         self.rows = Rows(self.layer.weight, vectors)
-        self.live, self.bias = self.rows.live(), F.pad(self.layer.bias, (0, self.rows.short)).contiguous()
+        self.live, self.bias = (
+            self.rows.live(),
+            F.pad(self.layer.bias, (0, self.rows.short)).contiguous(),
+        )
         self.library = build.library("events", TIME=self.model.time_steps, VECS=vectors)
 
     def run(self, x, grid):
@@ -124,7 +137,10 @@ class FirstUnit:
     """The first convolution, of pixels: torch computes its currents, once where the image is the same in every step."""
 
     def __init__(self, layer, model):
-        self.layer, self.model = layer.outputs(spaced(torch.ones(len(layer.weight)) > 0, LANES)), model
+        self.layer, self.model = (
+            layer.outputs(spaced(torch.ones(len(layer.weight)) > 0, LANES)),
+            model,
+        )
         self.words = -(-len(layer.weight) // WORD)
         self.library = build.library("events", TIME=model.time_steps, VECS=1)
 
@@ -132,7 +148,11 @@ class FirstUnit:
         """Spikes of images [B, own, c, H, W], own = T or 1."""
         weight = self.layer.weight.unflatten(2, (3, 3))
         maps = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        currents = F.conv2d(maps, weight, self.layer.bias[0].contiguous(), padding=1).permute(0, 2, 3, 1).contiguous()
+        currents = (
+            F.conv2d(maps, weight, self.layer.bias[0].contiguous(), padding=1)
+            .permute(0, 2, 3, 1)
+            .contiguous()
+        )
         out = grid.empty(len(images), self.model.time_steps, self.words)
         build.call(self.library.fire, currents, images.shape[1], len(weight) // LANES, out, len(images), *grid.where,
                     grid.positions, self.words, float(self.model.tau), self.layer.v_threshold)  # fmt: skip
@@ -151,7 +171,10 @@ class Attention:
         pieces = torch.tensor([0, *(len(places) // LANES for places in by_head)]).cumsum(0)
         starts = torch.arange(len(values)) * values.shape[1]
         self.values = torch.cat(
-            [torch.where(places < 0, -1, places + start) for places, start in zip(by_head, starts, strict=True)]
+            [
+                torch.where(places < 0, -1, places + start)
+                for places, start in zip(by_head, starts, strict=True)
+            ]
         )
         self.pairs = spaced(pairs.flatten(), WORD)
         head = self.pairs.clamp(min=0) // pairs.shape[1]
@@ -188,7 +211,10 @@ class Block:
         pairs, values = pairs & alive, values & alive
         self.attention = Attention(pairs, values, model)
         q = self.attention.pairs
-        k, v = (torch.where(at < 0, -1, at + part * model.width) for part, at in ((1, q), (2, self.attention.values)))
+        k, v = (
+            torch.where(at < 0, -1, at + part * model.width)
+            for part, at in ((1, q), (2, self.attention.values))
+        )
         self.qkv = Unit(qkv.outputs(torch.cat([q, k, v])), model)
         self.proj = Unit(proj.inputs(self.attention.values), model)
         self.left = {
@@ -227,11 +253,15 @@ class Deployed:
     def __init__(self, network, model, batch=64):
         self.library = build.library("events", TIME=model.time_steps, VECS=1)
         if self.library is None:
-            raise Refused("a deployed network needs a C compiler; allowed: cc on the PATH, or its name in CC.")
+            raise Refused(
+                "a deployed network needs a C compiler; allowed: cc on the PATH, or its name in CC."
+            )
         if next(network.parameters()).device.type != "cpu":
             raise Refused("the network is on a GPU; allowed: a network on the CPU.")
         if network.selector and network.selector.kind in ("attention", "oracle"):
-            raise Refused(f"selector.kind is {network.selector.kind!r}; allowed: one that goes by the tokens alone.")
+            raise Refused(
+                f"selector.kind is {network.selector.kind!r}; allowed: one that goes by the tokens alone."
+            )
         self.head, self.selector = copy.deepcopy(network.head), copy.deepcopy(network.selector)
         self.model, self.batch, self.image_shape = model, batch, network.image_shape
         units = network.stem.stages
@@ -239,14 +269,25 @@ class Deployed:
         self.stages = [FirstUnit(layers[0], model), *(Unit(layer, model) for layer in layers[1:])]
         self.position = Unit(Layer.of(network.stem.position, model.time_steps), model)
         self.blocks = [Block(block, model) for block in network.blocks]
-        self.left = {"SPS": (sum(len(layer.weight) for layer in layers), sum(unit.conv.out_channels for unit in units))}
+        self.left = {
+            "SPS": (
+                sum(len(layer.weight) for layer in layers),
+                sum(unit.conv.out_channels for unit in units),
+            )
+        }
         for part in self.blocks[0].left:
-            self.left[part] = tuple(map(sum, zip(*(block.left[part] for block in self.blocks), strict=True)))
+            self.left[part] = tuple(
+                map(sum, zip(*(block.left[part] for block in self.blocks), strict=True))
+            )
 
     @torch.inference_mode()
     @torch.autocast("cpu", enabled=False)
     def __call__(self, images):
-        if images.shape[1:] != self.image_shape or images.dtype != torch.float32 or images.device.type != "cpu":
+        if (
+            images.shape[1:] != self.image_shape
+            or images.dtype != torch.float32
+            or images.device.type != "cpu"
+        ):
             raise Refused(
                 f"images are {list(images.shape)}, {images.dtype}, on {images.device}; "
                 f"allowed: [B, {', '.join(map(str, self.image_shape))}], torch.float32, on the CPU."
@@ -262,13 +303,17 @@ class Deployed:
             if grid is None:
                 grid = torch.arange(x.shape[2]).expand(len(x), -1)
             chosen = self.selector.choose(i, Tokens(self.counts(x).transpose(0, 1), grid))
-            seen = block(x.gather(2, chosen[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3])))
+            seen = block(
+                x.gather(2, chosen[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3]))
+            )
             if self.selector.removes:
                 x, grid = seen, grid.gather(1, chosen)
             else:
                 new = seen[..., x.shape[3] :]
                 places = chosen[:, None, :, None].expand_as(new)
-                x = torch.cat([x, new.new_zeros(*x.shape[:3], new.shape[3]).scatter(2, places, new)], 3)
+                x = torch.cat(
+                    [x, new.new_zeros(*x.shape[:3], new.shape[3]).scatter(2, places, new)], 3
+                )
         return self.head(self.counts(x).mean((1, 2)))
 
     def tokens(self, x):

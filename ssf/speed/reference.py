@@ -24,7 +24,11 @@ class Linear(nn.Module):
 
     def __init__(self, c_in, c_out, model, bias=True):
         super().__init__()
-        self.linear, self.bn, self.lif = nn.Linear(c_in, c_out, bias), nn.BatchNorm1d(c_out), lif(model)
+        self.linear, self.bn, self.lif = (
+            nn.Linear(c_in, c_out, bias),
+            nn.BatchNorm1d(c_out),
+            lif(model),
+        )
 
     def forward(self, x):
         current = self.bn(self.linear(x.flatten(0, 1)).transpose(-1, -2)).transpose(-1, -2)
@@ -37,10 +41,15 @@ class Conv(nn.Module):
     def __init__(self, c_in, c_out, model, pool):
         super().__init__()
         self.conv, self.bn = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out)
-        self.lif, self.pool = lif(model), nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
+        self.lif, self.pool = (
+            lif(model),
+            nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity(),
+        )
 
     def forward(self, x):
-        spikes = self.lif(self.bn(self.conv(x.flatten(0, 1))).unflatten(0, x.shape[:2]).contiguous())
+        spikes = self.lif(
+            self.bn(self.conv(x.flatten(0, 1))).unflatten(0, x.shape[:2]).contiguous()
+        )
         return self.pool(spikes.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
@@ -48,7 +57,9 @@ class Stem(nn.Module):
     def __init__(self, model):
         super().__init__()
         widths = [model.channels, *(model.width // d for d in (8, 4, 2, 1))]
-        self.stages = nn.Sequential(*(Conv(widths[i], widths[i + 1], model, i in model.pool_stages) for i in range(4)))
+        self.stages = nn.Sequential(
+            *(Conv(widths[i], widths[i + 1], model, i in model.pool_stages) for i in range(4))
+        )
         self.position = Conv(model.width, model.width, model, False)
 
     def forward(self, x):
@@ -62,7 +73,9 @@ class Attention(nn.Module):
     def __init__(self, model):
         super().__init__()
         self.heads, self.scale = model.heads, model.attention_scale
-        self.q, self.k, self.v = (Linear(model.width, model.width, model, model.qkv_bias) for _ in range(3))
+        self.q, self.k, self.v = (
+            Linear(model.width, model.width, model, model.qkv_bias) for _ in range(3)
+        )
         self.attention_lif = lif(model, model.attention_v_threshold)
         self.proj = Linear(model.width, model.width, model)
 
@@ -99,7 +112,9 @@ class Reference(nn.Module):
     def __init__(self, network, model):
         super().__init__()
         if network.selector or model.encoding != "direct":
-            raise Refused("a reference knows neither selectors nor events; allowed: a dense network, still images.")
+            raise Refused(
+                "a reference knows neither selectors nor events; allowed: a dense network, still images."
+            )
         self.time_steps = model.time_steps
         self.stem = Stem(model)
         self.blocks = nn.ModuleList(self.block(model) for _ in range(model.depth))
@@ -116,7 +131,10 @@ class Reference(nn.Module):
         for name, value in tensors.items():
             if ".qkv." in name:
                 parts = value.chunk(3) if value.ndim else [value] * 3
-                named |= {name.replace(".qkv.", f".{part}."): v for part, v in zip("qkv", parts, strict=True)}
+                named |= {
+                    name.replace(".qkv.", f".{part}."): v
+                    for part, v in zip("qkv", parts, strict=True)
+                }
             else:
                 named[name] = value
         return named
@@ -146,7 +164,13 @@ class SpikingJellyBlocks(Reference):
     @staticmethod
     def block(model):
         attention = model.attention_scale, model.attention_v_threshold
-        if (*attention, model.v_threshold, model.tau, model.surrogate_alpha) != (0.125, 0.5, 1, 2, 4):
+        if (*attention, model.v_threshold, model.tau, model.surrogate_alpha) != (
+            0.125,
+            0.5,
+            1,
+            2,
+            4,
+        ):
             raise Refused(
                 "SpikingJelly's attention has a scale of 0.125, thresholds 0.5 and 1, tau 2, alpha 4; allowed: these."
             )

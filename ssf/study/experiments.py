@@ -10,10 +10,15 @@ import tempfile
 from dataclasses import replace
 from unittest import mock
 
-from ssf.config import Refused, RunConfig, Selector, Ticket, preset
+from ssf.config import Refused, RunConfig, Selector, Ticket
 from ssf.engine import records, runs
+from ssf.presets import preset
 
-FRACTION, HEADLINE, ROUNDS = 0.35, 6, 7  # of iterative pruning: 0.65**6 leaves 7.5 % of the weights, 0.65**7 4.9 %
+FRACTION, HEADLINE, ROUNDS = (
+    0.35,
+    6,
+    7,
+)  # of iterative pruning: 0.65**6 leaves 7.5 % of the weights, 0.65**7 4.9 %
 CONTROLLED = (4, HEADLINE)  # the rounds with all controls: 82 and 92 % sparsity
 FIRST = 3  # seeds with every comparison; further ones have the headline's
 
@@ -63,7 +68,9 @@ def short(seed):
     yield from search("ticket", dense, HEADLINE)
 
 
-ALL_TOKENS = Selector(kind="random", keep_ratio=1.0)  # the student that drops nothing: as much training, same teacher
+ALL_TOKENS = Selector(
+    kind="random", keep_ratio=1.0
+)  # the student that drops nothing: as much training, same teacher
 
 
 def selectors(seed):
@@ -108,7 +115,10 @@ def codesign(seed):
 
     yield "all_tokens", cell(0, 1.0)
     yield "selector", cell(0, CLAIMED)
-    yield "random_selector", dense.with_(selector=Selector(kind="random", keep_ratio=CLAIMED, locations=PLACES))
+    yield (
+        "random_selector",
+        dense.with_(selector=Selector(kind="random", keep_ratio=CLAIMED, locations=PLACES)),
+    )
     yield "ticket", cell(HEADLINE, 1.0)
     yield "both", cell(HEADLINE, CLAIMED)
     if seed >= FIRST:
@@ -118,7 +128,9 @@ def codesign(seed):
             if number not in (0, HEADLINE) or rho not in (1.0, CLAIMED):
                 yield "grid", cell(number, rho)
     for order in ("together", "selector_first"):
-        yield from search(order, dense.with_(selector=with_selector(CLAIMED)), HEADLINE, order=order)
+        yield from search(
+            order, dense.with_(selector=with_selector(CLAIMED)), HEADLINE, order=order
+        )
 
 
 HABITS = {
@@ -199,7 +211,10 @@ def as_text(name):
 
     if not path(name).exists():
         return {}
-    return {row["id"]: row for row in pd.read_csv(path(name), dtype=str, keep_default_na=False).to_dict("records")}
+    return {
+        row["id"]: row
+        for row in pd.read_csv(path(name), dtype=str, keep_default_na=False).to_dict("records")
+    }
 
 
 def frame(name, seeds):
@@ -213,7 +228,11 @@ def frame(name, seeds):
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
             folder = records.run_folder(config)
-            record = records.read_record(folder) if (folder / "record.json").exists() else there.get(config.hash())
+            record = (
+                records.read_record(folder)
+                if (folder / "record.json").exists()
+                else there.get(config.hash())
+            )
             if record:
                 found.append({**record, "kind": kind})
     return pd.DataFrame(found, columns=["kind", *records.FIELDS])
@@ -251,7 +270,10 @@ def manifest():
                 "networks": len(rows),
             }
             about["hours"] = round(sum(float(row["seconds"]) for row in rows) / 3600, 2)
-            about |= {key: ", ".join(sorted({row[key] for row in rows})) for key in (*records.MACHINE, "commit")}
+            about |= {
+                key: ", ".join(sorted({row[key] for row in rows}))
+                for key in (*records.MACHINE, "commit")
+            }
             found.append(about | {"processor": records.processor()})
     return pd.DataFrame(found)
 

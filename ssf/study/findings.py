@@ -10,13 +10,25 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ssf.config import RunConfig, preset
+from ssf.config import RunConfig
 from ssf.engine import records
 from ssf.engine.records import Missing
 from ssf.model import cost, tickets
 from ssf.model.training import make_network
+from ssf.presets import preset
 from ssf.study import experiments, ledger
-from ssf.study.ledger import AT, CLAIMED, HALF, Estimate, difference, percent, pick, points, rows, told
+from ssf.study.ledger import (
+    AT,
+    CLAIMED,
+    HALF,
+    Estimate,
+    difference,
+    percent,
+    pick,
+    points,
+    rows,
+    told,
+)
 
 STRAYED = 0.05  # below the median of the same network's seeds
 
@@ -31,7 +43,12 @@ def _ways():
             yield few.format(steps) + size, "ticket", (f"early_{steps}", at), ("ticket", at)
         yield "rewound to the initialisation" + size, "ticket", ("to_init", at), ("ticket", at)
         yield "pruned in one shot" + size, "ticket", one_shot, ("ticket", at)
-        yield "untrained weights pruned by size" + size, "ticket", ("magnitude_at_init", at), ("ticket", at)
+        yield (
+            "untrained weights pruned by size" + size,
+            "ticket",
+            ("magnitude_at_init", at),
+            ("ticket", at),
+        )
         yield few.format(1) + size, "one shot", ("early_1", at), one_shot
         yield few.format(1) + size, "random ticket", ("early_1", at), ("random", at)
         if number != experiments.HEADLINE:  # that one is C1
@@ -44,9 +61,19 @@ def _choices():
     for kind in ("firing_rate", "attention", "information", "oracle"):
         yield kind.replace("_", " "), "learned", (kind, HALF), learned
     for kind in ("learned", "firing_rate", "random", "oracle"):
-        yield f"{kind.replace('_', ' ')}, tokens bypass", "removed", (f"{kind}, bypass", {}), (kind, HALF)
+        yield (
+            f"{kind.replace('_', ' ')}, tokens bypass",
+            "removed",
+            (f"{kind}, bypass", {}),
+            (kind, HALF),
+        )
     yield "before block 0", "before block 1", ("before block 0", {}), learned
-    yield "before both, keeping 0.7 and 0.49", "before block 1", ("before blocks 0 and 1", {}), learned
+    yield (
+        "before both, keeping 0.7 and 0.49",
+        "before block 1",
+        ("before blocks 0 and 1", {}),
+        learned,
+    )
     yield "a tenth of the ratio loss", "all of it", ("weak ratio loss", {}), learned
     yield "learned, undistilled", "distilled", ("no distillation", {}), learned
     yield "all tokens, undistilled", "distilled", undistilled, ("all_tokens", {})
@@ -88,14 +115,18 @@ def compared(experiment, instead_of=None):
     for what, other, (kind, where), (reference, there) in COMPARED[experiment]:
         if instead_of in (None, other):
             with contextlib.suppress(Missing):
-                found[what, other] = difference(pick(frame, kind, **where), pick(frame, reference, **there))
+                found[what, other] = difference(
+                    pick(frame, kind, **where), pick(frame, reference, **there)
+                )
     return found
 
 
 def bars(experiment, instead_of=None):
     """`compared`, labelled for a figure."""
     found = compared(experiment, instead_of).items()
-    return {what if instead_of else f"{what} − {other}": estimate for (what, other), estimate in found}
+    return {
+        what if instead_of else f"{what} − {other}": estimate for (what, other), estimate in found
+    }
 
 
 def columns(estimate, text):
@@ -107,7 +138,10 @@ def columns(estimate, text):
 
 def differences(experiment):
     """`compared` as a table, in points of accuracy."""
-    found = [{"what": what, "instead of": o} | columns(e, points) for (what, o), e in compared(experiment).items()]
+    found = [
+        {"what": what, "instead of": o} | columns(e, points)
+        for (what, o), e in compared(experiment).items()
+    ]
     return pd.DataFrame(found, columns=["what", "instead of", "mean", "95 % interval", "seeds"])
 
 
@@ -121,7 +155,10 @@ def elsewhere():
         frame = rows(experiment)
         ticket = pick(frame, "ticket", ticket__round=frame["ticket.round"].max())
         dense, random, whole = (pick(frame, kind) for kind in ("dense", "random", "all_tokens"))
-        about = {"data": data, "C1": ledger.verdict(difference(ticket, dense), (difference(ticket, random),))}
+        about = {
+            "data": data,
+            "C1": ledger.verdict(difference(ticket, dense), (difference(ticket, random),)),
+        }
         for claim, kind in (("C3", "selector"), ("C4", "both")):
             part = pick(frame, kind)
             saved = 1 - part.macs.mean() / whole.macs.mean()
@@ -135,12 +172,16 @@ def interactions():
     frame, found = ledger.grid(), []
 
     def cell(number, rho):
-        return frame[(frame["ticket.round"].fillna(0) == number) & (frame["selector.keep_ratio"] == rho)]
+        return frame[
+            (frame["ticket.round"].fillna(0) == number) & (frame["selector.keep_ratio"] == rho)
+        ]
 
     for number in experiments.CODESIGN_ROUNDS[1:]:
         for rho in experiments.CODESIGN_RATIOS[1:]:
             with contextlib.suppress(Missing):
-                beyond = ledger.additivity(cell(number, rho), cell(0, rho), cell(number, 1.0), cell(0, 1.0))
+                beyond = ledger.additivity(
+                    cell(number, rho), cell(0, rho), cell(number, 1.0), cell(0, 1.0)
+                )
                 about = {"sparsity": percent(cell(number, rho).sparsity), "keep ratio": rho}
                 found.append(about | columns(beyond, points))
     return pd.DataFrame(found)
@@ -148,16 +189,29 @@ def interactions():
 
 REACHED = {
     "embedded": [
-        *(("tickets", kind, {} if kind == "dense" else AT) for kind in ("dense", "ticket", "reinit", "random")),
-        *(("codesign", kind, {}) for kind in ("all_tokens", "selector", "random_selector", "ticket", "both")),
+        *(
+            ("tickets", kind, {} if kind == "dense" else AT)
+            for kind in ("dense", "ticket", "reinit", "random")
+        ),
+        *(
+            ("codesign", kind, {})
+            for kind in ("all_tokens", "selector", "random_selector", "ticket", "both")
+        ),
     ],
     "cluttered-fashion": [
-        *(("selectors", kind, {}) for kind in ("dense", "all_tokens", "all_tokens, no distillation")),
-        *(("selectors", kind, HALF) for kind in ("learned", "no distillation", "firing_rate", "random", "oracle")),
+        *(
+            ("selectors", kind, {})
+            for kind in ("dense", "all_tokens", "all_tokens, no distillation")
+        ),
+        *(
+            ("selectors", kind, HALF)
+            for kind in ("learned", "no distillation", "firing_rate", "random", "oracle")
+        ),
     ],
     **{
         data: [
-            (experiment, kind, {}) for kind in dict.fromkeys(kind for kind, _ in experiments.EXPERIMENTS[experiment](0))
+            (experiment, kind, {})
+            for kind in dict.fromkeys(kind for kind, _ in experiments.EXPERIMENTS[experiment](0))
         ]
         for experiment, data in ELSEWHERE.items()
     },
@@ -171,17 +225,26 @@ def reached():
         for experiment, kind, where in networks:
             part = pick(read(experiment), kind, **where)
             part = part[part["ticket.round"].fillna(0) == part["ticket.round"].fillna(0).max()]
-            name = kind.replace("_", " ") + (", trained on" if (experiment, kind) == ("codesign", "ticket") else "")
+            name = kind.replace("_", " ") + (
+                ", trained on" if (experiment, kind) == ("codesign", "ticket") else ""
+            )
             about = {"data": data, "network": name, "sparsity": percent(part.sparsity)}
             about["MACs (M)"] = f"{part.macs.mean() / 1e6:.1f}"
             with contextlib.suppress(Missing):
-                found.append(about | columns(Estimate(tuple(part.accuracy)), lambda share: f"{100 * share:.1f}"))
+                found.append(
+                    about
+                    | columns(Estimate(tuple(part.accuracy)), lambda share: f"{100 * share:.1f}")
+                )
     return pd.DataFrame(found).rename(columns={"mean": "accuracy (%)"})
 
 
 def networks():
     """Every network of the study that is compared or searched, each once."""
-    names = [name for name in experiments.EXPERIMENTS if name != "rates" and experiments.path(name).exists()]
+    names = [
+        name
+        for name in experiments.EXPERIMENTS
+        if name != "rates" and experiments.path(name).exists()
+    ]
     there = [rows(name).assign(experiment=name) for name in names]
     return pd.concat(there).drop_duplicates("id")
 
@@ -209,7 +272,9 @@ def inflation():
 def search_cost(steps):
     """Time of a training step with so few time steps, as a share of the study's, side by side in the benchmark."""
     timed = records.timings("bench_cpu", "python -m ssf bench")
-    timed = timed[(timed.measure == "growth") & (timed.variable == "T") & (timed.implementation == "ssf")]
+    timed = timed[
+        (timed.measure == "growth") & (timed.variable == "T") & (timed.implementation == "ssf")
+    ]
     seconds = timed.set_index("value").seconds
     return float(seconds[steps] / seconds[preset("study").model.time_steps])
 
@@ -236,7 +301,10 @@ def classes_cut_off(seed):
 
 def share_of_training():
     """(images seen, MACs) of one dense training on CIFAR-10 here, as shares of the published one's."""
-    here, there = preset("study-cifar10"), preset("spikformer-4-384")  # of the same images; there, none is held out
+    here, there = (
+        preset("study-cifar10"),
+        preset("spikformer-4-384"),
+    )  # of the same images; there, none is held out
     images = here.train.epochs * (1 - here.data.validation_share) / there.train.epochs
     return images, images * cost.macs(here.model) / cost.macs(there.model)
 
@@ -244,7 +312,10 @@ def share_of_training():
 def tried():
     """{preset: {learning rate: validation accuracy}} of the dense networks that each rate was chosen with."""
     frame = rows("rates").sort_values("train.lr")
-    return {name: part.set_index("train.lr").validation_accuracy.to_dict() for name, part in frame.groupby("kind")}
+    return {
+        name: part.set_index("train.lr").validation_accuracy.to_dict()
+        for name, part in frame.groupby("kind")
+    }
 
 
 def slug(*words):
@@ -263,7 +334,11 @@ def of_claims():
                 continue
             texts[slug(name, key)] = told(value)
             texts[slug(name, key, "mean")] = percent(value.values)
-            tests = {"tost": value.equivalent(), "any": value.below(0), "more": value.below(-ledger.MARGIN)}
+            tests = {
+                "tost": value.equivalent(),
+                "any": value.below(0),
+                "more": value.below(-ledger.MARGIN),
+            }
             for test, p in tests.items():
                 texts[slug(name, key, test)] = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
             texts[slug(name, key, "control")] = ledger.control(value)
@@ -275,14 +350,23 @@ def of_weights():
     at = pick(rows("tickets"), "ticket", **AT)
     kept = ledger.densities(at)
     kept = kept.assign(left=kept.weights * kept.kept)
-    parts = {"mlp": kept[kept.role.isin(("fc1", "fc2"))], "attention": kept[kept.role.isin(("qkv", "proj"))]}
-    gone, texts = (kept.weights - kept.left).sum(), {"all_kept": percent(kept.left.sum() / kept.weights.sum())}
+    parts = {
+        "mlp": kept[kept.role.isin(("fc1", "fc2"))],
+        "attention": kept[kept.role.isin(("qkv", "proj"))],
+    }
+    gone, texts = (
+        (kept.weights - kept.left).sum(),
+        {"all_kept": percent(kept.left.sum() / kept.weights.sum())},
+    )
     for name, part in parts.items():
         texts[f"{name}_share"] = percent(part.weights.sum() / kept.weights.sum())
         texts[f"{name}_kept"] = percent(part.left.sum() / part.weights.sum())
         texts[f"{name}_removed"] = percent((part.weights - part.left).sum() / gone)
     noise = (at.accuracy * (1 - at.accuracy) / at.test_images) ** 0.5
-    return texts | {"sparsity": percent(at.sparsity), "test_noise": f"{100 * noise.mean():.1f} points"}
+    return texts | {
+        "sparsity": percent(at.sparsity),
+        "test_noise": f"{100 * noise.mean():.1f} points",
+    }
 
 
 def of_searches():
@@ -302,7 +386,9 @@ def of_searches():
         "search_epochs_1": f"{epochs * search_cost(1):.0f}",
         "search_epochs_2": f"{epochs * search_cost(2):.0f}",
         "one_shot_epochs": f"{search_epochs(1)}",
-        "classes_cut_off": ", ".join(str(classes_cut_off(seed)) for seed in range(experiments.FIRST)),
+        "classes_cut_off": ", ".join(
+            str(classes_cut_off(seed)) for seed in range(experiments.FIRST)
+        ),
     }
 
 
@@ -317,7 +403,9 @@ def numbers():
     """{name: text} of every number that the pages state, for MyST's substitutions."""
     texts = of_claims() | of_weights() | of_searches() | of_orders()
     for name, accuracies in tried().items():
-        texts[slug("rates", name)] = ", ".join(f"{rate:g}: {percent([found])}" for rate, found in accuracies.items())
+        texts[slug("rates", name)] = ", ".join(
+            f"{rate:g}: {percent([found])}" for rate, found in accuracies.items()
+        )
     model, selector = preset("study").model, experiments.with_selector(experiments.CLAIMED)
     images, macs = share_of_training()
     beside = [e for name in COMPARED for e in compared(name).values() if e.seeds > 1]

@@ -47,7 +47,9 @@ class Estimate:
 
     def __post_init__(self):
         if not self.values:
-            raise Missing("an estimate of no values; python -m ssf study NAME trains what is missing.")
+            raise Missing(
+                "an estimate of no values; python -m ssf study NAME trains what is missing."
+            )
 
     @property
     def seeds(self):
@@ -90,7 +92,9 @@ def difference(these, those, value="accuracy"):
     both = (a - b).dropna()
     if both.empty:
         kinds = " and ".join(", ".join(frame.kind.unique()) or "none" for frame in (these, those))
-        raise Missing(f"no seed has rows of both sides of a comparison ({kinds}); python -m ssf study trains them.")
+        raise Missing(
+            f"no seed has rows of both sides of a comparison ({kinds}); python -m ssf study trains them."
+        )
     return Estimate(tuple(both))
 
 
@@ -98,7 +102,9 @@ def by_seed(value, *frames):
     """Each frame's value, indexed by seed. ValueError where a seed has two rows."""
     for frame in frames:
         if not frame.seed.is_unique:
-            raise Failed(f"two rows of one seed are compared: {', '.join(frame.id[frame.seed.duplicated()])}.")
+            raise Failed(
+                f"two rows of one seed are compared: {', '.join(frame.id[frame.seed.duplicated()])}."
+            )
     return [frame.set_index("seed")[value] for frame in frames]
 
 
@@ -118,7 +124,9 @@ def verdict(loss, gains=(), holds=True):
     if not holds:
         return "not supported"
     controls = [control(gain) for gain in gains]
-    if (loss is None or loss.above(-MARGIN) < LEVEL) and all(found == "does worse" for found in controls):
+    if (loss is None or loss.above(-MARGIN) < LEVEL) and all(
+        found == "does worse" for found in controls
+    ):
         return "supported"
     if (loss and loss.below(-MARGIN) < LEVEL) or "does as well" in controls:
         return "not supported"
@@ -152,7 +160,9 @@ def c2():
     The claim's control is a random choice. Whether it takes a network to choose is reported beside it: "rate".
     """
     frame = rows("selectors")
-    learned, chance, rate = (pick(frame, kind, **HALF) for kind in ("learned", "random", "firing_rate"))
+    learned, chance, rate = (
+        pick(frame, kind, **HALF) for kind in ("learned", "random", "firing_rate")
+    )
     found = {
         "random": difference(learned, chance, "recall"),
         "recall": Estimate(tuple(learned.recall)),
@@ -233,10 +243,16 @@ def grid():
 def networks():
     """{(kind, label): rows} of the study: dense, trained on, with a ticket, with a selector, with both."""
     frame = grid()
-    dense, sparse = frame[frame["ticket.round"].isna()], frame[frame["ticket.round"] == experiments.HEADLINE]
+    dense, sparse = (
+        frame[frame["ticket.round"].isna()],
+        frame[frame["ticket.round"] == experiments.HEADLINE],
+    )
     ticket = f"ticket of {percent(sparse.sparsity)}, "
     found = {("dense", "dense"): pick(complete("tickets"), "dense")}
-    for kinds, part, name in ((("longer", "learned"), dense, ""), (("ticket", "both"), sparse, ticket)):
+    for kinds, part, name in (
+        (("longer", "learned"), dense, ""),
+        (("ticket", "both"), sparse, ticket),
+    ):
         for rho in experiments.CODESIGN_RATIOS:
             chosen = part[part["selector.keep_ratio"] == rho]
             if len(chosen):
@@ -248,9 +264,16 @@ def account(networks):
     """Accuracy and costs of {(kind, label): rows}, a row each: means, the accuracy's `low`, `high` and `values`."""
     found = []
     for (kind, label), part in networks.items():
-        about = part[["macs", "macs_left", "parameters_left", "sops_left", "energy_left", "accuracy"]].mean().to_dict()
+        about = (
+            part[["macs", "macs_left", "parameters_left", "sops_left", "energy_left", "accuracy"]]
+            .mean()
+            .to_dict()
+        )
         about["low"], about["high"] = Estimate(tuple(part.accuracy)).interval
-        about |= {"gflops": 2 * about.pop("macs") / 1e9, "gflops_left": 2 * about.pop("macs_left") / 1e9}
+        about |= {
+            "gflops": 2 * about.pop("macs") / 1e9,
+            "gflops_left": 2 * about.pop("macs_left") / 1e9,
+        }
         found.append({"kind": kind, "label": label, "values": tuple(part.accuracy), **about})
     return pd.DataFrame(found)
 
@@ -260,9 +283,17 @@ def costs():
     table = account(networks())
     timed = records.timings("bench_codesign_cpu", "python -m ssf bench --only codesign")
     timed = timed[timed.implementation == "ssf, deployed"].set_index("variable")
-    named = {"dense": "dense", "longer": "all_tokens", "learned": "selector", "ticket": "ticket", "both": "both"}
+    named = {
+        "dense": "dense",
+        "longer": "all_tokens",
+        "learned": "selector",
+        "ticket": "ticket",
+        "both": "both",
+    }
     claimed = table.label.str.endswith(("dense", "all tokens", f"ρ = {experiments.CLAIMED}"))
-    return table.assign(time=table.kind.map(named).map(1e3 * timed.seconds / timed.batch).where(claimed))
+    return table.assign(
+        time=table.kind.map(named).map(1e3 * timed.seconds / timed.batch).where(claimed)
+    )
 
 
 def densities(frame):
