@@ -25,6 +25,7 @@ import yaml
 from chapters import ROOT, cells, chapters
 from papermill.cli import _resolve_type  # so that a value means what it means to papermill
 
+from ssf import folders
 from ssf.engine import records
 from ssf.figures import plots
 from ssf.study import findings, ledger
@@ -49,8 +50,8 @@ def share_out(given):
 
 def made_of(notebook, parameters):
     """Digest of all that an executed chapter follows from."""
-    sources = [notebook, ROOT / "requirements.lock", *sorted((ROOT / "ssf").glob("*.[pc]*"))]
-    sources += sorted({*(ROOT / "data").rglob("*"), *records.results().glob("*.csv")})
+    sources = [notebook, ROOT / "requirements.lock", *sorted((ROOT / "ssf").rglob("*.[pc]*"))]
+    sources += sorted({*(ROOT / "data").rglob("*"), *folders.results().glob("*.csv")})
     found = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     for path in sources:
         if path.is_file() and "sets" not in path.parts and path != minutes.FILE:

@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import fields
 
+from ssf import folders
 from ssf.config import PARTS, Failed, Refused, RunConfig
 from ssf.presets import PRESETS, PUBLISHED_ACCURACY, preset
 
@@ -218,7 +219,7 @@ def results(args):
         shown += ["selector.keep_ratio", "seed", "accuracy", "sparsity", "macs", "seconds"]
         print(rows[shown].to_string(index=False, na_rep="–", float_format=lambda v: f"{v:.4g}"))
     else:
-        print(f"no records under {records.root()}")
+        print(f"no records under {folders.runs()}")
     return FAILED if sentences else DONE
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
+from ssf import folders
 from ssf.config import Selector
-from ssf.engine import records
 from ssf.kernels import build
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
@@ -131,12 +131,12 @@ def test_memory_is_that_of_a_process_of_its_own():
 
 
 def test_the_committed_rows_are_what_the_chapter_needs():
-    rows = pd.read_csv(records.ROOT / "data" / "results" / "bench_cpu.csv")
+    rows = pd.read_csv(folders.shipped() / "results" / "bench_cpu.csv")
     assert set(bench.FIELDS) < set(rows.columns)
     assert {"training", "inference", "growth", "LIF", "memory", "events", "sparsity"} <= set(
         rows.measure
     )
     assert set(bench.ratios(rows).network) == set(bench.NETWORKS)
     assert not (rows.measure == "sparsity")[rows.accuracy.isna()].any()
-    rows = pd.read_csv(records.ROOT / "data" / "results" / "bench_codesign_cpu.csv")
+    rows = pd.read_csv(folders.shipped() / "results" / "bench_codesign_cpu.csv")
     assert {"dense", "all_tokens", "selector", "ticket", "both"} == set(rows.variable)

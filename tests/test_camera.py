@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from ssf import folders
 from ssf.datasets import camera, sets
 from ssf.datasets.camera import Camera
 
 
 @pytest.fixture(scope="module")
 def items():
-    return sets.embedded(sets.EMBEDDED)["test"][0][:100]
+    return sets.embedded(folders.shipped())["test"][0][:100]
 
 
 def test_every_machine_sees_the_same(items):

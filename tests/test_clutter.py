@@ -3,6 +3,7 @@ import hashlib
 import pytest
 import torch
 
+from ssf import folders
 from ssf.datasets import clutter, sets
 from ssf.datasets.sets import token_shares
 from ssf.presets import preset
@@ -10,7 +11,7 @@ from ssf.presets import preset
 
 @pytest.fixture(scope="module")
 def items():
-    return sets.embedded(sets.EMBEDDED)["test"][0][:200]
+    return sets.embedded(folders.shipped())["test"][0][:200]
 
 
 def test_every_machine_makes_the_same(items):

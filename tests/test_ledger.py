@@ -5,8 +5,8 @@ import papermill
 import pytest
 from scipy import stats
 
+from ssf import folders
 from ssf.config import Failed
-from ssf.engine import records
 from ssf.figures import plots
 from ssf.study import experiments, ledger
 from ssf.study.ledger import Estimate, difference, verdict
@@ -118,10 +118,10 @@ def test_a_missing_file_ends_in_a_sentence(monkeypatch, tmp_path):
         Failed, match="study_tickets.csv is not there; python -m ssf study tickets writes it"
     ):
         ledger.c1()
-    notebook = records.ROOT / "notebooks" / "02_winning_tickets.ipynb"
+    notebook = folders.home() / "notebooks" / "02_winning_tickets.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="Error") as failure:
         papermill.execute_notebook(
-            notebook, tmp_path / "out.ipynb", progress_bar=False, cwd=records.ROOT
+            notebook, tmp_path / "out.ipynb", progress_bar=False, cwd=folders.home()
         )
     assert "study_tickets.csv is not there" in failure.value.evalue
     assert "site-packages" not in str(failure.value)
@@ -131,7 +131,7 @@ def test_the_committed_verdicts_again_by_hand():
     """With scipy and pandas alone, from the committed files."""
 
     def column(name, kind, where=None, value="accuracy"):
-        rows = pd.read_csv(records.ROOT / "data" / "results" / f"study_{name}.csv")
+        rows = pd.read_csv(folders.shipped() / "results" / f"study_{name}.csv")
         for field, wanted in (where or {}).items():
             rows = rows[rows[field] == wanted]
         return rows[rows.kind == kind].set_index("seed")[value]

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from ssf import folders
 from ssf.kernels import build
 from ssf.model.neuron import LIF
 
@@ -167,8 +168,8 @@ def test_without_a_compiler_spikingjellys_code_runs(monkeypatch):
 def test_the_kernel_is_kept_elsewhere_where_the_cache_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(build.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert build.own_folder().is_relative_to(tmp_path) and build.own_folder().is_dir()
+    monkeypatch.setattr(folders.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert folders.cache().is_relative_to(tmp_path) and folders.cache().is_dir()
 
 
 def test_whole_numbers_and_other_defaults_of_torch_change_nothing(either):

@@ -15,6 +15,7 @@ from PIL import Image
 from test_data import idx
 from torchvision import datasets
 
+from ssf import folders
 from ssf.datasets import cache, sets
 
 
@@ -233,7 +234,7 @@ def test_fashion_mnist_goes_through_torchvision(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(datasets, "FashionMNIST", None)  # the second time, nothing is read anew
         assert torch.equal(sets.load("fashion-mnist", tmp_path).test_images, dataset.test_images)
-    shutil.rmtree(cache.own_folder() / "sets")
+    shutil.rmtree(folders.cache() / "sets")
     assert torch.equal(
         sets.load("fashion-mnist", tmp_path).test_images, dataset.test_images
     )  # unpacked again
@@ -252,7 +253,7 @@ def build(room):
 
 
 def kept():
-    (folder,) = (f for f in (cache.own_folder() / "sets").iterdir() if f.is_dir())
+    (folder,) = (f for f in (folders.cache() / "sets").iterdir() if f.is_dir())
     return folder
 
 

@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from ssf import folders
 from ssf.__main__ import main
 from ssf.config import RunConfig
 from ssf.engine import records
@@ -71,7 +72,7 @@ def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
     )
     assert (
         trained / "record.json"
-    ).stat().st_mtime_ns == stamp and records.root() == trained.parent
+    ).stat().st_mtime_ns == stamp and folders.runs() == trained.parent
     rows.loc[rows.id == row.id, ["accuracy", "torch"]] = [row.accuracy + 0.125, "0.1"]
     rows.to_csv(tiny, index=False)
     assert main(["results", "--rerun", row.id]) == 0

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from ssf.kernels.build import own_folder
+from ssf import folders
 
 VERSION = 1  # raise it when a change to the code changes what is decoded
 
@@ -29,7 +29,7 @@ def digest(*paths):
 
 def lock(what):
     """A lock that all processes of this user share, for something of that name."""
-    folder = own_folder() / "sets"
+    folder = folders.cache() / "sets"
     folder.mkdir(exist_ok=True)
     return FileLock(folder / f"{hashlib.sha256(str(what).encode()).hexdigest()[:16]}.lock")
 
@@ -53,7 +53,7 @@ def cached(name, source, build):
     What is there but of another version, or damaged, is built anew; whether it is damaged is seen once a process.
     """
     key = hashlib.sha256(source.encode()).hexdigest()[:16]
-    folder = own_folder() / "sets" / f"{name}-{key}"
+    folder = folders.cache() / "sets" / f"{name}-{key}"
     folder.parent.mkdir(exist_ok=True)
     with lock(folder):
         if not (folder.exists() and whole(folder, stamps(folder.iterdir()))):

@@ -3,13 +3,13 @@
 import functools
 import hashlib
 import io
-import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ssf import folders
 from ssf.config import Data, Refused
 from ssf.datasets import augment, camera, clutter, neuromorphic, static
 
@@ -25,7 +25,6 @@ FASHION_CLASSES = (
     "bag",
     "ankle boot",
 )
-EMBEDDED = Path(__file__).parents[2] / "data"
 AT_ONCE = 2**22  # numbers in a batch that is only looked at, and at most 250 images
 
 
@@ -109,11 +108,6 @@ class Dataset:
         return "\n".join(lines)
 
 
-def data_root():
-    """Where sets that are not embedded lie: the folder that SSF_DATA names, or data/sets of the repository."""
-    return Path(os.environ.get("SSF_DATA") or EMBEDDED / "sets").expanduser()
-
-
 def read_checked(path, mend):
     """The bytes of a file whose SHA-256 stands in SHA256SUMS beside it. ValueError, one sentence, if not."""
     sums = path.with_name("SHA256SUMS")
@@ -129,9 +123,9 @@ def read_checked(path, mend):
     return raw
 
 
-def embedded(root):
+def embedded(root=None):
     """The embedded sample of Fashion-MNIST: {"train": (images uint8 [n,28,28], labels int64 [n]), "test": …}."""
-    path = root / "fashion-mini.npz"
+    path = (root or folders.shipped()) / "fashion-mini.npz"
     mend = f"restore it with `git checkout -- {path.parent}`, or make it again with data/make_fashion_mini.py"
     with np.load(io.BytesIO(read_checked(path, mend)), allow_pickle=False) as arrays:
         both = {s: (torch.from_numpy(arrays[f"{s}_images"]), torch.from_numpy(arrays[f"{s}_labels"]).long())
@@ -163,8 +157,8 @@ def load(name, root=None, time_steps=4, split="file_order", difficulty=0.5, seed
     if name in MADE:
         time_steps = time_steps if name == "event-fashion" else 0  # so that a set is made once
         difficulty = difficulty if name == "cluttered-fashion" else 0
-        return made(name, Path(root or EMBEDDED), time_steps, difficulty, seed)
-    root = Path(root).expanduser() if root else data_root() / name
+        return made(name, Path(root or folders.shipped()), time_steps, difficulty, seed)
+    root = Path(root).expanduser() if root else folders.sets() / name
     if name == "dvs128-gesture":
         return Dataset(
             name, "DVS128 Gesture", *stored(*neuromorphic.dvs128_gesture(root, time_steps))

@@ -20,25 +20,13 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ssf import distributed
+from ssf import distributed, folders
 from ssf.config import RESULTS_VERSION, Failed, RunConfig
 from ssf.model import cost
 
-ROOT = Path(__file__).parents[2]
-
-
-def root():
-    """The folder runs/ of the repository, or the one the variable SSF_RUNS names."""
-    return Path(os.environ.get("SSF_RUNS") or ROOT / "runs")
-
-
-def results():
-    """The folder data/results/ of the repository, or the one the variable SSF_RESULTS names."""
-    return Path(os.environ.get("SSF_RESULTS") or ROOT / "data" / "results")
-
 
 def run_folder(config):
-    return root() / config.hash()
+    return folders.runs() / config.hash()
 
 
 class Lock:
@@ -148,7 +136,9 @@ def provenance():
 
     def git(*arguments):
         try:
-            done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+            done = subprocess.run(
+                ["git", *arguments], cwd=folders.home(), capture_output=True, text=True
+            )
         except OSError:  # no git on this machine
             return None
         return done.stdout.strip() if done.returncode == 0 else None
@@ -276,7 +266,7 @@ def read_record(folder):
 def records():
     """(all records under runs/, the sentences of those that can't be read)."""
     found, sentences = [], []
-    for path in sorted(root().glob("*/record.json")):
+    for path in sorted(folders.runs().glob("*/record.json")):
         try:
             found.append(read_record(path.parent))
         except Failed as refusal:
@@ -318,7 +308,7 @@ def committed(name, command, folder=None):
     """The rows of <name>.csv, in `results` or another folder, as a frame. Raises Missing, one sentence, without it."""
     import pandas as pd
 
-    path = (folder or results()) / f"{name}.csv"
+    path = (folder or folders.results()) / f"{name}.csv"
     if not path.exists():
         raise Missing(f"{path} is not there; {command} writes it.")
     return pd.read_csv(path)
@@ -326,11 +316,11 @@ def committed(name, command, folder=None):
 
 def timings(name, command):
     """The rows of a benchmark, data/results/<name>.csv of the repository."""
-    return committed(name, command, ROOT / "data" / "results")
+    return committed(name, command, folders.shipped() / "results")
 
 
 def export(rows, name):
     """Write a frame to data/results/<name>.csv, the columns as they stand; returns the path."""
-    path = results() / f"{name}.csv"
+    path = folders.results() / f"{name}.csv"
     write(path, lambda p: rows.to_csv(p, index=False))
     return path

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ssf import folders
 from ssf.config import RESULTS_VERSION, Refused
-from ssf.engine.records import ROOT
 
 STARTS = 3  # of a kernel that dies before it answers
 
@@ -82,7 +82,7 @@ def execute(notebook, target, point, threads):
         error = None
         try:
             papermill.execute_notebook(
-                notebook, own, point, cwd=ROOT, progress_bar=False, log_output=False
+                notebook, own, point, cwd=folders.home(), progress_bar=False, log_output=False
             )
             os.replace(own, target)
         except papermill.exceptions.PapermillExecutionError as failure:

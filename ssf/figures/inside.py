@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ssf import folders
 from ssf.config import Selector
 from ssf.datasets import sets
 from ssf.engine import records, runs
@@ -101,5 +102,5 @@ TABLES = {"mask": mask, "tokens": tokens, "attention": attention}
 def rows(name):
     """A table of data/results/ of the repository. Raises Missing, one sentence, where it is not there."""
     return records.committed(
-        f"inside_{name}", "python -m ssf inside", records.ROOT / "data" / "results"
+        f"inside_{name}", "python -m ssf inside", folders.shipped() / "results"
     )

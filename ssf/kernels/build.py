@@ -21,6 +21,8 @@ from pathlib import Path
 import torch
 from torch.autograd.function import once_differentiable
 
+from ssf import folders
+
 FLAGS = ("-O3", "-fopenmp-simd", "-fPIC")
 CONTRACT = {
     "lif": "off",
@@ -71,26 +73,10 @@ def compiled(source, command):
     cpu = Path("/proc/cpuinfo")
     features = re.search(r"flags.*", cpu.read_text()) if cpu.exists() else None
     key = repr((source.read_bytes(), command, platform.machine(), features and features[0]))
-    path = own_folder() / f"{source.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
+    path = folders.cache() / f"{source.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
     if not path.exists():
         compile_to(path, source, command)
     return path
-
-
-def own_folder():
-    """A folder for compiled kernels that is this user's to write: in the cache, else among the temporary files."""
-    for base in (
-        os.environ.get("XDG_CACHE_HOME") or "~/.cache",
-        f"{tempfile.gettempdir()}/ssf-{os.getuid()}",
-    ):
-        try:
-            folder = Path(base).expanduser() / "ssf"
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except (OSError, RuntimeError):  # read-only, or a user without a home
-            continue
-        if os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid():
-            return folder
-    raise OSError("no folder to keep the compiled kernel in")
 
 
 def compile_to(path, source, command):

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import replace
 from unittest import mock
 
+from ssf import folders
 from ssf.config import Refused, RunConfig, Selector, Ticket
 from ssf.engine import records, runs
 from ssf.presets import preset
@@ -202,7 +203,7 @@ EXPERIMENTS = {
 
 def path(name):
     """The committed rows of an experiment."""
-    return records.results() / f"study_{name}.csv"
+    return folders.results() / f"study_{name}.csv"
 
 
 def as_text(name):
