@@ -3,7 +3,7 @@
 from dataclasses import replace
 from inspect import ismodule
 
-from ssf.config import Data, Model, RunConfig, Selector, Ticket, Train, _check
+from ssf.config import Data, Model, RunConfig, Selector, Ticket, Train, demand
 
 _PAPER_TRAIN = Train(
     epochs=300, batch_size=64, lr=5e-4, min_lr=1e-5, warmup_epochs=20, weight_decay=0.06, mixed_precision=True,
@@ -124,7 +124,7 @@ def preset(name, /, **overrides):
 
     Raises ValueError, one sentence, for an unknown preset, an unknown field or an impossible value.
     """
-    _check(isinstance(name, str) and name in PRESETS, "preset", name, ", ".join(PRESETS))
+    demand(isinstance(name, str) and name in PRESETS, "preset", name, ", ".join(PRESETS))
     return PRESETS[name].with_(**overrides)
 
 
@@ -149,7 +149,7 @@ def from_notebook(namespace, fields_of):
                 or callable(value)
                 or ismodule(value)
             ):
-                _check(
+                demand(
                     False,
                     "a parameter",
                     name,
@@ -157,7 +157,7 @@ def from_notebook(namespace, fields_of):
                 )
         namespace["_parameters_checked"] = True
     source = namespace.get("source", "study")
-    _check(
+    demand(
         source in ("study", "live"),
         "source",
         source,
