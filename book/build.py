@@ -20,6 +20,7 @@ from pathlib import Path
 
 import minutes
 import papermill
+import texts
 import vl_convert
 import yaml
 from chapters import ROOT, cells, chapters
@@ -143,27 +144,8 @@ def manifest(book):
     table["commit"] = [
         ", ".join(commit[:7] for commit in text.split(", ")) for text in table.commit
     ]
-    (book / "_manifest.md").write_text(in_markdown(table[columns]))
-
-
-def tables(book):
-    """The findings' page's: what was compared, whether losses add up, what the networks reached, which strayed."""
-    found = {
-        f"compared_{experiment}": findings.differences(experiment)
-        for experiment in findings.COMPARED
-    }
-    for part in (findings.interactions, findings.elsewhere, findings.reached, findings.strayed):
-        found[part.__name__] = part()
-    for name, table in found.items():
-        (book / f"_{name}.md").write_text(in_markdown(table))
-
-
-def in_markdown(table):
-    """A table in Markdown, or a sentence instead of an empty one."""
-    if table.empty:
-        return "*Not measured yet.*\n"
-    lines = [table.columns, ["---"] * len(table.columns), *table.astype(str).to_numpy()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    lines = table[columns].to_dict("records")
+    (book / "_manifest.md").write_text(texts.in_markdown(lines))
 
 
 def bundle(book, html):
@@ -200,31 +182,21 @@ def landing(book):
     picture.savefig(book / "_static" / "findings.svg", metadata={"Date": None})
 
 
-def short_ledger():
-    """The claims, a line each: the verdict and what it rests on."""
-    numbers = findings.of_claims()
-    for name in map(str.lower, ledger.CLAIMS):
-        told = f"accuracy {numbers[f'{name}_loss']}"
-        if name == "c2":
-            told = f"recall, learned − random {numbers['c2_random']}, − what merely fires most {numbers['c2_rate']}"
-        yield f"- **{name.upper()}**, {numbers[f'{name}_claim']}: **{numbers[f'{name}_verdict']}** ({told})"
-
-
 def readme(text):
     """The README with its ledger renewed from the rows."""
     start, end = "<!-- ledger -->\n", "<!-- end -->"
     before, _, rest = text.partition(start)
-    return before + start + "\n".join(short_ledger()) + "\n" + end + rest.partition(end)[2]
+    return before + start + "\n".join(texts.short_ledger()) + "\n" + end + rest.partition(end)[2]
 
 
 def ledger_in_short(book):
-    (book / "_short_ledger.md").write_text("\n".join(short_ledger()) + "\n")
+    (book / "_short_ledger.md").write_text("\n".join(texts.short_ledger()) + "\n")
 
 
 def configuration(book):
     """_config.yml with the ledger's numbers, which the pages ask for by name, {{ c1_verdict }}, and a course's hub."""
     settings = yaml.safe_load((book / "_config.yml").read_text())
-    settings["parse"]["myst_substitutions"] = findings.numbers()
+    settings["parse"]["myst_substitutions"] = texts.substitutions()
     if hub := os.environ.get("SSF_HUB"):
         settings["launch_buttons"]["jupyterhub_url"] = hub
     path = book / "_config_with_numbers.yml"
@@ -254,7 +226,7 @@ def pages(book):
         minutes.table,
         datasheets,
         manifest,
-        tables,
+        texts.tables,
         landing,
         ledger_in_short,
     ):

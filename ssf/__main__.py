@@ -6,8 +6,7 @@ import os
 import sys
 from dataclasses import fields
 
-from ssf import folders
-from ssf.config import PARTS, Failed, Refused, RunConfig
+from ssf.config import PARTS, Failed, Refused, RunConfig, demand
 from ssf.presets import PRESETS, PUBLISHED_ACCURACY, preset
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -29,36 +28,18 @@ EXAMPLES = {
 }
 
 
-def known(what, given, allowed):
-    """Refuses what is not among the allowed names."""
-    if given not in allowed:
-        raise Refused(f"{what} is {given!r}; allowed: {', '.join(allowed)}.")
-
-
 def option(text):
-    """ "model.width=48" -> ("model.width", 48); "epochs=3" -> ("train.epochs", 3); no Python literal: a string."""
+    """ "model.width=48" -> ("model.width", 48); "epochs=3" -> ("train.epochs", 3)."""
     key, sign, value = text.partition("=")
     if not sign:
         raise Refused(f"-o is {text!r}; allowed: field=value, e.g. model.width=48.")
-    owners = [
-        f"{part}.{key}" for part, kind in PARTS.items() if key in {f.name for f in fields(kind)}
-    ]
+    owners = [f"{name}.{key}" for name, part in PARTS.items() if key in part.__pydantic_fields__]
     if len(owners) == 1 and key not in {f.name for f in fields(RunConfig)}:
         key = owners[0]
     try:
         return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError):  # no Python literal: a string
         return key, value
-
-
-def values(text):
-    """ "seed=0,1,2" -> ("seed", [0, 1, 2]), each value as papermill takes it."""
-    from papermill.cli import _resolve_type
-
-    key, sign, given = text.partition("=")
-    if not sign or not key:
-        raise Refused(f"-p is {text!r}; allowed: parameter=value,value,…, e.g. seed=0,1,2.")
-    return key, [_resolve_type(value) for value in given.split(",")]
 
 
 def list_presets(_):
@@ -67,23 +48,12 @@ def list_presets(_):
     row = "{:<22}{:<18}{:>12}{:>9}   {:<16}{}".format
     print(row("preset", "id", "parameters", "GMACs", "data", "published accuracy (%)"))
     for name, config in PRESETS.items():
-        size, macs = (
-            count(config.model, config.selector) for count in (cost.parameters, cost.macs)
-        )
+        size = f"{cost.parameters(config.model, config.selector):,}"
+        macs = f"{cost.macs(config.model, config.selector) / 1e9:.3f}"
         published = ", ".join(f"{d} {a}" for d, a in PUBLISHED_ACCURACY.get(name, {}).items())
-        print(
-            row(
-                name,
-                config.hash(),
-                f"{size:,}",
-                f"{macs / 1e9:.3f}",
-                config.data.name,
-                published or "–",
-            )
-        )
-    print(
-        "\nMACs: of one image, all time steps. Accuracies: of the dense network (Zhou et al., ICLR 2023)."
-    )
+        print(row(name, config.hash(), size, macs, config.data.name, published or "–"))
+    print("\nMACs: of one image, all time steps.")
+    print("Accuracies: of the dense network (Zhou et al., ICLR 2023).")
     return DONE
 
 
@@ -95,32 +65,34 @@ def train(args):
     with distributed.processes():
         record = runs.run(config).record
         if distributed.rank() == 0:
+            left, of = f"{record['parameters_left']:,}", f"{record['parameters']:,}"
             print(
-                f"accuracy {record['accuracy']:.4f} · {record['parameters_left']:,} of {record['parameters']:,} "
-                f"parameters · {record['macs'] / 1e9:.4f} GMACs · {records.run_folder(config)}"
+                f"accuracy {record['accuracy']:.4f} · {left} of {of} parameters · "
+                f"{record['macs'] / 1e9:.4f} GMACs · {records.run_folder(config)}"
             )
     return DONE
 
 
 def sweep(args):
-    from ssf.engine.sweep import folder_of
-    from ssf.engine.sweep import sweep as run_sweep
+    from ssf.engine import sweep
 
     parameters = {}
-    for name, given in map(values, args.parameter):
+    for text in args.parameter:
+        name, _, values = text.partition("=")
+        if not name or "=" not in text:
+            raise Refused(f"-p is {text!r}; allowed: parameter=value,value,…, e.g. seed=0,1,2.")
+        allowed = f"once, with all its values: {name}=0,1"
         if name in parameters:
-            raise Refused(
-                f"-p {name} is given twice; allowed: once, with all its values: {name}=0,1."
-            )
-        parameters[name] = given
-    before, outcomes = run_sweep(args.notebook, parameters, args.out, args.scheduler, args.workers)
-    failed = [o for o in outcomes if o["error"]]
+            raise Refused(f"-p {name} is given twice; allowed: {allowed}.")
+        parameters[name] = [sweep.value_of(value) for value in values.split(",")]
+    before, outcomes = sweep.sweep(
+        args.notebook, parameters, args.out, args.scheduler, args.workers
+    )
+    failed = [outcome for outcome in outcomes if outcome["error"]]
     for outcome in failed:
         print(f"ssf: failed at {outcome['point']}: {outcome['error']}", file=sys.stderr)
-    print(
-        f"{before + len(outcomes) - len(failed)} of {before + len(outcomes)} points done "
-        f"({before} before) · {folder_of(args.notebook, args.out)}"
-    )
+    points, folder = before + len(outcomes), sweep.folder_of(args.notebook, args.out)
+    print(f"{points - len(failed)} of {points} points done ({before} before) · {folder}")
     return FAILED if failed else DONE
 
 
@@ -129,14 +101,13 @@ def bench(args):
     from ssf.speed import bench
 
     for name in args.only:
-        known("--only", name, bench.PARTS)
+        demand(name in bench.PARTS, "--only", name, ", ".join(bench.PARTS))
     rows = bench.run(args.quick, args.only)
-    name = "_".join(["bench", *args.only, bench.device_name().replace(" ", "_")])
-    shown = bench.ratios(rows).sort_values(
-        ["measure", "network", "ratio"], ascending=[False, True, True]
-    )
+    order = ["measure", "network", "ratio"]
+    shown = bench.ratios(rows).sort_values(order, ascending=[False, True, True])
     if len(shown):
-        print(shown.to_string(index=False, float_format=lambda v: f"{v:.3g}"))
+        print(shown.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    name = "_".join(["bench", *args.only, bench.device_name().replace(" ", "_")])
     print(records.export(rows, name))
     return DONE
 
@@ -144,19 +115,20 @@ def bench(args):
 def study(args):
     from ssf.study import experiments
 
-    known("the experiment", args.experiment, experiments.EXPERIMENTS)
+    known = experiments.EXPERIMENTS
+    demand(args.experiment in known, "the experiment", args.experiment, ", ".join(known))
     try:
         seeds = sorted({int(seed) for seed in args.seeds.split(",")})
     except ValueError:
-        raise Refused(f"--seeds is {args.seeds!r}; allowed: whole numbers, e.g. 0,1,2.") from None
-    kinds = dict.fromkeys(kind for kind, _ in experiments.EXPERIMENTS[args.experiment](0))
+        raise Refused(f"--seeds is {args.seeds!r}; allowed: numbers, e.g. 0,1,2.") from None
+    kinds = dict.fromkeys(kind for kind, _ in known[args.experiment](0))
     for kind in args.only:
-        known("--only", kind, kinds)
+        demand(kind in kinds, "--only", kind, ", ".join(kinds))
     for kind, run in experiments.run(args.experiment, seeds, args.only):
-        told = run.record
+        record = run.record
         print(
-            f"{kind}, seed {told['seed']}: accuracy {told['accuracy']:.4f}, sparsity {told['sparsity']:.3f}, "
-            f"{told['seconds']:.0f} s",
+            f"{kind}, seed {record['seed']}: accuracy {record['accuracy']:.4f}, "
+            f"sparsity {record['sparsity']:.3f}, {record['seconds']:.0f} s",
             flush=True,
         )
     print(experiments.path(args.experiment))
@@ -177,47 +149,41 @@ def rerun(identity):
     from ssf.study import experiments
 
     row, again, spread = experiments.rerun(identity)
-    there, here = float(row["accuracy"]), again["accuracy"]
-    verdict = "the same" if here == there else f"{100 * (here - there):+.2f} points"
-    if here != there and spread is not None:
+    before, now = float(row["accuracy"]), again["accuracy"]
+    verdict = "the same" if now == before else f"{100 * (now - before):+.2f} points"
+    if now != before and spread is not None:
         verdict += f", seeds have a standard deviation of {100 * spread:.2f}"
-    print(f"accuracy {there:.6f} in the row, {here:.6f} now: {verdict}")
+    print(f"accuracy {before:.6f} in the row, {now:.6f} now: {verdict}")
+    known = [key for key in records.MACHINE if row.get(key)]
     changed = [
-        f"{key} {row[key]}, now {again[key]}"
-        for key in records.MACHINE
-        if row[key] != str(again[key])
+        f"{key} {row[key]}, now {again[key]}" for key in known if row[key] != str(again[key])
     ]
-    print(
-        "\n".join(
-            ["what computes is not what it was:", *changed] if changed else ["on the same versions"]
-        )
-    )
+    if changed:
+        print("what computes is not what it was:", *changed, sep="\n")
+    else:
+        print("on the same versions, by the same path")
     return DONE
 
 
 def results(args):
+    from ssf import folders
     from ssf.engine import records
 
     if args.rerun:
         return rerun(args.rerun)
-    found, sentences = records.records()
+    finished, sentences = records.records()
     for sentence in sentences:
         print(f"ssf: {sentence}", file=sys.stderr)
-    rows = records.frame(found)
+    rows = records.frame(finished)
     if args.export:
         print(records.export(rows, args.export))
     elif len(rows):
-        shown = [
-            "id",
-            "data.name",
-            "model.depth",
-            "model.width",
-            "ticket.control",
-            "ticket.round",
-            "selector.kind",
-        ]
-        shown += ["selector.keep_ratio", "seed", "accuracy", "sparsity", "macs", "seconds"]
-        print(rows[shown].to_string(index=False, na_rep="–", float_format=lambda v: f"{v:.4g}"))
+        shown = ["id", "data.name", "model.depth", "model.width", "ticket.control", "ticket.round"]
+        shown += ["selector.kind", "selector.keep_ratio", "seed", "accuracy", "sparsity", "macs"]
+        text = rows[[*shown, "seconds"]].to_string(
+            index=False, na_rep="–", float_format="{:.4g}".format
+        )
+        print(text)
     else:
         print(f"no records under {folders.runs()}")
     return FAILED if sentences else DONE
@@ -232,62 +198,41 @@ def parser():
     commands = top.add_subparsers(required=True, metavar="command")
 
     def command(name, do, text):
+        examples = f"examples:\n{EXAMPLES[name]}"
         sub = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog=f"examples:\n{EXAMPLES[name]}",
-            formatter_class=form,
+            name, help=text, description=text, epilog=examples, formatter_class=form
         )
         sub.set_defaults(do=do)
-        return sub
+        return sub.add_argument
 
+    many = {"action": "append", "default": []}
     command("presets", list_presets, "every preset with its parameters and MACs")
-    sub = command("train", train, "train one network, go on with it, or find it under runs/")
-    sub.add_argument("--preset", default="quick", help="its starting point (default: quick)")
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("-o", "--override", action="append", default=[], metavar="FIELD=VALUE")
-    sub = command("sweep", sweep, "execute a notebook at every point of a grid of parameters")
-    sub.add_argument("notebook")
-    sub.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE,VALUE,…")
-    sub.add_argument(
-        "--workers", type=int, help="points side by side (default: one for two cores, or one a GPU)"
-    )
-    sub.add_argument(
-        "--scheduler", help="address of a Dask scheduler (default: a cluster on this machine)"
-    )
-    sub.add_argument(
-        "--out", default="sweeps", help="folder of the executed notebooks (default: sweeps)"
-    )
-    sub = command(
-        "bench", bench, "time the library beside the published implementation, into data/results/"
-    )
-    sub.add_argument(
-        "--quick",
-        action="store_true",
-        help="in three minutes on two cores: fewer repeats and values",
-    )
-    sub.add_argument(
-        "--only", action="append", default=[], metavar="PART", help="a part, into a file of its own"
-    )
-    sub = command(
-        "study", study, "train what is missing of an experiment of the study, and write its rows"
-    )
-    sub.add_argument("experiment")
-    sub.add_argument("--seeds", default="0,1,2")
-    sub.add_argument(
-        "--only", action="append", default=[], metavar="KIND", help="networks of that kind"
-    )
-    command(
-        "inside", inside, "what some of the study's networks are like inside, into data/results/"
-    )
-    sub = command("results", results, "the records under runs/, as a table or a file")
-    sub.add_argument("--export", metavar="NAME", help="write them to data/results/NAME.csv")
-    sub.add_argument("--rerun", metavar="ID", help="train a network of the study again and compare")
+    add = command("train", train, "train one network, go on with it, or find it under runs/")
+    add("--preset", default="quick", help="its starting point (default: quick)")
+    add("--seed", type=int, default=0)
+    add("-o", "--override", metavar="FIELD=VALUE", **many)
+    add = command("sweep", sweep, "execute a notebook at every point of a grid of parameters")
+    add("notebook")
+    add("-p", "--parameter", metavar="NAME=VALUE,VALUE,…", **many)
+    add("--workers", type=int, help="points side by side (default: one for two cores or a GPU)")
+    add("--scheduler", help="address of a Dask scheduler (default: a cluster on this machine)")
+    add("--out", default="sweeps", help="folder of the executed notebooks (default: sweeps)")
+    add = command("bench", bench, "time the library beside the published one, into data/results/")
+    add("--quick", action="store_true", help="in three minutes: fewer repeats and values")
+    add("--only", metavar="PART", help="a part, into a file of its own", **many)
+    add = command("study", study, "train what is missing of an experiment, and write its rows")
+    add("experiment")
+    add("--seeds", default="0,1,2")
+    add("--only", metavar="KIND", help="networks of that kind", **many)
+    command("inside", inside, "what some of the study's networks are like inside: data/results/")
+    add = command("results", results, "the records under runs/, as a table or a file")
+    add("--export", metavar="NAME", help="write them to data/results/NAME.csv")
+    add("--rerun", metavar="ID", help="train a network of the study again and compare")
     return top
 
 
 def main(argv=None):
+    """The exit code of a command line: 0 done, 1 failed, 2 wrong use. A fault of ours is raised."""
     args = parser().parse_args(argv)
     try:
         return args.do(args)
@@ -297,9 +242,9 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("ssf: interrupted; the same command goes on from here", file=sys.stderr)
         return FAILED
-    except (ValueError, OSError) as error:
+    except Refused as error:
         print(f"ssf: {error}", file=sys.stderr)
-        return WRONG_USE if isinstance(error, Refused) and not isinstance(error, Failed) else FAILED
+        return FAILED if isinstance(error, Failed) else WRONG_USE
 
 
 if __name__ == "__main__":

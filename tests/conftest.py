@@ -49,7 +49,7 @@ def html(tmp_path_factory):
 
 @pytest.fixture
 def study_of(monkeypatch, tmp_path):
-    """A function that writes the rows of a study whose accuracies are base[kind] and noise that the seeds even out."""
+    """A function that writes a study's rows: accuracies base[kind], noise that seeds even out."""
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
 
     def write(name, base, **others):

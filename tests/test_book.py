@@ -103,7 +103,7 @@ def test_the_ledger_is_on_its_page_and_in_short_on_the_landing_page(pages, html)
     }
     for name, (claim, measured) in ledger.CLAIMS.items():
         found = measured()
-        told = ledger.told(found["loss" if name != "C2" else "random"])
+        told = str(found["loss" if name != "C2" else "random"])
         assert (
             lines[name][1] == claim
             and told in lines[name][2]

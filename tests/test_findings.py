@@ -1,4 +1,4 @@
-"""What stands beside the verdicts: differences, searches, networks that strayed, what the test maximum adds."""
+"""What is measured beside the verdicts: differences, searches, strayed networks, inflation."""
 
 import pandas as pd
 import pytest
@@ -11,16 +11,13 @@ from ssf.study import experiments, findings
 def test_a_difference_is_to_what_it_is_told_to_be_to(study_of):
     base = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.7)
     study_of("tickets", base | {"dense": 0.8, "ticket": 0.75, "early_1": 0.74, "one_shot": 0.72})
-    found = findings.compared("tickets")
-    assert found["pruned in one shot, 92 %", "ticket"].mean == pytest.approx(-0.03, abs=0.004)
-    assert found["mask found with 1 of 4 time steps, 92 %", "one shot"].mean == pytest.approx(
+    estimates = findings.compared("tickets")
+    assert estimates["pruned in one shot, 92 %", "ticket"].mean == pytest.approx(-0.03, abs=0.004)
+    assert estimates["mask found with 1 of 4 time steps, 92 %", "one shot"].mean == pytest.approx(
         0.02, abs=0.004
     )
-    assert found["ticket, 82 %", "dense"].mean == pytest.approx(-0.05, abs=0.004)
+    assert estimates["ticket, 82 %", "dense"].mean == pytest.approx(-0.05, abs=0.004)
     assert set(findings.bars("tickets", "dense")) == {"ticket, 82 %"}
-    assert {"−0.05", "+0.02"}.isdisjoint(
-        findings.differences("tickets")["mean"]
-    )  # points, not shares
 
 
 def test_an_interaction_is_what_both_lose_beyond_the_sum(study_of):
@@ -32,12 +29,13 @@ def test_an_interaction_is_what_both_lose_beyond_the_sum(study_of):
     path = study_of("codesign", kinds)
     rows = pd.read_csv(path)
     rows.assign(accuracy=rows.kind.map(kinds)).to_csv(path, index=False)
-    found = findings.interactions().set_index(["sparsity", "keep ratio"])
-    assert (
-        len(found) == 9
-        and found["mean"]["92.5 %", 0.7] == "−2.0"
-        and found["mean"]["82.1 %", 0.5] == "+0.0"
-    )
+    table = findings.interactions()
+    beyond = {
+        (round(sparsity, 2), rho): estimate.mean
+        for sparsity, rho, estimate in table.itertuples(index=False)
+    }
+    assert len(beyond) == 9 and beyond[0.92, 0.7] == pytest.approx(-0.02)
+    assert beyond[0.82, 0.5] == pytest.approx(0)
 
 
 def test_another_training_that_helps_only_the_dense_network(study_of):
@@ -70,10 +68,8 @@ def test_classes_without_a_weight_are_counted(monkeypatch):
     assert findings.classes_cut_off(0) == 2
 
 
-@pytest.mark.parametrize("below, found", [(0.06, [3]), (0.04, [])])
-def test_a_network_that_strayed_is_far_below_the_same_one_with_other_seeds(
-    study_of, monkeypatch, below, found
-):
+@pytest.mark.parametrize("below, seeds", [(0.06, [3]), (0.04, [])])
+def test_a_network_that_strayed_is_far_below_the_same_one_with_other_seeds(study_of, below, seeds):
     """And not below others: the rounds of a search are networks of their own."""
     base = dict.fromkeys((kind for kind, _ in experiments.short(0)), 0.7)
     path = study_of("short", base | {"ticket": 0.5})
@@ -83,11 +79,11 @@ def test_a_network_that_strayed_is_far_below_the_same_one_with_other_seeds(
         rows[same].accuracy.median() - below
     )
     rows.to_csv(path, index=False)
-    assert list(findings.strayed().seed) == found
+    assert list(findings.strayed().seed) == seeds
 
 
 def test_the_inflation_is_that_of_all_networks_each_once():
-    """Of the first three seeds; a network that several experiments name is one, the choice of rates is none."""
+    """Of the first three seeds; one of several experiments counts once, those of rates never."""
     gains = {
         row["id"]: row["accuracy_test_maximum"] - row["accuracy"]
         for name in set(experiments.EXPERIMENTS) - {"rates"}
@@ -116,6 +112,6 @@ def test_verdicts_on_other_data_follow_the_same_rules(study_of):
     saved = {"macs": lambda kind: 75 if kind == "selector" else 100}
     for name in findings.ELSEWHERE:
         study_of(name, kinds | {"random": 0.7 if name == "events" else 0.8}, **saved)
-    found = findings.elsewhere().set_index("data")
-    assert list(found.C1) == ["not supported", "supported"] and set(found.C3) == {"supported"}
-    assert set(found.C4) == {"not supported"}  # nothing saved
+    table = findings.elsewhere()
+    assert list(table.C1) == ["not supported", "supported"] and set(table.C3) == {"supported"}
+    assert set(table.C4) == {"not supported"}  # nothing saved

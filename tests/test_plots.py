@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from ssf.figures import plots
-from ssf.study.ledger import Estimate
+from ssf.study.statistics import Estimate
 
 
 def test_learning_curve_draws_every_epoch():

@@ -93,18 +93,6 @@ def test_accuracies_are_named_for_what_they_are():
     assert row["loss"] == 3.0 and row["images_per_second"] == 50
 
 
-def test_aggregate_is_students_interval_over_seeds():
-    rows = pd.DataFrame({"kind": ["a", "a", "a", "b"], "accuracy": [0.1, 0.2, 0.3, 0.7]})
-    a, b = records.aggregate(rows, ["kind"]).to_dict("records")
-    half = 4.302653 * 0.1 / 3**0.5  # the t quantile of two degrees of freedom, by table
-    assert a["mean"] == pytest.approx(0.2) and a["seeds"] == 3
-    assert (a["low"], a["high"]) == (
-        pytest.approx(0.2 - half, abs=1e-6),
-        pytest.approx(0.2 + half, abs=1e-6),
-    )
-    assert b["mean"] == 0.7 and pd.isna(b["low"]) and pd.isna(b["high"])
-
-
 def test_export_writes_a_csv(tmp_path, monkeypatch):
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
     path = records.export(pd.DataFrame({"b": [1], "a": [0.5]}), "study")

@@ -1,10 +1,14 @@
+import os
+from threading import Event, Thread
+
 import pandas as pd
 import pytest
+import torch
 
 from ssf import folders
 from ssf.__main__ import main
 from ssf.config import RunConfig
-from ssf.engine import records
+from ssf.engine import records, runs
 from ssf.presets import preset
 from ssf.study import experiments
 
@@ -36,7 +40,7 @@ def test_rows_are_written_as_networks_are_done_and_survive_the_runs(
         "SSF_RUNS", str(tmp_path_factory.mktemp("elsewhere"))
     )  # another clone: no runs, but rows
     before = tiny.read_text()
-    records.export(experiments.frame("tiny", [0]), tiny.stem)
+    records.export(experiments.finished("tiny", [0]), tiny.stem)
     assert tiny.read_text() == before
     assert "ticket, seed 0: accuracy" in capsys.readouterr().out
 
@@ -53,9 +57,9 @@ def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny):
     assert main(["study", "tiny", "--seeds", "0,1", "--only", "dense"]) == 0
     rows = pd.read_csv(tiny)
     assert rows.kind.tolist() == ["dense"] * 2 and rows.seed.tolist() == [0, 1]
-    (told,) = pd.read_csv(tiny.with_name("study_manifest.csv")).to_dict("records")
-    assert told["command"] == "python -m ssf study tiny --seeds 0,1" and told["networks"] == 2
-    assert told["hours"] == pytest.approx(rows.seconds.sum() / 3600, abs=0.01)
+    (line,) = pd.read_csv(tiny.with_name("study_manifest.csv")).to_dict("records")
+    assert line["command"] == "python -m ssf study tiny --seeds 0,1" and line["networks"] == 2
+    assert line["hours"] == pytest.approx(rows.seconds.sum() / 3600, abs=0.01)
 
 
 def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
@@ -78,6 +82,66 @@ def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
     assert main(["results", "--rerun", row.id]) == 0
     said = capsys.readouterr().out
     assert "now: -12.50 points" in said and "torch 0.1, now" in said
+
+
+def test_two_processes_that_write_one_file_lose_no_row(tiny, monkeypatch):
+    """The second one finishes while the first has read the rows and not yet written them."""
+    for seed in (0, 1):
+        runs.run(dict(experiments.EXPERIMENTS["tiny"](seed))["dense"])
+    has_read, has_written, finished = Event(), Event(), experiments.finished
+
+    def slowly(name, seeds):
+        table = finished(name, seeds)
+        if not has_read.is_set():
+            has_read.set()
+            has_written.wait(1)  # in vain, where the second waits for the first
+        return table
+
+    def second():
+        has_read.wait()
+        list(experiments.run("tiny", [1], ["dense"]))
+        has_written.set()
+
+    monkeypatch.setattr(experiments, "finished", slowly)
+    other = Thread(target=second)
+    other.start()
+    list(experiments.run("tiny", [0], ["dense"]))
+    other.join()
+    assert pd.read_csv(tiny).seed.tolist() == [0, 1]
+    assert pd.read_csv(tiny.with_name("study_manifest.csv")).networks.tolist() == [2]
+
+
+def test_a_row_trained_again_leaves_threads_and_folders_as_they_were(tiny, monkeypatch):
+    list(experiments.run("tiny", [0], ["dense"]))
+    (identity,) = rows = experiments.as_text("tiny")
+    usual, threads = os.environ["SSF_RUNS"], torch.get_num_threads()
+    table = pd.DataFrame(rows.values())
+    table.assign(threads=threads + 1).to_csv(tiny, index=False)
+    inside = []
+
+    def fails(config, **_):
+        inside.append((torch.get_num_threads(), folders.runs().exists(), str(folders.runs())))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "run", fails)
+    with pytest.raises(KeyboardInterrupt):
+        experiments.rerun(identity)
+    ((counted, is_folder, folder),) = inside
+    assert counted == threads + 1 and is_folder and folder != usual
+    assert torch.get_num_threads() == threads and os.environ["SSF_RUNS"] == usual
+    assert not os.path.exists(folder)
+
+
+def test_what_computed_a_row_is_compared_where_the_row_names_it(monkeypatch):
+    monkeypatch.setattr(records, "MACHINE", ("torch", "kernels", "processor"))
+    record = {"torch": "2.13.0", "kernels": "avx2", "processor": "EPYC", "code": "abc"}
+    assert experiments.changed({"torch": "2.13.0", "kernels": "", "code": None}, record) == []
+    assert experiments.changed({key: "x" for key in record}, record) == [
+        "torch x, now 2.13.0",
+        "kernels x, now avx2",
+        "processor x, now EPYC",
+        "code x, now abc",
+    ]
 
 
 def test_wrong_use_is_refused(tiny, capsys):
@@ -112,11 +176,11 @@ def test_the_committed_rows_are_of_the_study_as_it_stands(name):
 
 @pytest.mark.parametrize("name", sorted(experiments.EXPERIMENTS))
 def test_an_experiment_that_is_complete_has_every_network_of_its_first_seeds(name):
-    there = experiments.as_text(name)
+    rows = experiments.as_text(name)
     seeds = [experiments.CHOSEN_WITH] if name == "rates" else range(experiments.FIRST)
     named = [
         (kind, config) for seed in seeds for kind, config in experiments.EXPERIMENTS[name](seed)
     ]
     assert named and not [
-        (kind, config.seed) for kind, config in named if config.hash() not in there
+        (kind, config.seed) for kind, config in named if config.hash() not in rows
     ]

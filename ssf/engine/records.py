@@ -1,4 +1,4 @@
-"""The files of a run, whole or not at all, and its record: write, read, frame, aggregate, export.
+"""The files of a run, whole or not at all, and its record: write, read, frame, export.
 
 runs/<hash>/ holds config.json, log.jsonl (one line an epoch), checkpoint.safetensors, state.json (what the checkpoint
 holds, for people) and, once finished, record.json.
@@ -279,25 +279,6 @@ def frame(records):
     import pandas as pd
 
     return pd.DataFrame(records, columns=FIELDS)
-
-
-def half_interval(error, n):
-    """Half of the 95 % interval (Student t) of a mean over n values with that standard error; NaN for n = 1."""
-    from scipy.stats import t
-
-    return t.ppf(0.975, n - 1) * error
-
-
-def aggregate(rows, by, value="accuracy"):
-    """Mean over seeds and its 95 % confidence interval (Student t): columns `by`, mean, low, high, seeds.
-
-    One seed has no interval: low and high are missing.
-    """
-    groups = rows.groupby(by, dropna=False, sort=False)[value]
-    table = groups.agg(mean="mean", spread="std", seeds="count").reset_index()
-    half = half_interval(table.spread / table.seeds**0.5, table.seeds)
-    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
-    return table[[*by, "mean", "low", "high", "seeds"]]
 
 
 class Missing(Failed):

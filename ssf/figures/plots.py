@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from ssf.engine import records
+from ssf.study.statistics import aggregate
 
 # Okabe & Ito's colours, safe for the colour-blind: one meaning each, the same in every chapter
 INK, GREY = "#222222", "#8a8a8a"
@@ -188,7 +188,7 @@ def over_seeds(ax, rows, x, colour, marker, label):
 
     Where there is one seed, the bars are the 95 % interval of drawing the test images, if their number is given.
     """
-    table = records.aggregate(rows, [x]).sort_values(x)
+    table = aggregate(rows, [x]).sort_values(x)
     if table.seeds.max() > 1:
         ax.scatter(rows[x], 100 * rows.accuracy, color=colour, **DOTS)
         half = table.high - table["mean"]
@@ -216,7 +216,7 @@ def level(ax, accuracies, colour, style, label):
 
     if len(accuracies) == 0:
         return
-    (table,) = records.aggregate(
+    (table,) = aggregate(
         pd.DataFrame({"all": 0, "accuracy": accuracies}), ["all"]
     ).itertuples()
     ax.axhline(100 * table.mean, color=colour, ls=style, lw=1, label=label)
@@ -250,7 +250,7 @@ def nothing(why):
 
 
 def differences(found, margin=None, xlabel="difference in accuracy (points)"):
-    """What changes accuracy by how much: {label: ledger.Estimate}, a dot a seed, the mean and its 95 % interval.
+    """What changes accuracy by how much: {label: Estimate}, a dot a seed, the mean and its 95 % interval.
 
     margin: the share below which a difference counts as none, a band.
     """

@@ -1,27 +1,35 @@
-"""The study's experiments: a function of the seed each, that names the networks which answer its question.
+"""The study's experiments: each a function of the seed that names the networks it compares.
 
-`python -m ssf study tickets --seeds 0,1,2` trains what is not there yet and writes data/results/study_tickets.csv. The
-protocol, written before the numbers, is book/protocol.md; what the rows say is told by ssf/ledger.py.
+`python -m ssf study tickets --seeds 0,1,2` trains those that are missing and writes their rows to
+data/results/study_tickets.csv. The protocol, written before the numbers, is book/protocol.md; what
+follows from the rows is in ledger.py and findings.py.
 """
 
+import contextlib
 import os
-import statistics
 import tempfile
 from dataclasses import replace
-from unittest import mock
+
+import pandas as pd
+import torch
+from filelock import FileLock
 
 from ssf import folders
 from ssf.config import Refused, RunConfig, Selector, Ticket
 from ssf.engine import records, runs
 from ssf.presets import preset
 
-FRACTION, HEADLINE, ROUNDS = (
-    0.35,
-    6,
-    7,
-)  # of iterative pruning: 0.65**6 leaves 7.5 % of the weights, 0.65**7 4.9 %
+FRACTION = 0.35  # of the weights left that a round prunes
+HEADLINE, ROUNDS = 6, 7  # 0.65**6 leaves 7.5 % of the weights, 0.65**7 4.9 %
 CONTROLLED = (4, HEADLINE)  # the rounds with all controls: 82 and 92 % sparsity
 FIRST = 3  # seeds with every comparison; further ones have the headline's
+
+PLACES = (0, 1)  # of the selector where its saving counts: before every block
+CLAIMED = 0.7  # a keep ratio that saves at least 20 % of the MACs there
+CODESIGN_ROUNDS = (0, 4, HEADLINE, ROUNDS)  # 0, 82, 92 and 95 % sparsity
+CODESIGN_RATIOS = (1.0, 0.8, CLAIMED, 0.5)
+# the student that drops nothing: as much training by the same teacher
+ALL_TOKENS = Selector(kind="random", keep_ratio=1.0)
 
 
 def removed(number):
@@ -31,6 +39,10 @@ def removed(number):
 
 def ticket(number, fraction=FRACTION, **changes):
     return Ticket(round=number, fraction=fraction, **changes)
+
+
+def with_selector(rho):
+    return ALL_TOKENS if rho == 1 else Selector(keep_ratio=rho, locations=PLACES)
 
 
 def search(kind, network, last, **changes):
@@ -53,7 +65,7 @@ def tickets(seed):
     for number in CONTROLLED:
         yield "magnitude_at_init", dense.with_(ticket=ticket(number, control="magnitude_at_init"))
         yield "one_shot", dense.with_(ticket=Ticket(round=1, fraction=removed(number)))
-    for steps in (1, 2):  # the search's own networks, for what it costs, and then what it found
+    for steps in (1, 2):  # the search's own networks, for what it costs; then the tickets
         searched = dense.with_(**{"model.time_steps": steps})
         yield f"search_{steps}", searched
         yield from search(f"search_{steps}", searched, HEADLINE - 1)
@@ -63,63 +75,50 @@ def tickets(seed):
 
 
 def short(seed):
-    """The same search with two thirds of the training: does C1 hang on how long a network learns?"""
+    """The same search with two thirds of the training: does C1 depend on how long it is?"""
     dense = preset("study", seed=seed, **{"train.epochs": 4})
     yield "dense", dense
     yield from search("ticket", dense, HEADLINE)
 
 
-ALL_TOKENS = Selector(
-    kind="random", keep_ratio=1.0
-)  # the student that drops nothing: as much training, same teacher
+STUDENTS = {  # of `selectors`, kind: what its selector has besides the defaults
+    "before block 0": {"keep_ratio": 0.5, "locations": (0,)},
+    "before blocks 0 and 1": {"keep_ratio": 0.7, "locations": (0, 1)},
+    "no distillation": {"keep_ratio": 0.5, "distill_weight": 0.0},
+    "all_tokens, no distillation": {"kind": "random", "keep_ratio": 1.0, "distill_weight": 0.0},
+    "weak ratio loss": {"keep_ratio": 0.5, "ratio_weight": 0.2},
+}
 
 
 def selectors(seed):
-    """C2: which score to keep tokens by, how many, where, and what the losses do."""
-    dense = preset("study-clutter", seed=seed)
+    """C2: which score to keep tokens by, how many, before which block, and what the losses do."""
+    dense, kinds = (
+        preset("study-clutter", seed=seed),
+        ("learned", "firing_rate", "random", "oracle"),
+    )
+    students = [("all_tokens", ALL_TOKENS)]
+    students += [(k, Selector(kind=k, keep_ratio=rho)) for rho in (0.3, 0.5, 0.7) for k in kinds]
+    students += [(k, Selector(kind=k, keep_ratio=0.5)) for k in ("attention", "information")]
+    students += [
+        (f"{k}, bypass", Selector(kind=k, keep_ratio=0.5, dropped="bypass")) for k in kinds
+    ]
+    students += [(k, Selector(**changes)) for k, changes in STUDENTS.items()]
     yield "dense", dense
-
-    def student(**changes):
-        return dense.with_(selector=Selector(**changes))
-
-    yield "all_tokens", dense.with_(selector=ALL_TOKENS)
-    for rho in (0.3, 0.5, 0.7):
-        for kind in ("learned", "firing_rate", "random", "oracle"):
-            yield kind, student(kind=kind, keep_ratio=rho)
-    for kind in ("attention", "information"):
-        yield kind, student(kind=kind, keep_ratio=0.5)
-    for kind in ("learned", "firing_rate", "random", "oracle"):
-        yield f"{kind}, bypass", student(kind=kind, keep_ratio=0.5, dropped="bypass")
-    yield "before block 0", student(keep_ratio=0.5, locations=(0,))
-    yield "before blocks 0 and 1", student(keep_ratio=0.7, locations=(0, 1))
-    yield "no distillation", student(keep_ratio=0.5, distill_weight=0.0)
-    yield "all_tokens, no distillation", student(kind="random", keep_ratio=1.0, distill_weight=0.0)
-    yield "weak ratio loss", student(keep_ratio=0.5, ratio_weight=0.2)
-
-
-PLACES = (0, 1)  # of the selector where its saving counts: before every block
-CODESIGN_ROUNDS = (0, 4, HEADLINE, ROUNDS)  # 0, 82, 92 and 95 % sparsity
-CODESIGN_RATIOS = (1.0, 0.8, 0.7, 0.5)
-CLAIMED = 0.7  # a keep ratio that saves at least 20 % of the MACs here
-
-
-def with_selector(rho):
-    return ALL_TOKENS if rho == 1 else Selector(keep_ratio=rho, locations=PLACES)
+    for kind, selector in students:
+        yield kind, dense.with_(selector=selector)
 
 
 def codesign(seed):
-    """C3 and C4: tickets by keep ratio, and the order in which the two are found."""
+    """C3 and C4: tickets by keep ratio, and the order in which the two are searched."""
     dense = preset("study", seed=seed)
+    chance = Selector(kind="random", keep_ratio=CLAIMED, locations=PLACES)
 
     def cell(number, rho):
         return dense.with_(ticket=ticket(number) if number else None, selector=with_selector(rho))
 
     yield "all_tokens", cell(0, 1.0)
     yield "selector", cell(0, CLAIMED)
-    yield (
-        "random_selector",
-        dense.with_(selector=Selector(kind="random", keep_ratio=CLAIMED, locations=PLACES)),
-    )
+    yield "random_selector", dense.with_(selector=chance)
     yield "ticket", cell(HEADLINE, 1.0)
     yield "both", cell(HEADLINE, CLAIMED)
     if seed >= FIRST:
@@ -128,10 +127,9 @@ def codesign(seed):
         for rho in CODESIGN_RATIOS:
             if number not in (0, HEADLINE) or rho not in (1.0, CLAIMED):
                 yield "grid", cell(number, rho)
+    student = dense.with_(selector=with_selector(CLAIMED))
     for order in ("together", "selector_first"):
-        yield from search(
-            order, dense.with_(selector=with_selector(CLAIMED)), HEADLINE, order=order
-        )
+        yield from search(order, student, HEADLINE, order=order)
 
 
 HABITS = {
@@ -144,7 +142,7 @@ BY_SIZE = "pruned weights found by size"
 
 
 def habits(seed):
-    """What the habits of the published code do, each alone, to a student at the claim's keep ratio or to a ticket."""
+    """The habits of the published code, each alone, of a student at CLAIMED or of a ticket."""
     dense = preset("study", seed=seed)
     student = dense.with_(selector=with_selector(CLAIMED))
     yield "none", student
@@ -155,8 +153,8 @@ def habits(seed):
     yield BY_SIZE, dense.with_(ticket=ticket(HEADLINE, freeze="near_zero"))
 
 
-def four(dense, last, fraction=FRACTION):
-    """Dense, a ticket and its random control, the selector, its control with all tokens, and both."""
+def claims(dense, last, fraction=FRACTION):
+    """Dense, ticket and random ticket, selector and all tokens, and both: the claims' networks."""
     yield "dense", dense
     yield from search("ticket", dense, last, fraction=fraction)
     yield "random", dense.with_(ticket=ticket(last, fraction, control="random"))
@@ -169,36 +167,27 @@ CIFAR10_ROUNDS = 3
 
 
 def cifar10(seed):
-    """CIFAR-10 (JPEG), at the size that this machine carries: three rounds that leave 9 % of the weights."""
-    return four(preset("study-cifar10", seed=seed), CIFAR10_ROUNDS, 0.55)
+    """CIFAR-10 (JPEG), as large as this machine carries: three rounds leave 9 % of the weights."""
+    return claims(preset("study-cifar10", seed=seed), CIFAR10_ROUNDS, 0.55)
 
 
 def events(seed):
     """A simulated event camera."""
-    dense = preset("study", seed=seed).with_(**{"data.name": "event-fashion"})
-    return four(dense, HEADLINE)
+    return claims(preset("study", seed=seed, **{"data.name": "event-fashion"}), HEADLINE)
 
 
 CHOSEN_WITH = 100  # the seed that hyper-parameters were chosen with, in no comparison
 
 
 def rates(seed):
-    """The learning rates that each preset's was chosen among, on the validation split, by its dense network."""
+    """The learning rates that each preset's was chosen among, by its dense network's validation."""
     for name in ("study", "study-clutter", "study-cifar10") if seed == CHOSEN_WITH else ():
         for rate in (0.005, 0.01, 0.02, 0.04):
             yield name, preset(name, seed=seed, **{"train.lr": rate})
 
 
-EXPERIMENTS = {
-    "rates": rates,
-    "tickets": tickets,
-    "short": short,
-    "selectors": selectors,
-    "codesign": codesign,
-    "habits": habits,
-    "cifar10": cifar10,
-    "events": events,
-}
+_ALL = (rates, tickets, short, selectors, codesign, habits, cifar10, events)
+EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}
 
 
 def path(name):
@@ -207,105 +196,110 @@ def path(name):
 
 
 def as_text(name):
-    """{id: row} of an experiment's file, {} where there is none; a row's values as text, "" for None."""
-    import pandas as pd
-
+    """{id: row} of an experiment's file, {} without one; a row's values as text, "" for None."""
     if not path(name).exists():
         return {}
-    return {
-        row["id"]: row
-        for row in pd.read_csv(path(name), dtype=str, keep_default_na=False).to_dict("records")
-    }
+    table = pd.read_csv(path(name), dtype=str, keep_default_na=False)
+    return {row["id"]: row for row in table.to_dict("records")}
 
 
-def frame(name, seeds):
+def finished(name, seeds):
     """The finished networks of an experiment, `kind` and a record each (see records.FIELDS).
 
-    A network's record is that of its run or, where the run's folder is not here, the committed row of the same id.
+    A network's record is that of its run or, without the run's folder, the row of the same id.
     """
-    import pandas as pd
-
-    there, found = as_text(name), []
+    written, lines = as_text(name), []
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
             folder = records.run_folder(config)
-            record = (
-                records.read_record(folder)
-                if (folder / "record.json").exists()
-                else there.get(config.hash())
-            )
-            if record:
-                found.append({**record, "kind": kind})
-    return pd.DataFrame(found, columns=["kind", *records.FIELDS])
+            if (folder / "record.json").exists():
+                lines.append(records.read_record(folder) | {"kind": kind})
+            elif config.hash() in written:
+                lines.append(written[config.hash()] | {"kind": kind})
+    return pd.DataFrame(lines, columns=["kind", *records.FIELDS])
 
 
 def run(name, seeds, only=()):
-    """Train what is missing of an experiment, one network after the other, its rows written after each.
+    """Train an experiment's missing networks, one after the other, and write the rows after each.
 
-    only: some of its kinds, () for all.
+    only: some of its kinds, () for all. Yields (kind, run).
     """
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
             if not only or kind in only:
                 yield kind, runs.run(config)
-                known = max([*seeds, *(int(row["seed"]) for row in as_text(name).values())])
-                records.export(frame(name, range(known + 1)), path(name).stem)
-                records.export(manifest(), "study_manifest")
+                write_rows(name, seeds)
+
+
+def write_rows(name, seeds):
+    """Renew an experiment's rows and the manifest, one process at a time: none loses another's."""
+    with FileLock(folders.cache() / "study.lock"):
+        last = max([*seeds, *(int(row["seed"]) for row in as_text(name).values())])
+        records.export(finished(name, range(last + 1)), path(name).stem)
+        records.export(manifest(), "study_manifest")
 
 
 def manifest():
-    """What the committed rows took: for each experiment its command, networks, hours of training, machine and code.
+    """A row an experiment: its command, number of networks, hours of training, machines, commits.
 
-    The processor is that of the machine that writes this.
+    Rows that name no processor are taken for this machine's.
     """
-    import pandas as pd
-
-    found = []
+    lines = []
     for name in EXPERIMENTS:
-        rows = list(as_text(name).values())
-        if rows:
-            seeds = ",".join(map(str, sorted({int(row["seed"]) for row in rows})))
-            about = {
-                "experiment": name,
-                "command": f"python -m ssf study {name} --seeds {seeds}",
-                "networks": len(rows),
-            }
-            about["hours"] = round(sum(float(row["seconds"]) for row in rows) / 3600, 2)
-            about |= {
-                key: ", ".join(sorted({row[key] for row in rows}))
-                for key in (*records.MACHINE, "commit")
-            }
-            found.append(about | {"processor": records.processor()})
-    return pd.DataFrame(found)
+        table = pd.DataFrame(as_text(name).values())
+        if table.empty:
+            continue
+        seeds = ",".join(map(str, sorted(set(table.seed.astype(int)))))
+        line = {
+            "experiment": name,
+            "command": f"python -m ssf study {name} --seeds {seeds}",
+            "networks": len(table),
+            "hours": round(table.seconds.astype(float).sum() / 3600, 2),
+        }
+        for key in (*records.MACHINE, "commit"):
+            line[key] = ", ".join(sorted(set(table.get(key, [])) - {""}))
+        lines.append(line | {"processor": line.get("processor") or records.processor()})
+    return pd.DataFrame(lines)
 
 
-def spread(name, config):
-    """Standard deviation of the accuracy over the seeds of a network in an experiment's rows, None for one seed."""
-    rows = as_text(name).values()
-    same = {replace(config, seed=int(row["seed"])).hash() for row in rows}
-    there = [float(row["accuracy"]) for row in rows if row["id"] in same]
-    return statistics.stdev(there) if len(there) > 1 else None
+def deviation(name, config):
+    """Standard deviation of a network's accuracy over the seeds in an experiment's rows."""
+    table = pd.DataFrame(as_text(name).values())
+    same = [replace(config, seed=seed).hash() for seed in set(table.seed.astype(int))]
+    return table[table.id.isin(same)].accuracy.astype(float).std()
 
 
-def find(identity):
-    """(experiment, row) of data/results/study_*.csv with that id. ValueError, one sentence, where there is none."""
-    for name in EXPERIMENTS:
-        row = as_text(name).get(identity)
-        if row:
-            return name, row
-    raise Refused(f"--rerun is {identity!r}; allowed: an id in data/results/study_*.csv.")
+@contextlib.contextmanager
+def in_an_empty_folder(threads):
+    """Runs go to a folder that is removed afterwards; torch computes with so many threads."""
+    usual, usual_threads = os.environ.get("SSF_RUNS", ""), torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SSF_RUNS"] = folder
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            os.environ["SSF_RUNS"] = usual  # empty: see folders.runs
+            torch.set_num_threads(usual_threads)
 
 
 def rerun(identity):
     """Train a network of the study again from its row, and all it builds on, in an empty folder.
 
-    Returns (the row, the new record, the standard deviation over the seeds of that network in the rows). ValueError,
-    one sentence, for an id that is not there.
+    Returns (the row, the new record, the standard deviation of that network over the seeds).
     """
-    import torch
+    for name in EXPERIMENTS:
+        if row := as_text(name).get(identity):
+            config = RunConfig.from_flat(row)
+            with in_an_empty_folder(int(row["threads"])):  # sums are taken in as many parts
+                return row, runs.run(config).record, deviation(name, config)
+    raise Refused(f"--rerun is {identity!r}; allowed: an id in data/results/study_*.csv.")
 
-    name, row = find(identity)
-    config = RunConfig.from_flat(row)
-    torch.set_num_threads(int(row["threads"]))  # sums are taken in as many parts
-    with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, SSF_RUNS=empty):
-        return row, runs.run(config).record, spread(name, config)
+
+def changed(row, record):
+    """Sentences on what computed the row and not the record, of all that the row names."""
+    return [
+        f"{key} {row[key]}, now {record.get(key)}"
+        for key in (*records.MACHINE, "code")
+        if row.get(key) and row[key] != str(record.get(key))
+    ]
