@@ -14,7 +14,7 @@ from ssf.engine.records import Missing
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
 from ssf.study import experiments
-from ssf.study.statistics import Estimate, percent
+from ssf.study.statistics import Estimate, aggregate, percent
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
 SAVING = 0.2  # of the MACs, as the paper claims
@@ -230,19 +230,19 @@ def densities(frame):
     model = RunConfig.from_flat(frame.iloc[0].to_dict()).model
     kept = pd.DataFrame([json.loads(text) for text in frame.densities]).mean()
     sizes = {name: tensor.numel() for name, tensor in Spikformer(model).named_parameters()}
-    table = pd.DataFrame([(x.name, x.role, x.weight) for x in cost.layers(model) if x.weight])
-    table.columns = ["layer", "role", "weight"]
-    weights, shares = table.weight.map(sizes), table.pop("weight").map(kept).fillna(1.0)
-    return table.assign(weights=weights, kept=shares)
+    lines = [
+        (layer.name, layer.role, sizes[layer.weight], kept.get(layer.weight, 1.0))
+        for layer in cost.layers(model)
+        if layer.weight
+    ]
+    return pd.DataFrame(lines, columns=["layer", "role", "weights", "kept"])
 
 
 def truth():
     """The study's selectors against the truth: kind, measure, mean, error (half an interval)."""
-    frame, lines = rows("selectors"), []
-    for kind in ("learned", "firing_rate", "attention", "information", "random", "oracle"):
-        chosen = pick(frame, kind, HALF)
-        for measure in ("recall", "precision", "average_precision") if len(chosen) else ():
-            estimate = Estimate(tuple(chosen[measure]))
-            error = estimate.interval[1] - estimate.mean
-            lines.append((kind, measure.replace("_", " "), estimate.mean, error))
-    return pd.DataFrame(lines, columns=["kind", "measure", "mean", "error"])
+    frame, measures = rows("selectors"), ["recall", "precision", "average_precision"]
+    kinds = ("learned", "firing_rate", "attention", "information", "random", "oracle")
+    half = pd.concat([pick(frame, kind, HALF) for kind in kinds])
+    table = aggregate(half.melt("kind", measures, "measure"), ["kind", "measure"], "value")
+    names = table.measure.str.replace("_", " ")
+    return table.assign(measure=names, error=table.high - table["mean"])
