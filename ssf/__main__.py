@@ -101,8 +101,8 @@ def bench(args):
     from ssf.speed import bench
 
     for name in args.only:
-        demand(name in bench.PARTS, "--only", name, ", ".join(bench.PARTS))
-    rows = bench.run(args.quick, args.only)
+        demand(name in bench.MEASUREMENTS, "--only", name, ", ".join(bench.MEASUREMENTS))
+    rows = bench.benchmark(args.quick, args.only)
     order = ["measure", "network", "ratio"]
     shown = bench.ratios(rows).sort_values(order, ascending=[False, True, True])
     if len(shown):

@@ -11,8 +11,8 @@ from ssf.kernels import build
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
-from ssf.speed import bench
-from ssf.speed.bench import Bench
+from ssf.speed import bench, race
+from ssf.speed.race import Race
 
 needs_compiler = pytest.mark.skipif(
     build.library("lif", TIME=4) is None, reason="no C compiler here"
@@ -21,17 +21,18 @@ needs_compiler = pytest.mark.skipif(
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(bench, "NETWORKS", {"1-32": (1, 32, 2), "2-64": (1, 32, 2)})
-    return Bench(True, torch.device("cpu"))
+    for module in (bench, race):
+        monkeypatch.setattr(module, "NETWORKS", {"1-32": (1, 32, 2), "2-64": (1, 32, 2)})
+    return Race(True, torch.device("cpu"))
 
 
 def table(small):
-    return pd.DataFrame(small.rows, columns=bench.FIELDS)
+    return pd.DataFrame(small.rows, columns=bench.COLUMNS)
 
 
 @needs_compiler
 def test_speed_times_everyone_on_the_same_network(small):
-    bench.speed(small)
+    bench.time_networks(small)
     rows = table(small)
     assert (
         (rows.low <= rows.seconds).all()
@@ -49,7 +50,7 @@ def test_speed_times_everyone_on_the_same_network(small):
 
 def test_what_is_raced_is_called_in_turn(small):
     calls = []
-    small.race(
+    small.time(
         "inference", {name: lambda name=name: calls.append(name) for name in "ab"}, repeats=2
     )
     assert calls == list("ababab") and [row["implementation"] for row in small.rows] == ["a", "b"]
@@ -59,7 +60,7 @@ def test_what_is_raced_is_called_in_turn(small):
 def test_firing_sets_the_rate_of_every_layer(rate):
     model = bench.model_of("2-64")
     images = torch.randn(8, 3, 32, 32)
-    rates = cost.firing_rates(bench.firing(Spikformer(model), images, rate), images)
+    rates = cost.firing_rates(bench.with_firing_rate(Spikformer(model), images, rate), images)
     own = {name: r for name, r in rates.items() if not name.endswith("attention_lif")}
     assert len(own) == 5 + 2 * 4
     assert all(r == pytest.approx(rate, abs=0.02) for r in own.values()), own
@@ -67,13 +68,13 @@ def test_firing_sets_the_rate_of_every_layer(rate):
 
 @needs_compiler
 def test_the_lifs_bytes_and_the_events(small):
-    bench.roofline(small)
+    bench.time_neuron(small)
     rows = table(small)
     assert (
         set(rows.implementation) == {"copy", "ssf", "SpikingJelly"}
         and (rows.megabytes == 10 * rows.value).all()
     )
-    bench.events(small)
+    bench.time_events(small)
     events = table(small)[lambda t: t.measure == "events"]
     assert (events.value.diff().dropna()[1::2] > 0).all() and set(events.implementation) == {
         "ssf",
@@ -86,8 +87,8 @@ def test_theory_and_clock_of_trained_networks(small, monkeypatch):
     smoke = preset("smoke", **{"train.epochs": 1})
     both = {"ticket.fraction": 0.9, "ticket.rewind_epoch": 0, "selector": Selector(keep_ratio=0.5)}
     configs = {"dense": smoke, "both": smoke.with_(**both)}
-    monkeypatch.setattr(bench, "chain", lambda quick: ("smoke", configs))
-    bench.sparsity(small)
+    monkeypatch.setattr(bench, "sparse_kinds", lambda quick: ("smoke", configs))
+    bench.time_sparsity(small)
     rows = table(small).set_index(["variable", "implementation"])
     assert (
         rows.macs["dense", "ssf"] == rows.macs["dense", "ssf, deployed"] == cost.macs(smoke.model)
@@ -109,7 +110,7 @@ def test_theory_and_clock_of_trained_networks(small, monkeypatch):
 
 def test_feeding_counts_samples(small, monkeypatch):
     monkeypatch.setattr(bench, "FED", {"cifar10": (8, 24), "event-fashion": (8, 24)})
-    bench.feeding(small)
+    bench.time_feeding(small)
     rows = table(small).set_index(["variable", "implementation"])
     assert (
         set(rows.index.get_level_values(1)) == {"training", "none", "light", "published"}
@@ -132,7 +133,7 @@ def test_memory_is_that_of_a_process_of_its_own():
 
 def test_the_committed_rows_are_what_the_chapter_needs():
     rows = pd.read_csv(folders.shipped() / "results" / "bench_cpu.csv")
-    assert set(bench.FIELDS) < set(rows.columns)
+    assert set(bench.COLUMNS) < set(rows.columns)
     assert {"training", "inference", "growth", "LIF", "memory", "events", "sparsity"} <= set(
         rows.measure
     )

@@ -1,0 +1,122 @@
+"""Who is timed, and how: networks of three sizes, each as published and as here, call by call.
+
+One call of each in turn, as a machine's speed drifts within a minute; medians are compared.
+"""
+
+import statistics
+import time
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from ssf.kernels import build
+from ssf.model.neuron import LIF
+from ssf.presets import preset
+from ssf.speed.reference import Reference, SpikingJellyBlocks
+
+# depth, width, batch
+NETWORKS = {"2-64": (2, 64, 64), "4-128": (4, 128, 32), "4-384": (4, 384, 16)}
+RATE = 0.07  # of every layer where inference is timed: about the trained networks' firing rate
+PEERS = {"published": Reference, "SpikingJelly": SpikingJellyBlocks}
+
+
+class Race:
+    """A table of timings, row by row; `quick` times each call fewer times."""
+
+    def __init__(self, quick, device):
+        self.quick, self.device, self.rows = quick, device, []
+        self.bar = tqdm(desc="race", leave=False, disable=None)
+
+    def time(self, measure, contestants, repeats=None, **about):
+        """Time {implementation: function}, one call of each in turn, after one to warm up."""
+        repeats = repeats or (3 if self.quick else 9)
+        times = {name: [] for name in contestants}
+        for repeat in range(1 + repeats):
+            for name, function in contestants.items():
+                self.bar.set_postfix_str(f"{measure} {about.get('network', '')} {name}")
+                began = time.perf_counter()
+                function()
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize()
+                if repeat:
+                    times[name].append(time.perf_counter() - began)
+                self.bar.update()
+        for name, t in times.items():
+            timed = {"seconds": statistics.median(t), "low": min(t), "high": max(t)}
+            self.rows.append({"measure": measure, "implementation": name} | timed | about)
+
+    def autocast(self):
+        """bfloat16 on a GPU, as published code trains there; float32 on a CPU."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+    def training_step(self, network, images, labels):
+        """A function that takes one step: forward, backward, AdamW."""
+        optimiser = torch.optim.AdamW(network.train().parameters(), lr=1e-5)
+
+        def once():
+            with self.autocast():
+                logits = network(images)
+            F.cross_entropy(logits.float(), labels).backward()
+            optimiser.step()
+            optimiser.zero_grad()
+
+        return once
+
+    def inference(self, network, images):
+        """A function that answers the images."""
+        network.eval()
+
+        def once():
+            with torch.inference_mode(), self.autocast():
+                network(images)
+
+        return once
+
+
+def model_of(name, **changes):
+    """The Model of a network "depth-width" for 32×32 images in three colours, T = 4."""
+    depth, width, _ = NETWORKS[name]
+    parts = {"depth": depth, "width": width, "heads": changes.get("width", width) // 32}
+    return replace(preset("spikformer-4-384").model, **parts | changes)
+
+
+@torch.no_grad()
+def with_firing_rate(network, images, rate):
+    """Set BatchNorm's statistics to the images', its biases so that all neurons fire so often."""
+
+    def settle(lif, inputs):
+        if len(inputs) < 2:
+            return  # the attention's neuron has no BatchNorm
+        currents, norm = inputs[0].flatten(0, -2), inputs[1]
+        norm.running_mean, norm.running_var = currents.mean(0), currents.var(0)
+        low, high = -8.0, 8.0
+        for _ in range(12):
+            middle = (low + high) / 2
+            norm.bias.fill_(middle)
+            low, high = (middle, high) if lif.forward(*inputs).mean() < rate else (low, middle)
+
+    hooks = [m.register_forward_pre_hook(settle) for m in network.modules() if isinstance(m, LIF)]
+    network.eval()(images)
+    for hook in hooks:
+        hook.remove()
+    return network
+
+
+def noise(model, batch, device):
+    """Random images of the model's shape, and labels."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, model.channels, model.side, model.side, generator=generator)
+    return images.to(device), torch.arange(batch, device=device) % model.classes
+
+
+def beside(network, model, names=PEERS):
+    """{implementation: the same network}: the peers of those names, and the library's own."""
+    device = next(network.parameters()).device
+    return {name: PEERS[name](network, model).to(device) for name in names} | {"ssf": network}
+
+
+def can_deploy(device):
+    """Whether networks can be compiled for inference here."""
+    return device.type == "cpu" and build.library("events", TIME=4, VECS=1) is not None
