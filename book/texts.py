@@ -94,8 +94,12 @@ def of_findings():
     frame = rows("codesign")
     published = difference(pick(frame, "selector_first", AT), pick(frame, "all_tokens"))
     images, macs = share_of_training()
-    beside = [e for name in findings.COMPARED for e in findings.compared(name).values()]
-    intervals = [estimate.interval for estimate in beside if estimate.seeds > 1]
+    intervals = [
+        estimate.interval
+        for name in findings.COMPARED
+        for estimate in findings.compared(name).values()
+        if estimate.seeds > 1
+    ]
     apart = [(low, high) for low, high in intervals if not low <= 0 <= high]
     gains = findings.inflation()
     return {
@@ -224,9 +228,9 @@ def short_ledger():
     """The claims, a line each: the verdict and the difference it rests on."""
     texts = of_claims()
     for name in ledger.CLAIMS:
-        c = name.lower()
-        basis = f"accuracy {texts[f'{c}_loss']}"
+        short = name.lower()
+        basis = f"accuracy {texts[f'{short}_loss']}"
         if name == "C2":
             basis = f"recall, learned − random {texts['c2_random']}"
             basis += f", − what merely fires most {texts['c2_rate']}"
-        yield f"- **{name}**, {texts[f'{c}_claim']}: **{texts[f'{c}_verdict']}** ({basis})"
+        yield f"- **{name}**, {texts[f'{short}_claim']}: **{texts[f'{short}_verdict']}** ({basis})"
