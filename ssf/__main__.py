@@ -1,4 +1,4 @@
-"""python -m ssf: train a network by its config, sweep a notebook over parameters, list presets and results."""
+"""python -m ssf: train a network by its config, sweep a notebook, list presets and results."""
 
 import argparse
 import ast
@@ -24,7 +24,7 @@ EXAMPLES = {
     "inside": "  python -m ssf inside",
     "results": """  python -m ssf results
   python -m ssf results --export mine
-  python -m ssf results --rerun 35db12d4b7f3a034""",
+  python -m ssf results --rerun 97b7acd93840cff6""",
 }
 
 

@@ -1,6 +1,8 @@
+import pandas as pd
 import pytest
 
-from ssf.__main__ import main, option
+from ssf import folders
+from ssf.__main__ import EXAMPLES, main, option
 from ssf.presets import PRESETS
 
 
@@ -84,3 +86,20 @@ def test_unknown_commands_are_wrong_use():
     with pytest.raises(SystemExit) as stop:
         main(["trian"])
     assert stop.value.code == 2
+
+
+def test_a_fault_of_our_own_shows_its_traceback(monkeypatch):
+    """Only what a user can mend is one line: an internal ValueError is no message."""
+
+    def broken(*_):
+        raise ValueError("too many values to unpack")
+
+    monkeypatch.setattr("ssf.model.cost.macs", broken)
+    with pytest.raises(ValueError, match="too many values"):
+        main(["presets"])
+
+
+def test_the_example_of_a_rerun_names_a_row_of_the_study():
+    identity = EXAMPLES["results"].split()[-1]
+    rows = pd.read_csv(folders.shipped() / "results" / "study_tickets.csv")
+    assert identity in set(rows.id)
