@@ -145,20 +145,15 @@ def inside(_):
 
 
 def rerun(identity):
-    from ssf.engine import records
     from ssf.study import experiments
 
-    row, again, spread = experiments.rerun(identity)
-    before, now = float(row["accuracy"]), again["accuracy"]
+    row, record, deviation = experiments.rerun(identity)
+    before, now = float(row["accuracy"]), record["accuracy"]
     verdict = "the same" if now == before else f"{100 * (now - before):+.2f} points"
-    if now != before and spread is not None:
-        verdict += f", seeds have a standard deviation of {100 * spread:.2f}"
+    if now != before and deviation is not None:
+        verdict += f", seeds have a standard deviation of {100 * deviation:.2f}"
     print(f"accuracy {before:.6f} in the row, {now:.6f} now: {verdict}")
-    known = [key for key in records.MACHINE if row.get(key)]
-    changed = [
-        f"{key} {row[key]}, now {again[key]}" for key in known if row[key] != str(again[key])
-    ]
-    if changed:
+    if changed := experiments.changed(row, record):
         print("what computes is not what it was:", *changed, sep="\n")
     else:
         print("on the same versions, by the same path")

@@ -78,10 +78,12 @@ def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
         trained / "record.json"
     ).stat().st_mtime_ns == stamp and folders.runs() == trained.parent
     rows.loc[rows.id == row.id, ["accuracy", "torch"]] = [row.accuracy + 0.125, "0.1"]
+    rows["code"] = "of before"
     rows.to_csv(tiny, index=False)
     assert main(["results", "--rerun", row.id]) == 0
     said = capsys.readouterr().out
     assert "now: -12.50 points" in said and "torch 0.1, now" in said
+    assert "code of before, now" in said
 
 
 def test_two_processes_that_write_one_file_lose_no_row(tiny, monkeypatch):

@@ -227,7 +227,7 @@ def run(name, seeds, only=()):
     for seed in seeds:
         for kind, config in EXPERIMENTS[name](seed):
             if not only or kind in only:
-                yield kind, runs.run(config)
+                yield kind, runs.run(config, any_code=True)  # rows take days
                 write_rows(name, seeds)
 
 
@@ -263,10 +263,11 @@ def manifest():
 
 
 def deviation(name, config):
-    """Standard deviation of a network's accuracy over the seeds in an experiment's rows."""
+    """Standard deviation of a network's accuracy over the seeds in the rows; None for one seed."""
     table = pd.DataFrame(as_text(name).values())
     same = [replace(config, seed=seed).hash() for seed in set(table.seed.astype(int))]
-    return table[table.id.isin(same)].accuracy.astype(float).std()
+    accuracies = table[table.id.isin(same)].accuracy.astype(float)
+    return accuracies.std() if len(accuracies) > 1 else None
 
 
 @contextlib.contextmanager
