@@ -2,9 +2,9 @@
 
     python book/build.py -p seed 1 -p width 96
 
-Each chapter takes the parameters that it declares; one that no chapter declares is refused. A chapter of which nothing
-has changed since it was executed, neither itself nor parameters, library or committed data, is taken as it is. With
---book DIR the pages are those of another folder (a copy of this one).
+Each chapter takes the parameters that it declares; one that no chapter declares is refused. A
+chapter of which nothing has changed since it was executed, neither itself nor parameters, library
+or committed data, is taken as it is. With --book DIR the pages are those of a copy of this folder.
 """
 
 import argparse
@@ -23,11 +23,11 @@ import papermill
 import texts
 import vl_convert
 import yaml
-from chapters import ROOT, cells, chapters
-from papermill.cli import _resolve_type  # so that a value means what it means to papermill
+from chapters import ROOT, cells, chapters, executed
 
 from ssf import folders
 from ssf.engine import records
+from ssf.engine.sweep import value_of
 from ssf.figures import plots
 from ssf.study import findings, ledger
 
@@ -37,15 +37,16 @@ def known_parameters(notebook):
     return papermill.inspect_notebook(notebook)
 
 
-def share_out(given):
-    """{notebook: the given parameters that it declares}. ValueError, one sentence, for one that none declares."""
+def share_out(parameters):
+    """{notebook: the parameters that it declares}. Raises ValueError for one that none declares."""
     known = {notebook: known_parameters(notebook) for notebook in chapters()}
-    names = {name for parameters in known.values() for name in parameters}
-    for name in given:
+    names = {name for declared in known.values() for name in declared}
+    for name in parameters:
         if name not in names:
             raise ValueError(f"a parameter is {name!r}; allowed: {', '.join(sorted(names))}.")
     return {
-        n: {k: v for k, v in given.items() if k in parameters} for n, parameters in known.items()
+        notebook: {name: value for name, value in parameters.items() if name in declared}
+        for notebook, declared in known.items()
     }
 
 
@@ -53,52 +54,29 @@ def made_of(notebook, parameters):
     """Digest of all that an executed chapter follows from."""
     sources = [notebook, ROOT / "requirements.lock", *sorted((ROOT / "ssf").rglob("*.[pc]*"))]
     sources += sorted({*(ROOT / "data").rglob("*"), *folders.results().glob("*.csv")})
-    found = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     for path in sources:
         if path.is_file() and "sets" not in path.parts and path != minutes.FILE:
-            found.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
-    return found.hexdigest()
+            total.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    return total.hexdigest()
 
 
 def execute(notebook, out, parameters):
-    """The chapter as a page: run, unless nothing has changed, and its head says how long it takes."""
+    """The chapter as a page: executed, unless nothing has changed; its head says what it takes."""
     digest = made_of(notebook, parameters)
     if out.exists() and json.loads(out.read_text())["metadata"].get("made_of") == digest:
         print(f"{notebook.name}: as it was", flush=True)
     else:
         print(f"{notebook.name} …", flush=True)
-        run(notebook, out, parameters, digest)
-    with_its_time(out, notebook)
-
-
-def run(notebook, out, parameters, digest):
-    """Run a chapter from the repository's root; a failing cell ends the build with the chapter's name."""
-    try:
-        result = papermill.execute_notebook(
-            notebook, out, parameters, cwd=ROOT, progress_bar=False, log_output=False
-        )
-    except papermill.exceptions.PapermillExecutionError as error:
-        out.unlink(missing_ok=True)
-        raise ValueError(
-            f"{notebook.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}"
-        ) from None
-    print(f"{notebook.name}: {result.metadata.papermill['duration']:.0f} s", flush=True)
-    page = json.loads(
-        out.read_text()
-    )  # the pages offer it for download: without papermill's time stamps
-    for part in (page, *page["cells"]):
+        seconds = executed(notebook, out, parameters).metadata.papermill["duration"]
+        print(f"{notebook.name}: {seconds:.0f} s", flush=True)
+    page = json.loads(out.read_text())
+    for part in (page, *page["cells"]):  # pages are offered for download: no time stamps
         part["metadata"].pop("papermill", None)
     page["metadata"]["made_of"] = digest
+    head = "".join(cells(notebook)[0]["source"])
+    page["cells"][0]["source"] = f"{head}\n\n*{minutes.of(notebook).capitalize()}.*"
     out.write_text(json.dumps(page, indent=1))
-
-
-def with_its_time(path, notebook):
-    """Have an executed chapter's head say what the chapter takes, by the rows and words as they are now."""
-    page = json.loads(path.read_text())
-    page["cells"][0]["source"] = (
-        "".join(cells(notebook)[0]["source"]) + f"\n\n*{minutes.of(notebook).capitalize()}.*"
-    )
-    path.write_text(json.dumps(page, indent=1))
 
 
 def sentences(book):
@@ -117,12 +95,8 @@ def parameter_tables(book):
     lines = []
     for notebook in chapters():
         title = re.search(r"^# (.+)$", "".join(cells(notebook)[0]["source"]), re.M)[1]
-        lines += [
-            f"### [{title}]({notebook.name})",
-            "",
-            "| parameter | default | meaning |",
-            "|---|---|---|",
-        ]
+        lines += [f"### [{title}]({notebook.name})", ""]
+        lines += ["| parameter | default | meaning |", "|---|---|---|"]
         for p in known_parameters(notebook).values():
             lines.append(f"| `{p['name']}` | `{p['default']}` | {p['help']} |")
         lines.append("")
@@ -131,19 +105,16 @@ def parameter_tables(book):
 
 def datasheets(book):
     """data/README.md without its title, for the page that includes it."""
-    (book / "_datasheets.md").write_text(
-        (ROOT / "data" / "README.md").read_text().partition("\n")[2]
-    )
+    text = (ROOT / "data" / "README.md").read_text().partition("\n")[2]
+    (book / "_datasheets.md").write_text(text)
 
 
 def manifest(book):
     """The study's manifest as a table of the protocol's page."""
     table = records.committed("study_manifest", "python -m ssf study tickets")
-    table["command"] = [f"`{command}`" for command in table.command]
+    table["command"] = "`" + table.command + "`"
     columns = ["command", "networks", "hours", "device", "threads", "torch", "commit"]
-    table["commit"] = [
-        ", ".join(commit[:7] for commit in text.split(", ")) for text in table.commit
-    ]
+    table["commit"] = table.commit.str.replace(r"\b(\w{7})\w+", r"\1", regex=True)
     lines = table[columns].to_dict("records")
     (book / "_manifest.md").write_text(texts.in_markdown(lines))
 
@@ -151,7 +122,7 @@ def manifest(book):
 def bundle(book, html):
     """MathJax, Vega and tippy beside the pages, which then need no network.
 
-    Not before they are compiled: Jupyter Book has every page load every script that it finds in _static.
+    Not before they are compiled: Jupyter Book has every page load every script in _static.
     """
     static = html / "_static"
     (static / "mathjax").mkdir(exist_ok=True)
@@ -163,21 +134,19 @@ def bundle(book, html):
 
 
 def lighten(html):
-    """Take out the scripts that a page does not use: icons come from a font, MathJax is for equations."""
+    """Take out scripts that a page does not use: icons are a font, MathJax is for equations."""
     for path in html.glob("*.html"):
-        page = path.read_text()
-        unused = ["fontawesome", "thebe"]
-        unused += [] if 'class="math' in page else ["mathjax"]
-        unused += (
-            [] if path.name == "search.html" else ["searchtools", "searchindex", "language_data"]
-        )
-        lighter = re.sub(rf"<script[^<]*({'|'.join(unused)})[^<]*</script>", "", page)
-        if lighter != page:
-            path.write_text(lighter)
+        page, unused = path.read_text(), ["fontawesome", "thebe"]
+        if 'class="math' not in page:
+            unused += ["mathjax"]
+        if path.name != "search.html":
+            unused += ["searchtools", "searchindex", "language_data"]
+        script = rf"<script[^<]*({'|'.join(unused)})[^<]*</script>"
+        path.write_text(re.sub(script, "", page))
 
 
 def landing(book):
-    """The picture that says it all, for the landing page and the README: every claim's difference, from the rows."""
+    """The landing page's and the README's picture: every claim's difference, from the rows."""
     picture = plots.differences(findings.overview(), ledger.MARGIN)
     picture.savefig(book / "_static" / "findings.svg", metadata={"Date": None})
 
@@ -194,7 +163,7 @@ def ledger_in_short(book):
 
 
 def configuration(book):
-    """_config.yml with the ledger's numbers, which the pages ask for by name, {{ c1_verdict }}, and a course's hub."""
+    """_config.yml with the numbers that pages ask for, {{ c1_verdict }}, and a course's hub."""
     settings = yaml.safe_load((book / "_config.yml").read_text())
     settings["parse"]["myst_substitutions"] = texts.substitutions()
     if hub := os.environ.get("SSF_HUB"):
@@ -205,14 +174,9 @@ def configuration(book):
 
 
 def compile_pages(book):
-    """Jupyter Book, every warning an error; all pages, as the hover texts of one come from the others."""
-    command = [
-        Path(sys.executable).with_name("jupyter-book"),
-        "build",
-        book,
-        "--config",
-        configuration(book),
-    ]
+    """Jupyter Book, every warning an error; all pages, as hover texts come from the others."""
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [program, "build", book, "--config", configuration(book)]
     command += ["--all", "--warningiserror", "--keep-going", "--quiet"]
     if subprocess.run(command, cwd=ROOT).returncode:
         raise ValueError(f"jupyter-book could not build {book}; its messages are above.")
@@ -220,16 +184,8 @@ def compile_pages(book):
 
 def pages(book):
     """Everything but the chapters' execution."""
-    for part in (
-        sentences,
-        parameter_tables,
-        minutes.table,
-        datasheets,
-        manifest,
-        texts.tables,
-        landing,
-        ledger_in_short,
-    ):
+    parts = [sentences, parameter_tables, minutes.table, datasheets, manifest, texts.tables]
+    for part in (*parts, landing, ledger_in_short):
         part(book)
     if book == ROOT / "book":
         (ROOT / "README.md").write_text(readme((ROOT / "README.md").read_text()))
@@ -241,19 +197,17 @@ def pages(book):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
-    )
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
+    value = {"nargs": 2, "action": "append", "default": [], "metavar": ("NAME", "VALUE")}
+    parser.add_argument("-p", "--parameter", **value)
     parser.add_argument("--book", type=Path, default=ROOT / "book")
     args = parser.parse_args(argv)
-    given = {name: _resolve_type(value) for name, value in args.parameter}
+    parameters = {name: value_of(value) for name, value in args.parameter}
     book = args.book.resolve()
     os.environ["SSF_BOOK"] = str(book)  # figures with controls are to find Vega beside their page
-    for notebook, parameters in share_out(given).items():
-        execute(notebook, book / notebook.name, parameters)
+    for notebook, own in share_out(parameters).items():
+        execute(notebook, book / notebook.name, own)
     pages(book)
 
 

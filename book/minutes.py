@@ -3,9 +3,9 @@
     python book/minutes.py                      every chapter
     python book/minutes.py 02_winning_tickets   one of them; the rows of the others stay
 
-A chapter is executed at its defaults with an empty folder of runs, so that it trains all it needs: what it takes on
-its own. data/results/minutes.csv gets a row for each code cell; the tables of the book are made of those and of the
-chapters as they stand.
+A chapter is executed at its defaults with an empty folder of runs, so that it trains all it needs.
+data/results/minutes.csv gets a row for each code cell; the tables of the book are made of those and
+of the chapters as they are.
 """
 
 import argparse
@@ -14,18 +14,16 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from unittest import mock
 
 import pandas as pd
-import papermill
-from chapters import ROOT, cells, chapters
+from chapters import ROOT, cells, chapters, executed
 
-from ssf.engine import records
+from ssf.engine import files, records
 
 FILE = ROOT / "data" / "results" / "minutes.csv"
 COLUMNS = ["notebook", "cell", "heading", "seconds", "cores", "processor"]
 COMMAND = "python book/minutes.py"
-WORDS_A_MINUTE = 200  # what stands between two spaces counts as a word, an equation's signs too
+WORDS_A_MINUTE = 200  # a word is what spaces separate, an equation's signs too
 
 
 def measured():
@@ -34,9 +32,10 @@ def measured():
 
 
 def pieces(notebook):
-    """(heading, words to read, None or the id of a code cell) of a chapter, in order; each heading starts a piece.
+    """(heading, words to read, None or the id of a code cell) of a chapter, in order.
 
-    A hash within a fence is no heading. Solutions (cells with that tag) are folded on the page: nothing to read.
+    Each heading starts a piece; a hash within a fence is no heading. Cells tagged `solution` are
+    folded on the page: nothing to read.
     """
     heading, fence = notebook.stem, None
     for cell in cells(notebook):
@@ -51,63 +50,42 @@ def pieces(notebook):
                 elif mark and mark[1].startswith(fence) and not mark[2].strip():
                     fence = None
                 heading = title[1].strip() if title else heading
-                if line.strip() and not re.fullmatch(
-                    r"\(.+\)=", line.strip()
-                ):  # a label is not read
+                label = re.fullmatch(r"\(.+\)=", line.strip())
+                if line.strip() and not label:  # a label is not read
                     yield heading, len(line.split()), None
             fence = None
 
 
 def measure(notebook):
-    """Execute a chapter; a row for each of its code cells. ValueError, one sentence, where a cell fails."""
-    headings = {cell: heading for heading, _, cell in pieces(notebook)}
-    machine = {"cores": os.cpu_count(), "processor": records.processor()}
+    """Execute a chapter; a row for each code cell. Raises ValueError where a cell fails."""
     with tempfile.TemporaryDirectory() as runs, tempfile.TemporaryDirectory() as folder:
-        with mock.patch.dict(os.environ, SSF_RUNS=runs):  # the kernel inherits it
-            out = Path(folder) / notebook.name
-            try:
-                done = papermill.execute_notebook(
-                    notebook, out, cwd=ROOT, progress_bar=False, log_output=False
-                )
-            except papermill.exceptions.PapermillExecutionError as error:
-                where = f"{notebook.name} failed in cell {error.exec_count}"
-                raise ValueError(f"{where}: {error.ename}: {error.evalue}") from None
-    return [
-        {
-            "notebook": notebook.stem,
-            "cell": c.id,
-            "heading": headings[c.id],
-            "seconds": round(seconds, 2),
-            **machine,
-        }
-        for c in done.cells
-        if c.cell_type == "code" and (seconds := c.metadata.papermill["duration"]) is not None
-    ]
+        os.environ["SSF_RUNS"] = runs  # the kernel inherits it
+        done = executed(notebook, Path(folder) / notebook.name)
+    seconds = {c.id: c.metadata.papermill["duration"] for c in done.cells if c.cell_type == "code"}
+    headings = {cell: heading for heading, _, cell in pieces(notebook) if cell}
+    rows = pd.DataFrame({"cell": headings.keys(), "heading": headings.values()})
+    rows = rows.assign(notebook=notebook.stem, seconds=rows.cell.map(seconds).astype(float))
+    rows = rows.assign(cores=os.cpu_count(), processor=records.processor())
+    return rows.dropna(subset="seconds").round({"seconds": 2})[COLUMNS]
 
 
 def keep(rows):
     """Put a chapter's rows in the place of its former ones; those of chapters that are gone go."""
-    rows = pd.DataFrame(rows, columns=COLUMNS)
     former = measured()
-    there = {notebook.stem for notebook in chapters()} - set(rows.notebook)
-    table = pd.concat([former[former.notebook.isin(there)], rows]).sort_values(
-        "notebook", kind="stable"
-    )
-    records.write(FILE, lambda path: table.to_csv(path, index=False))
+    others = {notebook.stem for notebook in chapters()} - set(rows.notebook)
+    table = pd.concat([former[former.notebook.isin(others)], rows])
+    table = table.sort_values("notebook", kind="stable")
+    files.write(FILE, lambda path: table.to_csv(path, index=False))
 
 
 def by_heading(notebook):
-    """A frame of a chapter's headings in order: words, and seconds; those are missing where a cell was not measured."""
+    """A frame of a chapter's headings in order: words, and seconds, missing where not measured."""
     rows = measured()
-    seconds = dict(rows.loc[rows.notebook == notebook.stem, ["cell", "seconds"]].to_numpy())
-    parts = [
-        (h, words, seconds.get(cell, float("nan")) if cell else 0.0)
-        for h, words, cell in pieces(notebook)
-    ]
-    table = pd.DataFrame(parts, columns=["heading", "words", "seconds"])
-    return table.groupby("heading", sort=False).agg(
-        {"words": "sum", "seconds": lambda s: s.sum(skipna=False)}
-    )
+    seconds = rows[rows.notebook == notebook.stem].set_index("cell").seconds
+    table = pd.DataFrame(pieces(notebook), columns=["heading", "words", "cell"])
+    table["seconds"] = table.cell.map(seconds).where(table.cell.notna(), 0.0)
+    groups = table.groupby("heading", sort=False)
+    return groups.agg({"words": "sum", "seconds": lambda s: s.sum(skipna=False)})
 
 
 def minutes_of(words):
@@ -116,13 +94,9 @@ def minutes_of(words):
 
 
 def time_of(seconds):
-    return (
-        f"{seconds / 60:.0f} min"
-        if seconds >= 90
-        else f"{seconds:.0f} s"
-        if seconds >= 0.5
-        else "< 1 s"
-    )
+    if seconds >= 90:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f} s" if seconds >= 0.5 else "< 1 s"
 
 
 def of(notebook):
@@ -138,16 +112,12 @@ def of(notebook):
 
 
 def table(book):
-    """Write _minutes.md: for each chapter what it takes, and for each of its headings, where it was measured."""
+    """Write _minutes.md: what each chapter takes, and each of its headings, where measured."""
     lines = []
     for notebook in chapters():
         headings = by_heading(notebook)
-        lines += [
-            f"### [{next(iter(headings.index))}]({notebook.name})",
-            "",
-            f"{of(notebook).capitalize()}.",
-            "",
-        ]
+        lines += [f"### [{headings.index[0]}]({notebook.name})", ""]
+        lines += [f"{of(notebook).capitalize()}.", ""]
         if headings.seconds.notna().all():
             lines += ["| under the heading | to read | to run |", "|---|---|---|"]
             for heading, row in headings.iterrows():
@@ -168,16 +138,14 @@ def main(argv=None):
     )
     parser.add_argument("chapter", nargs="*", help="01_baseline_spikformer, … (without: all)")
     wanted = parser.parse_args(argv).chapter
-    there = {notebook.stem: notebook for notebook in chapters()}
+    known = {notebook.stem: notebook for notebook in chapters()}
     for name in wanted:
-        if name not in there:
-            raise ValueError(f"a chapter is {name!r}; allowed: {', '.join(there)}.")
-    for name in wanted or there:
+        if name not in known:
+            raise ValueError(f"a chapter is {name!r}; allowed: {', '.join(known)}.")
+    for name in wanted or known:
         print(f"{name} …", flush=True)
-        keep(
-            measure(there[name])
-        )  # after each: an interrupted measurement keeps the chapters it has
-        print(of(there[name]), flush=True)
+        keep(measure(known[name]))  # each: an interrupted measurement keeps what it has
+        print(of(known[name]), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
     python book/strip.py             all chapters, or the files named, in place
     python book/strip.py --verify    only say which are not in that form; exit code 1 if any
-    python book/strip.py -           from standard input to standard output, as a filter of git's (CONTRIBUTING.md)
+    python book/strip.py -           from standard input to standard output: git's filter
 
-Outputs stay in cells tagged nbval-check-output, which nbval compares; other outputs go, and execution counts, cells
-that papermill injected, and all metadata but the cells' tags and figures.
+Outputs stay in cells tagged nbval-check-output, which nbval compares; other outputs go, and
+execution counts, cells that papermill injected, and all metadata but the cells' tags and figures.
 
-nbstripout's own command can't: it keeps outputs by a tag of its own, `keep_output`, and takes all execution counts or
-none, while nbval refuses a stored output whose cell has none. So its function is called, and ours stands around it.
+nbstripout's own command can't: it keeps outputs by a tag of its own, `keep_output`, and takes all
+execution counts or none, while nbval refuses a stored output whose cell has none. So its function
+is called from here.
 """
 
 import sys

@@ -1,19 +1,15 @@
-"""What tests share: runs in a folder of their own, the small preset, and one build of the book."""
+"""What tests share: runs in a folder of their own, the small preset, rows of a study.
 
-import shutil
+They need nothing but the library: what asks for the book's packages is in tests/book.
+"""
 
-import build
 import pandas as pd
 import pytest
 import torch
-from chapters import ROOT, chapters
 
 from ssf.engine import records
 from ssf.presets import preset
 from ssf.study import experiments
-
-CHAPTERS = [c.stem for c in chapters()]
-GIVEN = {"source": "live", "preset": "smoke", "dataset": "cluttered-fashion"}
 
 
 @pytest.fixture(autouse=True)
@@ -26,25 +22,6 @@ def own_runs(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def smoke():
     return preset("smoke", **{"data.train_size": 96, "train.batch_size": 32})
-
-
-@pytest.fixture(scope="session")
-def html(tmp_path_factory):
-    """The built pages' folder. Runs of all chapters are shared, in a folder of this build's.
-
-    All is trained live, and small; only the timings are the committed ones.
-    """
-    book = tmp_path_factory.mktemp("built") / "book"
-    shutil.copytree(
-        ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "*.ipynb", "_findings.md")
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("book-runs")))
-        shared = build.share_out(GIVEN)
-        shared[ROOT / "notebooks" / "06_speed.ipynb"].pop("source")
-        patch.setattr(build, "share_out", lambda given: shared)
-        build.main(["--book", str(book)])
-    return book / "_build" / "html"
 
 
 @pytest.fixture

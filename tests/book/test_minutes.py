@@ -7,7 +7,7 @@ import minutes
 import nbformat
 import pandas as pd
 import pytest
-from conftest import ROOT
+from chapters import ROOT
 
 TOY = [
     ("markdown", "# A toy\n\n" + "word " * 398),
@@ -34,9 +34,8 @@ def toy(tmp_path, monkeypatch):
 
 def rows(seconds, **changed):
     given = {"notebook": "00_toy", "heading": "", "cores": 2, "processor": "an abacus"} | changed
-    return [
-        given | {"cell": f"toy-{i}", "seconds": s} for i, s in zip((1, 3, 4), seconds, strict=True)
-    ]
+    cells = ("toy-1", "toy-3", "toy-4")
+    return pd.DataFrame({"cell": cells, "seconds": seconds}).assign(**given)[minutes.COLUMNS]
 
 
 def test_a_piece_ends_at_each_heading_and_not_at_a_comment_in_code(toy):
@@ -94,7 +93,7 @@ def test_the_tables_add_up(toy, tmp_path):
 
 
 def test_a_new_measurement_replaces_the_old_and_what_is_gone_goes(toy):
-    minutes.keep(rows((1, 1, 1)) + rows((1, 1, 1), notebook="99_gone"))
+    minutes.keep(pd.concat([rows((1, 1, 1)), rows((1, 1, 1), notebook="99_gone")]))
     minutes.keep(rows((30, 8, 2), cores=16))
     assert set(minutes.measured().notebook) == {"00_toy"}
     assert minutes.of(toy).endswith("40 s to run on 16 cores")
@@ -105,8 +104,8 @@ def test_a_new_measurement_replaces_the_old_and_what_is_gone_goes(toy):
 )
 def test_what_is_not_measured_is_said(toy, tmp_path, stored):
     """No file, no such chapter, or a cell that is newer than the measurement."""
-    if stored:
-        pd.DataFrame(stored).to_csv(minutes.FILE, index=False)
+    if stored is not None:
+        stored.to_csv(minutes.FILE, index=False)
     assert (
         minutes.of(toy) == "2 minutes to read; to run: not measured yet: `python book/minutes.py`"
     )
