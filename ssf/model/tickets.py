@@ -1,12 +1,118 @@
-"""Winning tickets (Frankle & Carbin 2019): masks, magnitude pruning, and the random control."""
+"""Winning tickets (Frankle & Carbin 2019): the whole search, its controls, a selector's student.
+
+    dense network -> prune, rewind, train -> round 1 -> prune, rewind, train -> round 2 -> …
+
+`builds_on` names the runs that a run needs, `train` trains it from them; both follow from the
+config alone. Runs are found and kept elsewhere, in the engine's room.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
-from ssf.config import Refused
+from ssf.config import Refused, RunConfig
+from ssf.model import training
+from ssf.model.training import Moment, make_network
+
+REINIT = 0x5EED  # added to the seed for the new initialisation of the control
+
+
+class BuildsOn(NamedTuple):
+    """The configs of the runs that a run needs, None for each that it does without."""
+
+    parent: RunConfig | None = None  # the network that is pruned or, with a selector, taught
+    unpruned: RunConfig | None = None  # the run that a ticket is rewound to
+    teacher: RunConfig | None = None  # the dense network, in the selector's distillation loss
+
+
+def is_student(config):
+    """Whether a selector is added to a network that is trained already: a dense one or a ticket."""
+    return config.selector is not None and (
+        config.ticket is None or config.ticket.order == "ticket_first"
+    )
+
+
+def builds_on(config):
+    """The runs behind a run, a `BuildsOn`."""
+    ticket, dense = config.ticket, replace(config, selector=None, ticket=None)
+    if is_student(config):
+        return BuildsOn(parent=replace(config, selector=None), teacher=dense)
+    if ticket is None or ticket.control == "magnitude_at_init":
+        return BuildsOn()
+    parent = unpruned = replace(config, ticket=None) if ticket.order == "selector_first" else dense
+    if ticket.round > 1:
+        before = replace(ticket, round=ticket.round - 1, control="ticket", search_time_steps=0)
+        parent = replace(config, ticket=before)
+    steps = ticket.search_time_steps or config.model.time_steps
+    parent = replace(parent, model=replace(config.model, time_steps=steps))
+    return BuildsOn(
+        parent,
+        unpruned if ticket.control != "reinit" else None,
+        dense if config.selector else None,
+    )
+
+
+def rewind_epochs(epochs):
+    """The epochs of an unpruned run of that length that a ticket may be rewound to.
+
+    All of a short one. Of a long one, its initialisation, the first, and 20 of 300 as published.
+    """
+    return set(range(epochs)) if epochs <= 20 else {0, 1, 20, epochs // 15}
+
+
+def train(config, dataset, parent=None, early=None, teacher=None, fit=training.fit):
+    """Train the network of a config from the runs that it `builds_on`; returns what `fit` does.
+
+    Args:
+        parent: the run of that name: its `network` and its `masks`, {} for a dense one.
+        early: {name: tensor}, the weights of the unpruned run after `ticket.rewind_epoch` epochs.
+        teacher: the dense network.
+        fit: `training.fit`, or what does more with the same arguments.
+    """
+    if is_student(config):
+        return train_student(config, dataset, parent, teacher, fit)
+    if config.ticket is None:
+        return fit(config, make_network(config), dataset)
+    if config.ticket.control == "magnitude_at_init":
+        network = make_network(config)
+        masks = magnitude_at_init(network, config.ticket.round, config.ticket.fraction)
+        return fit(config, network, dataset, masks)
+    return train_round(config, dataset, parent, early, teacher, fit)
+
+
+def train_round(config, dataset, parent, early, teacher, fit):
+    """One round of the search, or of a control: prune, rewind, train to the schedule's end."""
+    network = make_network(config)
+    masks = pruned_further(config, network, parent)
+    if config.ticket.control == "reinit":
+        return fit(config, make_network(config, config.seed + REINIT), dataset, masks)
+    start = rewound(config, network, early)
+    return fit(config, network, dataset, masks, teacher, start)
+
+
+def train_student(config, dataset, parent, teacher, fit):
+    """The student starts from the parent's trained weights, and keeps its masks."""
+    start = Moment(0, training.copy_weights(parent.network))
+    return fit(config, make_network(config), dataset, parent.masks, teacher, start)
+
+
+def pruned_further(config, network, parent):
+    """The parent's masks without its smallest weights; a selector that it lacks is whole."""
+    masks = full_masks(parent.network) | parent.masks
+    masks = full_masks(network) | prune(parent.network, masks, config.ticket.fraction)
+    return shuffled(masks, config.seed) if config.ticket.control == "random" else masks
+
+
+def rewound(config, network, early):
+    """The Moment a ticket starts from: early weights, without statistics of BatchNorm or AdamW."""
+    own = dict(network.named_parameters())
+    weights = {name: tensor for name, tensor in early.items() if name in own}
+    return Moment(config.ticket.rewind_epoch, weights)
 
 
 def prunable(network):
-    """{name: weight} of every tensor with more than one dimension: biases and BatchNorm are never pruned."""
+    """{name: weight} of every tensor of two or more dimensions: no biases, no BatchNorm."""
     return {name: p.detach().cpu() for name, p in network.named_parameters() if p.ndim > 1}
 
 
@@ -21,11 +127,11 @@ def sparsity(masks):
 
 
 def prune(network, masks, fraction, scope="global"):
-    """Masks with `fraction` of the surviving weights removed, the smallest magnitudes: of all layers together, or of
-    each layer where the scope is "layer".
+    """Masks with `fraction` of the surviving weights removed, the smallest magnitudes.
 
-    The number removed is exact, round(fraction · survivors), and ties are broken by position, so equal weights
-    (zeros, say) are not all removed at once. The masks given are not changed.
+    Smallest of all layers together or, with scope "layer", of each. The number removed is exact,
+    round(fraction · survivors), and ties are broken by position, so that equal weights (zeros, say)
+    are not all removed at once. The masks passed in are not changed.
 
     Raises ValueError where the fraction is not above 0 and below 1, or nothing would be left.
     """
@@ -41,8 +147,9 @@ def prune(network, masks, fraction, scope="global"):
         count = round(fraction * len(survivors))
         if count >= len(survivors):
             raise Refused(
-                f"ticket.fraction is {fraction!r}; allowed: one that leaves some of the {len(survivors)} "
-                f"weights of the round before{f' in {names[0]}' if scope == 'layer' else ''}."
+                f"ticket.fraction is {fraction!r}; allowed: one that leaves some of the "
+                f"{len(survivors)} weights of the round before"
+                f"{f' in {names[0]}' if scope == 'layer' else ''}."
             )
         kept[survivors[magnitude[survivors].argsort(stable=True)[:count]]] = False
         parts = kept.split([weights[name].numel() for name in names])
