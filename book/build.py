@@ -28,7 +28,7 @@ from chapters import ROOT, cells, chapters, executed
 from ssf import folders
 from ssf.engine import records
 from ssf.engine.sweep import value_of
-from ssf.figures import plots
+from ssf.figures.style import draw_differences
 from ssf.study import findings, ledger
 
 
@@ -147,7 +147,7 @@ def lighten(html):
 
 def landing(book):
     """The landing page's and the README's picture: every claim's difference, from the rows."""
-    picture = plots.differences(findings.overview(), ledger.MARGIN)
+    picture = draw_differences(findings.overview(), ledger.MARGIN)
     picture.savefig(book / "_static" / "findings.svg", metadata={"Date": None})
 
 

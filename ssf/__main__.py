@@ -139,8 +139,8 @@ def inside(_):
     from ssf.engine import records
     from ssf.figures import inside
 
-    for name, table in inside.TABLES.items():
-        print(records.export(table(), f"inside_{name}"))
+    for name, rows in inside.LOOKS.items():
+        print(records.export(rows(), f"inside_{name}"))
     return DONE
 
 

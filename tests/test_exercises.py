@@ -28,7 +28,7 @@ def test_a_right_answer_is_told_why(answer, truth, within, capsys):
 
 
 @pytest.mark.parametrize(
-    "answer, truth, told",
+    "answer, truth, sentence",
     [
         (None, 1, "Not answered yet"),
         (2, 1.0, "Not yet: too large."),
@@ -46,37 +46,37 @@ def test_a_right_answer_is_told_why(answer, truth, within, capsys):
         (6, lambda a: a % 4 == 0, "Not yet: look again"),
     ],
 )
-def test_a_wrong_answer_is_told_what_is_wrong(answer, truth, told, capsys):
+def test_a_wrong_answer_is_told_what_is_wrong(answer, truth, sentence, capsys):
     assert not check(answer, truth, "it is so.", hints=[(lambda a: a == 4, "that is its square.")])
-    assert capsys.readouterr().out.startswith(told)
+    assert capsys.readouterr().out.startswith(sentence)
 
 
 def exercises(chapter):
-    """{label: (text, cells up to the solution, the solution's cells)} of a chapter, by its gates."""
-    found, label = {}, None
+    """{label: text, cells up to the solution, the solution's cells} of a chapter, by its gates."""
+    by_label, label = {}, None
     for cell in json.loads(chapter.read_text())["cells"]:
         text = "".join(cell["source"])
         if start := re.search(r"\{exercise-start\}.*\n:label: (\S+)", text):
             label, part = start[1], "asked"
-            found[label] = {"asked": [], "solved": [], "text": text}
+            by_label[label] = {"asked": [], "solved": [], "text": text}
         if solution := re.search(r"\{solution-start\} (\S+)\n:class: dropdown", text):
             assert solution[1] == label
             part = "solved"
         if label and cell["cell_type"] == "code":
-            found[label][part].append((text, cell["metadata"].get("tags", [])))
+            by_label[label][part].append((text, cell["metadata"].get("tags", [])))
         if "{solution-end}" in text:
             label = None
     assert label is None
-    return found
+    return by_label
 
 
 @pytest.mark.parametrize("chapter", chapters(), ids=lambda c: c.stem)
 def test_every_chapter_has_graded_exercises_with_check_and_solution(chapter):
-    """An answer to be given, a check that is folded, and a solution, folded too, that the check calls right."""
-    found = exercises(chapter)
-    assert 3 <= len(found) <= 5
+    """An answer to be given, a folded check, and a folded solution that the check calls right."""
+    asked = exercises(chapter)
+    assert 3 <= len(asked) <= 5
     stars = []
-    for exercise in found.values():
+    for exercise in asked.values():
         stars.append(len(re.search(r"★+", exercise["text"])[0]))
         (answer, _), (check_cell, tags) = exercise["asked"][-2:]
         assert re.search(r"^\w+ = None", answer, re.M)

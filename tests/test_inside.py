@@ -12,7 +12,7 @@ from ssf.study import experiments, ledger
 def test_the_mask_is_that_of_the_ticket():
     """After every round the layer has the density that the ticket's row says."""
     rows = ledger.rows("tickets")
-    mask = inside.rows("mask").to_numpy()
+    mask = inside.look("mask").to_numpy()
     for number in range(1, experiments.ROUNDS + 1):
         row = rows[
             (rows.kind == "ticket") & (rows["ticket.round"] == number) & (rows.seed == 0)
@@ -22,7 +22,7 @@ def test_the_mask_is_that_of_the_ticket():
 
 
 def test_the_tokens_are_those_of_the_pictures():
-    table = inside.rows("tokens")
+    table = inside.look("tokens")
     places = table.image.unique()
     assert list(places) == inside.first_of_classes(inside.IMAGES)
     _, _, shares = inside.pictures(places)
@@ -36,7 +36,7 @@ def test_the_tokens_are_those_of_the_pictures():
 
 
 def test_attention_counts():
-    table = inside.rows("attention")
+    table = inside.look("attention")
     assert (table.attention >= 0).all() and table.attention.dtype == int
     assert (table.groupby(["image", "asks"]).attention.sum() > 0).all()
     _, _, shares = inside.pictures(table.image.unique())
@@ -47,7 +47,7 @@ def test_attention_counts():
 
 def test_the_learned_scores_find_the_item():
     """The better half of the tokens by score holds more of the foreground than the other half."""
-    table = inside.rows("tokens")
+    table = inside.look("tokens")
     better = table.groupby("image").learned.rank(ascending=False, method="first") <= 50
     shows = table.foreground > 0
     assert shows[better].sum() > 0.75 * shows.sum()

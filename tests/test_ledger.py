@@ -9,7 +9,7 @@ from scipy import stats
 
 from ssf import folders
 from ssf.config import Failed
-from ssf.figures import plots
+from ssf.figures.tickets import draw_tickets
 from ssf.study import experiments, ledger
 from ssf.study.ledger import difference, verdict
 from ssf.study.statistics import Estimate
@@ -66,7 +66,7 @@ def test_deleting_a_row_changes_the_figure_and_the_interval(study_of):
 
     def seen():
         rows = ledger.rows("tickets")
-        drawn = [line.get_ydata() for line in plots.tickets(rows).axes[0].lines]
+        drawn = [line.get_ydata() for line in draw_tickets(rows).axes[0].lines]
         return ledger.c1()["loss"], [y for line in drawn for y in line]
 
     whole, drawn = seen()

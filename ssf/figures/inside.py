@@ -1,13 +1,12 @@
-"""Inside some networks of the study's seed 0: rows few enough to commit, for the book's pictures and controls.
+"""Looks into some networks of the study's seed 0: rows few enough to commit, for the book.
 
-`python -m ssf inside` writes data/results/inside_*.csv from the runs, which it trains where they are not there.
+`python -m ssf inside` writes data/results/inside_*.csv from the runs, which it trains if needed.
 """
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ssf import folders
 from ssf.config import Selector
 from ssf.datasets import sets
 from ssf.engine import records, runs
@@ -20,21 +19,21 @@ LAYER = "blocks.0.attention.proj.linear.weight"  # a square one, [64,64]
 IMAGES, ASKED = 8, 3  # test images, the first of each class; those whose attention is looked at
 
 
-def mask():
-    """The layer's weights, a row an output: the round of the search that removed each, 0 for those that are left."""
+def mask_rows():
+    """The layer's weights, a row an output: the round that removed each, 0 for none."""
     dense = preset("study")
-    found = torch.zeros(dense.model.width, dense.model.width, dtype=torch.int64)
+    gone_in = torch.zeros(dense.model.width, dense.model.width, dtype=torch.int64)
     for number in range(experiments.ROUNDS, 0, -1):
         kept = runs.run(dense.with_(ticket=experiments.ticket(number))).masks[LAYER]
-        found[~kept] = number
-    return pd.DataFrame(found.numpy(), columns=[f"input_{i}" for i in range(found.shape[1])])
+        gone_in[~kept] = number
+    return pd.DataFrame(gone_in.numpy()).add_prefix("input_")
 
 
-def pictures(places):
-    """(dataset, pixels [n,c,H,W], share of each token [n,N] that is foreground) of cluttered-fashion's test images."""
+def pictures(numbers):
+    """(dataset, pixels [n,c,H,W], tokens' shares of foreground [n,N]) of cluttered test images."""
     config = preset("study-clutter")
     dataset = sets.load_for(config)
-    pixels, _, foreground = dataset.part("test", torch.as_tensor(places))
+    pixels, _, foreground = dataset.part("test", torch.as_tensor(numbers))
     return dataset, pixels, sets.token_shares(foreground, config.model.tokens)
 
 
@@ -44,63 +43,53 @@ def first_of_classes(count):
     return [int((labels == c).nonzero()[0]) for c in range(count)]
 
 
-def tokens():
-    """Every token of the pictures: its share of foreground, its scores, and whether two selectors keep it.
+def token_rows():
+    """Every token of the pictures: its share of foreground, its scores, and two selectors' choice.
 
-    `learned`: the log-probability of being kept, before the last block, of the network that keeps half;
-    `firing_rate`: in the dense network, mean over time and channels; `block_0`, `block_1`: kept by the selectors of
-    the network that has one before each block.
+    `learned`: the log-probability of being kept, before the last block, where half are kept;
+    `firing_rate`: in the dense network, mean over time and channels; `block_0`, `block_1`: kept
+    by the selectors of the network that has one before each block.
     """
-    config = preset("study-clutter")
-    dense = runs.run(config).network.cpu()
-    half = runs.run(config.with_(selector=Selector(keep_ratio=0.5))).network.cpu()
-    twice = runs.run(
-        config.with_(selector=Selector(keep_ratio=0.7, locations=(0, 1)))
-    ).network.cpu()
-    places = first_of_classes(IMAGES)
-    dataset, pixels, shares = pictures(places)
+    dense, half, twice = (
+        runs.run(preset("study-clutter").with_(selector=selector)).network.cpu()
+        for selector in (None, Selector(keep_ratio=0.5), Selector(keep_ratio=0.7, locations=(0, 1)))
+    )
+    numbers = first_of_classes(IMAGES)
+    dataset, pixels, shares = pictures(numbers)
     shown, size = dataset.standardise(pixels), shares.shape[1]
     with torch.no_grad():
-        rate = tokens_before(dense, shown, 1).x.mean((0, 3))
+        rates = tokens_before(dense, shown, 1).x.mean((0, 3))
         learned = half.selector.scores(1, tokens_before(half, shown, 1))
         first, second = twice.forward_tokens(shown)[1]
-    columns = {"image": np.repeat(places, size), "token": np.tile(range(size), len(places))}
-    for name, values in (("foreground", shares), ("learned", learned), ("firing_rate", rate)):
+    columns = {"image": np.repeat(numbers, size), "token": np.tile(range(size), len(numbers))}
+    for name, values in {"foreground": shares, "learned": learned, "firing_rate": rates}.items():
         columns[name] = values.flatten().numpy().round(5)
-    return pd.DataFrame(
-        columns | {"block_0": first.flatten().int(), "block_1": second.flatten().int()}
-    )
+    kept = {"block_0": first.flatten().int(), "block_1": second.flatten().int()}
+    return pd.DataFrame(columns | kept)
 
 
-def attention():
-    """What a token of the item attends to, and one of the background: q·k with every token, summed over time and heads.
+def attention_rows():
+    """What a token of the item attends to, and one of the background, in the last dense block:
+    q·k with every token, summed over time and heads.
 
-    Of the dense network's last block. The first is the token with most foreground, the other one with least.
+    The first is the token with most foreground, the other one with least.
     """
     dense = runs.run(preset("study-clutter")).network.cpu()
-    places = first_of_classes(ASKED)
-    dataset, pixels, shares = pictures(places)
+    numbers = first_of_classes(ASKED)
+    dataset, pixels, shares = pictures(numbers)
     layer = f"blocks.{len(dense.blocks) - 1}.attention.qkv.lif"
-    spikes = cost.spikes(dense, dataset.standardise(pixels))[layer]
-    q, k, _ = spikes.float().chunk(3, dim=-1)
-    together = torch.einsum("tbic,tbjc->bij", q, k).long()  # heads side by side: their sum
+    q, k, _ = cost.spikes(dense, dataset.standardise(pixels))[layer].float().chunk(3, dim=-1)
+    counts = torch.einsum("tbic,tbjc->bij", q, k).long()  # heads side by side: their sum
     rows = []
-    for i, place in enumerate(places):
-        for asks, query in (
-            ("item", int(shares[i].argmax())),
-            ("background", int(shares[i].argmin())),
-        ):
-            rows += [
-                (place, asks, query, token, int(a)) for token, a in enumerate(together[i, query])
-            ]
+    for number, share, count in zip(numbers, shares, counts, strict=True):
+        for asks, query in (("item", int(share.argmax())), ("background", int(share.argmin()))):
+            rows += [(number, asks, query, i, int(n)) for i, n in enumerate(count[query])]
     return pd.DataFrame(rows, columns=["image", "asks", "query", "token", "attention"])
 
 
-TABLES = {"mask": mask, "tokens": tokens, "attention": attention}
+LOOKS = {"mask": mask_rows, "tokens": token_rows, "attention": attention_rows}
 
 
-def rows(name):
-    """A table of data/results/ of the repository. Raises Missing, one sentence, where it is not there."""
-    return records.committed(
-        f"inside_{name}", "python -m ssf inside", folders.shipped() / "results"
-    )
+def look(name):
+    """One of `LOOKS`, as committed. Raises Missing, one sentence, if it is not."""
+    return records.timings(f"inside_{name}", "python -m ssf inside")

@@ -290,24 +290,30 @@ def ratios(rows, measures=("training", "inference")):
     return rows[[*about, "batch", "implementation", "ratio", "images_per_second", "spread"]]
 
 
+SHARES = ["label", "macs", "seconds", "deployed", "firing rate", "accuracy"]
+
+
 def shares(rows, measure, labels):
     """Trained networks beside their dense parent, multiplying, of {variable: label}.
 
-    Returns a frame of label, macs, seconds, deployed (shares), firing rate, accuracy.
+    Returns a frame of `SHARES`, without rows where they were not timed.
     """
     import pandas as pd
 
-    rows = rows[rows.measure == measure].pivot(index="variable", columns="implementation")
+    rows = rows[rows.measure == measure]
+    if rows.empty:
+        return pd.DataFrame(columns=SHARES)
+    rows = rows.pivot(index="variable", columns="implementation")
     parent, rows = rows.loc["dense"], rows.loc[list(labels)]
-    table = {
-        "label": list(labels.values()),
-        "macs": rows.macs["ssf, deployed"] / parent.macs["ssf"],
-        "seconds": rows.seconds["ssf"] / parent.seconds["ssf"],
-        "deployed": rows.seconds["ssf, deployed"] / parent.seconds["ssf"],
-        "firing rate": rows.value["ssf"],
-        "accuracy": rows.accuracy["ssf"],
-    }
-    return pd.DataFrame(table).reset_index(drop=True)
+    columns = [
+        list(labels.values()),
+        rows.macs["ssf, deployed"] / parent.macs["ssf"],
+        rows.seconds["ssf"] / parent.seconds["ssf"],
+        rows.seconds["ssf, deployed"] / parent.seconds["ssf"],
+        rows.value["ssf"],
+        rows.accuracy["ssf"],
+    ]
+    return pd.DataFrame(dict(zip(SHARES, columns, strict=True))).reset_index(drop=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Charts with controls: what they say at given settings, drawn by Vega, is what the library computes."""
+"""Charts that move: what they say at some settings, drawn by Vega, is what the library computes."""
 
 import re
 
@@ -29,7 +29,7 @@ def test_the_neuron_fires_as_the_librarys(tau, threshold, current):
     given = torch.tensor([0.0] * 2 + [current] * 14 + [0.0] * 4)
     fired = int(LIF(tau, threshold)(given[:, None]).sum())
     assert f">{fired} spikes<" in drawn(
-        controls.lif(), tau=tau, threshold=threshold, current=current
+        controls.lif_chart(2.0, 1.0), tau=tau, threshold=threshold, current=current
     )
 
 
@@ -38,7 +38,7 @@ def test_a_round_shows_the_weights_that_it_left():
     layers = pd.DataFrame(
         [("fc1", r, 0.5**r) for r in range(4)], columns=["layer", "round", "kept"]
     )
-    chart = controls.rounds(mask, layers, dict(enumerate((0.8, 0.7, 0.6, 0.5))))
+    chart = controls.rounds_chart(mask, layers, dict(enumerate((0.8, 0.7, 0.6, 0.5))))
     for after, left in enumerate((4, 3, 2, 1)):
         svg = drawn(chart, after=after)
         assert len(re.findall(r'aria-roledescription="rect mark"', svg)) == left
@@ -50,7 +50,7 @@ def test_the_tokens_kept_are_those_of_highest_score():
         {"image": 0, "token": range(4), "foreground": [0, 0.5, 1, 0], "rate": [4.0, 3, 2, 1]}
     )
     names = {"rate": "firing rate", "foreground": "the truth"}
-    chart = controls.tokens(torch.zeros(1, 1, 8, 8), table, names)
+    chart = controls.tokens_chart(torch.zeros(1, 1, 8, 8), table, names)
     assert "1 of 2 tokens kept" in drawn(chart, keep=0.5, score="firing rate")
     assert "2 of 2 tokens kept" in drawn(chart, keep=0.5, score="the truth")
     assert drawn(chart, keep=0.5).count('aria-roledescription="rect mark"') == 2
@@ -60,7 +60,7 @@ def test_a_picture_loses_the_tokens_that_each_selector_drops():
     table = pd.DataFrame(
         {"image": 0, "token": range(4), "block_0": [1, 1, 1, 0], "block_1": [1, 0, 0, 0]}
     )
-    chart = controls.blocks(torch.zeros(1, 1, 8, 8), table)
+    chart = controls.blocks_chart(torch.zeros(1, 1, 8, 8), table)
     gone = [
         drawn(chart, passed=passed).count('aria-roledescription="rect mark"') for passed in range(3)
     ]
@@ -72,12 +72,12 @@ def test_the_cost_is_a_share_of_the_dense_networks():
         {"kind": ["dense", "both"], "label": ["all", "little"], "accuracy": [0.8, 0.7]}
     )
     table = table.assign(low=table.accuracy, high=table.accuracy, macs=[10.0, 5], sops=[10.0, 1])
-    chart = controls.pareto(table, {"macs": "MACs", "sops": "SOPs"})
+    chart = controls.pareto_chart(table, {"macs": "MACs", "sops": "SOPs"})
     assert "50.0%" in drawn(chart, cost="MACs") and "10.0%" in drawn(chart, cost="SOPs")
 
 
 def test_in_the_book_it_is_a_page_that_loads_nothing_from_elsewhere(monkeypatch):
-    chart = controls.lif()
+    chart = controls.lif_chart(2.0, 1.0)
     monkeypatch.delenv("SSF_BOOK", raising=False)
     assert controls.shown(chart, "a", "b").to_dict()["description"] == "b"
     monkeypatch.setenv("SSF_BOOK", "book")

@@ -6,7 +6,15 @@ import pytest
 import torch
 from scipy import stats
 
-from ssf.figures import plots
+from ssf.figures.audit import count_pruned, draw_savings
+from ssf.figures.baseline import draw_camera, draw_learning_curve, draw_raster, draw_rates
+from ssf.figures.costs import draw_cost_accuracy, draw_energy
+from ssf.figures.selector import draw_keep_ratios, draw_tokens, draw_training_free, draw_truth
+from ssf.figures.speed import draw_clock, draw_firing, draw_growth, draw_roofline, draw_speed
+from ssf.figures.spike import draw_membrane, draw_surrogate
+from ssf.figures.style import draw_differences, draw_gallery, picture
+from ssf.figures.tickets import draw_densities, draw_tickets
+from ssf.speed import bench
 from ssf.study.statistics import Estimate
 
 
@@ -14,7 +22,7 @@ def test_learning_curve_draws_every_epoch():
     history = [
         {"epoch": e, "train_accuracy": e / 10, "validation_accuracy": e / 20} for e in (1, 2, 3)
     ]
-    train, validation, _ = plots.learning_curve(history, 0.1).axes[0].lines
+    train, validation, _ = draw_learning_curve(history, 0.1).axes[0].lines
     assert train.get_ydata() == pytest.approx(
         [10, 20, 30]
     ) and validation.get_ydata() == pytest.approx([5, 10, 15])
@@ -23,23 +31,23 @@ def test_learning_curve_draws_every_epoch():
 def test_raster_draws_one_mark_a_spike():
     spikes = torch.zeros(2, 3, 5)
     spikes[0, 0, 1] = spikes[1, 0, 1] = spikes[1, 2, 4] = 1
-    ax = plots.raster({"layer": spikes}, images=3).axes[0]
+    ax = draw_raster({"layer": spikes}, images=3).axes[0]
     columns = sorted(ax.collections[0].get_offsets()[:, 0].tolist())
     assert columns == [0, 1, 5] and "40 % ever fire" in ax.get_title()
 
 
 def test_a_silent_layer_has_an_empty_raster():
     assert (
-        len(plots.raster({"layer": torch.zeros(2, 3, 5)}).axes[0].collections[0].get_offsets()) == 0
+        len(draw_raster({"layer": torch.zeros(2, 3, 5)}).axes[0].collections[0].get_offsets()) == 0
     )
 
 
 def test_rates_and_densities_draw_a_bar_a_layer():
-    assert [b.get_width() for b in plots.rates({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [
+    assert [b.get_width() for b in draw_rates({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [
         0.1,
         0.2,
     ]
-    assert [b.get_width() for b in plots.density({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [
+    assert [b.get_width() for b in draw_densities({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [
         10,
         20,
     ]
@@ -54,7 +62,7 @@ def test_tickets_draws_each_control_at_its_place():
             "test_images": 100,
         }
     )
-    fig = plots.tickets(records)
+    fig = draw_tickets(records)
     points = [
         line.get_xydata()[0].tolist()
         for line in fig.axes[0].lines
@@ -70,7 +78,7 @@ def test_seeds_are_dots_around_their_mean_with_students_interval():
         {"kind": "ticket", "sparsity": 0.9, "accuracy": accuracies, "test_images": 100}
     )
     records = pd.concat([records, records.assign(kind="dense", sparsity=0.0)])
-    ax = plots.tickets(records).axes[0]
+    ax = draw_tickets(records).axes[0]
     at_the_axis, dots, bars = ax.collections
     for drawn in (at_the_axis, dots):  # the dense network's stand at the left
         assert drawn.get_offsets()[:, 1].tolist() == pytest.approx([70, 72, 77])
@@ -83,21 +91,21 @@ def test_seeds_are_dots_around_their_mean_with_students_interval():
 
 
 def test_differences_draw_every_seed_the_interval_and_the_margin():
-    found = {"a": Estimate((0.01, 0.03)), "b": Estimate((-0.02,))}
-    ax = plots.differences(found, 0.01).axes[0]
+    estimates = {"a": Estimate((0.01, 0.03)), "b": Estimate((-0.02,))}
+    ax = draw_differences(estimates, 0.01).axes[0]
     assert ax.collections[0].get_offsets()[:, 0].tolist() == pytest.approx([1, 3])
-    low, high = found["a"].interval
+    low, high = estimates["a"].interval
     assert ax.lines[0].get_xdata().tolist() == pytest.approx([100 * low, 100 * high])
     assert ax.lines[1].get_xdata().tolist() == pytest.approx([2]) and ax.patches[
         0
     ].get_width() == pytest.approx(2)
-    assert "not measured" in plots.differences({}).axes[0].texts[0].get_text()
+    assert "not measured" in draw_differences({}).axes[0].texts[0].get_text()
 
 
 def test_tokens_dims_the_dropped_and_only_them():
     images, kept = np.full((1, 1, 4, 4), 100), np.array([[1, 0, 0, 1]])
-    whole, shown, plain = (ax.images[0].get_array() for ax in
-                           plots.tokens(images, {"kept": kept, "all": np.ones((1, 4))}).axes)  # fmt: skip
+    axes = draw_tokens(images, {"kept": kept, "all": np.ones((1, 4))}).axes
+    whole, shown, plain = (ax.images[0].get_array() for ax in axes)
     assert (whole == plain).all()
     changed = (shown != plain).any(-1)
     assert changed.tolist() == [[False, False, True, True]] * 2 + [[True, True, False, False]] * 2
@@ -113,7 +121,7 @@ def test_cost_accuracy_has_a_hollow_marker_where_weights_were_pruned():
             "accuracy": [0.8, 0.7],
         }
     )
-    points = [c.get_offsets()[0].tolist() for c in plots.cost_accuracy(rows).axes[0].collections]
+    points = [c.get_offsets()[0].tolist() for c in draw_cost_accuracy(rows).axes[0].collections]
     assert points == [pytest.approx(p) for p in ([2, 80], [0.5, 70], [2, 70])]
 
 
@@ -125,16 +133,16 @@ def test_keep_ratios_and_the_neurons_pictures():
             "accuracy": [0.6, 0.5, 0.8, 0.7],
         }
     )
-    fig = plots.keep_ratios(rows, {"dense": [0.8], "longer": [0.81, 0.83]}, 0.5)
+    fig = draw_keep_ratios(rows, {"dense": [0.8], "longer": [0.81, 0.83]}, 0.5)
     learned, random, dense, longer = fig.axes[0].lines[:4]
     assert dense.get_ydata()[0] == pytest.approx(80) and longer.get_ydata()[0] == pytest.approx(82)
     assert learned.get_ydata() == pytest.approx([60, 80]) and random.get_ydata() == pytest.approx(
         [50, 70]
     )
-    fig = plots.membrane([1, 2, 3], [0.5, 1.2, 0.3], [0, 1, 0], 1.0)
+    fig = draw_membrane([1, 2, 3], [0.5, 1.2, 0.3], [0, 1, 0], 1.0)
     assert fig.axes[1].lines[0].get_ydata() == pytest.approx([0.5, 1.2, 0.3])
     assert len(fig.axes[2].collections[0].get_segments()) == 1
-    curve = plots.surrogate(4.0).axes[0].lines[1]
+    curve = draw_surrogate(4.0).axes[0].lines[1]
     assert curve.get_ydata().max() == pytest.approx(1.0)  # alpha / 4, where H meets the threshold
     area = np.sum(curve.get_ydata()) * np.diff(curve.get_xdata())[0]
     assert area == pytest.approx(1, abs=0.02)
@@ -152,7 +160,7 @@ def test_savings_draws_a_line_a_kind_and_part_and_the_target():
             for rho in (0.5, 0.9)
         ]
     )
-    lines = plots.savings(rows, 0.25).axes[0].lines
+    lines = draw_savings(rows, 0.25).axes[0].lines
     drawn = {line.get_label(): list(line.get_ydata()) for line in lines}
     assert drawn["images, whole network"] == pytest.approx([10, 10])
     assert drawn["images, blocks alone"] == pytest.approx([20, 20])
@@ -162,7 +170,7 @@ def test_savings_draws_a_line_a_kind_and_part_and_the_target():
 
 
 def test_energy_stacks_the_roles_of_each_account():
-    ax = plots.energy({"a": {"SPS": 1.0, "fc1": 2.0}, "b": {"SPS": 3.0, "fc1": 4.0}}).axes[0]
+    ax = draw_energy({"a": {"SPS": 1.0, "fc1": 2.0}, "b": {"SPS": 3.0, "fc1": 4.0}}).axes[0]
     assert [(b.get_x(), b.get_width()) for b in ax.patches] == [(0, 1), (0, 3), (1, 2), (3, 4)]
 
 
@@ -184,7 +192,7 @@ def test_training_free_draws_a_line_a_score_on_both_sides():
             for rho in (0.5, 1.0)
         ]
     )
-    removed, bypass = plots.training_free(rows, 0.9).axes
+    removed, bypass = draw_training_free(rows, 0.9).axes
     assert [line.get_ydata()[0] for line in removed.lines] == pytest.approx(
         [0, 200, 400, 600, 800, 90]
     )
@@ -201,24 +209,24 @@ def test_truth_draws_a_bar_a_selector_and_measure_or_says_that_there_is_none():
         ("oracle", "precision", 0.6),
     ]
     rows = pd.DataFrame(rows, columns=["kind", "measure", "mean"]).assign(error=0.01)
-    recall, precision = plots.truth(rows).axes
+    recall, precision = draw_truth(rows).axes
     assert [bar.get_width() for bar in recall.patches] == [0.9, 1.0]
     assert [bar.get_width() for bar in precision.patches] == [
         0.5,
         0.6,
     ] and precision.get_xlabel() == "precision"
-    assert "does not tell" in plots.truth(rows[:0]).axes[0].texts[0].get_text()
+    assert "does not tell" in draw_truth(rows[:0]).axes[0].texts[0].get_text()
 
 
 def test_event_frames_are_white_without_events_blue_where_on_and_orange_where_off():
     frame = np.zeros((2, 1, 3))
     frame[0, 0, 1] = frame[1, 0, 2] = 4
-    nothing, off, on = plots.picture(frame)[0]
+    nothing, off, on = picture(frame)[0]
     assert nothing.tolist() == [1, 1, 1] and on[2] > on[0] and off[0] > off[2]
 
 
 def test_a_gallery_leaves_room_where_a_row_is_short():
-    fig = plots.gallery({"a": np.zeros((3, 1, 2, 2)), "b": np.ones((1, 3, 2, 2))}, titles=["x"])
+    fig = draw_gallery({"a": np.zeros((3, 1, 2, 2)), "b": np.ones((1, 3, 2, 2))})
     assert [len(ax.images) for ax in fig.axes] == [1, 1, 1, 1, 0, 0] and fig.axes[
         3
     ].get_ylabel() == "b"
@@ -226,7 +234,7 @@ def test_a_gallery_leaves_room_where_a_row_is_short():
 
 def test_camera_draws_the_events_of_the_middle_row_and_the_edges_of_the_frames():
     events = (torch.rand(6, 2, 8, 8) < 0.3).to(torch.uint8)
-    _, tracks = plots.camera(np.zeros((6, 6)), events, 3).axes
+    _, tracks = draw_camera(np.zeros((6, 6)), events, 3).axes
     assert (
         sum(len(c.get_offsets()) for c in tracks.collections) == events[:, :, 4].sum()
         and len(tracks.lines) == 2
@@ -242,7 +250,7 @@ def test_speed_draws_a_bar_an_implementation_and_the_aims():
             for i, r in (("published", 1), ("ssf", 3))
         ]
     )
-    ax = plots.speed(rows, {m: {"2-64": 4, "4-128": 5} for m in ("training", "inference")}).axes[0]
+    ax = draw_speed(rows, {m: {"2-64": 4, "4-128": 5} for m in ("training", "inference")}).axes[0]
     assert [bar.get_height() for bar in ax.patches] == [1, 1, 3, 3]
     assert [c.get_segments()[0][0][1] for c in ax.collections] == [4, 5]
 
@@ -257,7 +265,7 @@ def test_growth_draws_the_theory_from_the_smallest_value():
         ]
     )
     published, ours, theory = (
-        line.get_ydata().tolist() for line in plots.growth(rows).axes[1].lines
+        line.get_ydata().tolist() for line in draw_growth(rows).axes[1].lines
     )
     assert (published, ours, theory) == ([3, 6], [1, 2], [1, 4])
 
@@ -271,7 +279,7 @@ def test_roofline_events_and_clock_draw_their_rows():
             "seconds": 0.01,
         }
     )
-    assert [line.get_ydata()[0] for line in plots.roofline(rows).axes[0].lines] == pytest.approx(
+    assert [line.get_ydata()[0] for line in draw_roofline(rows).axes[0].lines] == pytest.approx(
         [8, 8, 8]
     )
     rows = pd.DataFrame(
@@ -282,11 +290,36 @@ def test_roofline_events_and_clock_draw_their_rows():
             "seconds": [0.5, 0.1],
         }
     )
-    assert [line.get_ydata()[0] for line in plots.events(rows).axes[0].lines] == pytest.approx(
+    assert [line.get_ydata()[0] for line in draw_firing(rows).axes[0].lines] == pytest.approx(
         [128, 640]
     )
     rows = pd.DataFrame(
         {"label": ["dense", "both"], "macs": [1, 0.1], "seconds": [1, 0.8], "deployed": [0.5, 0.3]}
     )
-    widths = [bar.get_width() for bar in plots.clock(rows).axes[0].patches]
+    widths = [bar.get_width() for bar in draw_clock(rows).axes[0].patches]
     assert widths == pytest.approx([100, 10, 100, 80, 50, 30])
+
+
+def test_what_was_not_deployed_is_left_out():
+    """Without a compiler, or on a GPU, there are no rows of deployed networks."""
+    rows = pd.DataFrame(
+        [
+            {"measure": measure, "network": "2-64", "implementation": implementation}
+            for measure in ("training", "inference")
+            for implementation in ("published", "ssf")
+        ]
+    ).assign(batch=8, seconds=1.0, high=1.1, low=0.9, value=1.0)
+    assert "not timed" in draw_firing(rows[rows.measure == "events"]).axes[0].texts[0].get_text()
+    shares = bench.shares(rows, "sparsity", {"dense": "dense", "both": "both"})
+    assert shares.empty and list((1 / shares.deployed).index) == []
+    assert "not timed" in draw_clock(shares).axes[0].texts[0].get_text()
+    panels = draw_speed(bench.ratios(rows), {m: {"2-64": 4} for m in ("training", "inference")})
+    assert [len(ax.patches) for ax in panels.axes] == [2, 2]
+
+
+def test_pruned_weights_are_counted_by_name_in_whatever_order():
+    weights = {"a": torch.tensor([0.0, 1.0, 1e-9]), "b": torch.tensor([2.0, 0.0])}
+    masks = {"b": torch.tensor([True, False]), "a": torch.tensor([False, True, True])}
+    assert count_pruned(weights, masks, 1e-6) == (2, 0, 1)
+    weights["b"][1] = 3.0
+    assert count_pruned(weights, masks, 1e-6) == (2, 1, 1)

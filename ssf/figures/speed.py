@@ -1,0 +1,109 @@
+"""Figures of chapter 6: the library beside the published implementation, by the clock.
+
+Rows are those of `ssf.speed.bench`; an implementation that was not timed is left out.
+"""
+
+from ssf.figures.style import COLOURS, GREY, INK, done, draw_sentence, figure
+
+IMPLEMENTATIONS = {
+    "copy": GREY,
+    "published": INK,
+    "SpikingJelly": COLOURS["random"],
+    "ssf": COLOURS["ticket"],
+    "ssf, deployed": COLOURS["learned"],
+}
+NOT_TIMED = "not timed: deployed networks need a C compiler, and run on a CPU"
+
+
+def by_implementation(rows, index, values):
+    """A table with a line for each value of `index` and a column for each implementation timed."""
+    table = rows.pivot(index=index, columns="implementation", values=values)
+    return table[[name for name in IMPLEMENTATIONS if name in table]]
+
+
+def draw_over_values(ax, table, form="g", **kwargs):
+    """A line a column against the table's index, a logarithmic axis with a tick at each value."""
+    table.plot(ax=ax, logx=True, style="o-", ms=4, color=IMPLEMENTATIONS, legend=False, **kwargs)
+    ax.set_xticks(table.index, [f"{value:{form}}" for value in table.index])
+    ax.minorticks_off()
+
+
+def draw_speed(ratios, aims):
+    """Times faster than the published implementation, a panel a measure; rows of `bench.ratios`.
+
+    aims: {measure: {network: ratio}}, drawn as short lines.
+    """
+    measures = ratios.measure.unique()
+    fig, axes = figure(1, len(measures), height=3.2, squeeze=False)
+    for ax, measure in zip(axes[0], measures, strict=True):
+        part = ratios[ratios.measure == measure]
+        table = by_implementation(part, "network", "ratio").loc[part.network.unique()]
+        table.plot.bar(ax=ax, width=0.8, color=IMPLEMENTATIONS, rot=0, legend=False, title=measure)
+        for i, network in enumerate(table.index):
+            ax.hlines(aims[measure][network], i - 0.45, i + 0.45, color=COLOURS["reinit"], lw=1.5)
+        ax.set(xlabel="network (blocks-width)", xlim=(-0.55, len(table) - 0.45))
+    axes[0][0].set_ylabel("times as fast as published")
+    return done(fig, legend=4)
+
+
+def draw_growth(rows):
+    """Seconds of a training step as something grows, a panel each; dashed: as the MACs do.
+
+    rows: variable, value, implementation, seconds, macs. The dashed line meets the library's at
+    the smallest value.
+    """
+    variables = rows.variable.unique()
+    fig, axes = figure(1, len(variables), height=2.6, sharey=True)
+    for ax, variable in zip(axes, variables, strict=True):
+        part = rows[rows.variable == variable]
+        table = by_implementation(part, "value", "seconds")
+        draw_over_values(ax, table, logy=True, xlabel=variable)
+        macs = part.groupby("value").macs.first()
+        expected = macs / macs.iloc[0] * table.ssf.iloc[0]
+        ax.plot(expected, color=GREY, ls="--", label="in proportion to the MACs")
+    axes[0].set_ylabel("seconds a step")
+    return done(fig, legend=3)
+
+
+def draw_roofline(rows):
+    """Bytes a second that the LIF's two passes move, beside a copy.
+
+    rows: implementation, value (MB a tensor), megabytes, seconds.
+    """
+    fig, ax = figure()
+    rows = rows.assign(speed=rows.megabytes / 1e3 / rows.seconds)
+    speeds = by_implementation(rows, "value", "speed")
+    draw_over_values(ax, speeds, xlabel="size of the currents (MB)")
+    ax.set(ylabel="GB/s of the bytes needed", ylim=(0, None))
+    ax.legend()
+    return done(fig)
+
+
+def draw_firing(rows):
+    """Images a second against the mean firing rate; rows: implementation, value, batch, seconds."""
+    if len(rows) == 0:
+        return draw_sentence(NOT_TIMED)
+    fig, ax = figure()
+    speeds = by_implementation(rows.assign(speed=rows.batch / rows.seconds), "value", "speed")
+    draw_over_values(ax, speeds, ".2g", xlabel="firing rate (spikes per neuron and time step)")
+    ax.set(ylabel="images a second", ylim=(0, None))
+    ax.legend(["multiplying", "adding spikes (deployed)"])
+    return done(fig)
+
+
+def draw_clock(rows):
+    """Theory against clock; rows as `bench.shares` gives them, shares of the dense network's."""
+    if len(rows) == 0:
+        return draw_sentence(NOT_TIMED)
+    fig, ax = figure(height=0.7 * len(rows) + 1)
+    bars = {
+        "macs": ("MACs of what is left", GREY),
+        "seconds": ("time, multiplying", IMPLEMENTATIONS["ssf"]),
+        "deployed": ("time, deployed", IMPLEMENTATIONS["ssf, deployed"]),
+    }
+    labels, colours = zip(*bars.values(), strict=True)
+    table = 100 * rows.set_index("label")[list(bars)].set_axis(labels, axis=1)
+    table.plot.barh(ax=ax, width=0.78, color=colours, legend=False, ylabel="")
+    ax.set_xlabel("% of the dense network's, multiplying")
+    ax.invert_yaxis()
+    return done(fig, legend=3)

@@ -1,0 +1,188 @@
+"""One style for the book's figures, and the figures that several chapters draw.
+
+Every function whose name starts with `draw_` returns a matplotlib Figure.
+"""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+import torch
+
+from ssf.study.statistics import Estimate, aggregate
+
+# Okabe & Ito's colours, safe for the colour-blind: one meaning each, the same in every chapter
+INK, GREY = "#222222", "#8a8a8a"
+COLOURS = {
+    "dense": INK,
+    "longer": GREY,
+    "ticket": "#0072b2",
+    "reinit": "#d55e00",
+    "random": "#e69f00",
+    "learned": "#009e73",
+    "both": "#cc79a7",
+    "events": "#56b4e9",
+}
+MARKERS = {"dense": "s", "longer": "s", "reinit": "^", "random": "v", "both": "D"}
+DOTS = {"s": 9, "alpha": 0.45, "linewidths": 0}  # a seed each
+STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 110,
+    "savefig.bbox": "tight",
+    "axes.titlesize": "medium",
+    "legend.frameon": False,
+    "image.interpolation": "none",  # an SVG keeps an image's own pixels
+    "svg.hashsalt": "ssf",  # the same figure, the same file
+    "svg.fonttype": "none",  # text stays text
+}
+
+
+def figure(rows=1, columns=1, height=3.2, **kwargs):
+    """A Figure and its axes, 12 or 19 cm wide; height: inches a row."""
+    if (
+        "ipykernel" in sys.modules
+    ):  # notebooks show figures as SVG: sharp on every screen, and small
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg")
+    sns.set_theme(context="notebook", style="ticks", font_scale=0.85, rc=STYLE)
+    size = (4.8 if columns == 1 else 7.6, height * rows)
+    return plt.subplots(rows, columns, figsize=size, layout="constrained", **kwargs)
+
+
+def done(fig, legend=0):
+    """The figure, taken out of pyplot, so that a notebook shows it once.
+
+    legend: columns of a legend of all its panels, above them; 0 for none.
+    """
+    if legend:
+        entries = {}
+        for ax in fig.axes:
+            for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+                entries.setdefault(label, handle)
+        fig.legend(entries.values(), entries, loc="outside upper center", ncols=legend)
+    plt.close(fig)
+    return fig
+
+
+def draw_sentence(sentence):
+    """A figure of one sentence, where there is nothing to draw."""
+    fig, ax = figure(height=1)
+    ax.text(0.5, 0.5, sentence, ha="center", va="center")
+    ax.set_axis_off()
+    return done(fig)
+
+
+def over_seeds(ax, rows, x, kind, label):
+    """A line through the means at each x of accuracy (%), a dot a seed, and the 95 % interval.
+
+    With one seed, the interval is that of drawing the test images, if their number is known.
+    """
+    table = aggregate(rows, [x]).sort_values(x)
+    mean, half = table["mean"], table.high - table["mean"]
+    if table.seeds.max() > 1:
+        ax.scatter(rows[x], 100 * rows.accuracy, color=COLOURS[kind], **DOTS)
+    else:
+        half = 1.96 * (mean * (1 - mean) / np.mean(rows.get("test_images", np.inf))) ** 0.5
+    style = {"fmt": f"-{MARKERS.get(kind, 'o')}", "elinewidth": 0.8, "lw": 1, "ms": 5, "zorder": 3}
+    ax.errorbar(table[x], 100 * mean, 100 * half, color=COLOURS[kind], label=label, **style)
+
+
+def level(ax, accuracies, kind, label):
+    """A line at the mean accuracy (%) of "dense" or "longer"; of several seeds, their interval as
+    a band, and a dot each at its left end."""
+    if len(accuracies) == 0:
+        return
+    estimate, colour = Estimate(tuple(accuracies)), COLOURS[kind]
+    style = {"dense": "--", "longer": "-."}[kind]
+    ax.axhline(100 * estimate.mean, color=colour, ls=style, lw=1, label=label)
+    if estimate.seeds > 1:
+        low, high = estimate.interval
+        ax.axhspan(100 * low, 100 * high, color=colour, alpha=0.08, lw=0)
+        at_the_axis = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+        values = 100 * np.array(accuracies)
+        ax.scatter([0] * estimate.seeds, values, color=colour, **at_the_axis, **DOTS)
+
+
+def lines(ax, rows, x, y, by, styles):
+    """A line for each {value of the column `by`: (label, colour)} that rows have."""
+    for value, (label, colour) in styles.items():
+        part = rows[rows[by] == value].sort_values(x)
+        if len(part):
+            ax.plot(part[x], part[y], "o-", ms=4, color=colour, label=label)
+
+
+def draw_bars(values, xlabel, colours):
+    """A bar for each of {layer: value}, from the first layer down."""
+    fig, ax = figure(height=0.23 * len(values) + 0.8)
+    ax.barh(list(values), list(values.values()), color=colours, height=0.7)
+    ax.invert_yaxis()
+    ax.set_xlabel(xlabel)
+    return done(fig)
+
+
+def draw_differences(estimates, margin=None):
+    """What changes accuracy by how much: {label: Estimate}; a dot a seed, mean and 95 % interval.
+
+    margin: the share below which a difference counts as none, a band.
+    """
+    if not estimates:
+        return draw_sentence("not measured yet")
+    fig, ax = figure(height=0.3 * len(estimates) + 0.8)
+    dots = DOTS | {"color": GREY, "alpha": 0.7}
+    for y, estimate in enumerate(estimates.values()):
+        low, high = estimate.interval
+        ax.scatter(100 * np.array(estimate.values), [y] * estimate.seeds, **dots)
+        ax.plot([100 * low, 100 * high], [y, y], color=COLOURS["ticket"], lw=1.5)
+        ax.plot(100 * estimate.mean, y, "o", ms=5, color=COLOURS["ticket"])
+    ax.axvline(0, color=INK, lw=0.8)
+    if margin:
+        ax.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
+    ax.set(yticks=range(len(estimates)), yticklabels=list(estimates))
+    ax.set(xlabel="difference in accuracy (points)", ylim=(len(estimates) - 0.5, -0.5))
+    return done(fig)
+
+
+def picture(image):
+    """An image [c,H,W] as colours [H,W,3] of 0 to 1: one channel dark on white, event frames
+    blue (ON) and orange (OFF). Whole numbers are 0 to 255; others reach up to their maximum."""
+    image = torch.as_tensor(image)
+    most = max(float(image.max()), 1e-9) if image.is_floating_point() else 255
+    image = image.float().cpu()
+    if len(image) == 2:
+        off, on = (image / image.amax().clamp(min=1)).sqrt()[..., None]
+        # what OFF and ON take from red, green and blue
+        taken = off * torch.tensor([0.16, 0.63, 1.0]) + on * torch.tensor([1.0, 0.55, 0.3])
+        return (1 - taken).clamp(0, 1).numpy()
+    image = (image / most).clamp(0, 1)
+    colours = (1 - image).expand(3, -1, -1) if len(image) == 1 else image
+    return colours.permute(1, 2, 0).numpy()
+
+
+def draw_gallery(rows):
+    """Rows of pictures: {label: images [n,c,H,W]}, see `picture`."""
+    return draw_pictures({label: [picture(im) for im in images] for label, images in rows.items()})
+
+
+def draw_pictures(rows, titles=()):
+    """Rows of pictures: {label: at most n arrays [H,W,3] of 0 to 1}; titles stand above."""
+    n = max(len(images) for images in rows.values())
+    fig, axes = figure(len(rows), n, height=min(1.0, 6.6 / n), squeeze=False)
+    for line, images in zip(axes, rows.values(), strict=True):
+        for ax, image in zip(line, images, strict=False):
+            ax.imshow(image)
+    frameless(axes, rows)
+    for ax, title in zip(axes[0], titles, strict=False):
+        ax.set_title(title, fontsize="small")
+    return done(fig)
+
+
+def frameless(axes, labels):
+    """Rows of axes for pictures: no ticks, no frame, a label before each row."""
+    for line, label in zip(axes, labels, strict=True):
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
+        for ax in line:
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
