@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 
-import nbformat
 import pytest
 
 from ssf.__main__ import main
-from ssf.engine.sweep import grid, name_of, sweep
+from ssf.engine.sweep import name_of, points_of, sweep, value_of
+
+pytest.importorskip("papermill", reason="the extra sweep is not installed")
+nbformat = pytest.importorskip("nbformat", reason="the extra sweep is not installed")
 
 NOTEBOOK = """
 import os, pathlib, time
@@ -43,14 +45,15 @@ def executions(folder):
     return {p.name: len(p.read_text().splitlines()) for p in folder.glob("*-*") if p.is_file()}
 
 
-def test_grid_is_every_combination_and_every_point_has_a_name():
-    points = grid({"seed": [0, 1], "rounds": [3]})
-    assert points == [{"seed": 0, "rounds": 3}, {"seed": 1, "rounds": 3}] and grid({}) == [{}]
+def test_a_grid_is_every_combination_and_every_point_has_a_name():
+    points = points_of({"seed": [0, 1], "rounds": [3]})
+    assert points == [{"seed": 0, "rounds": 3}, {"seed": 1, "rounds": 3}] and points_of({}) == [{}]
     assert [name_of(p) for p in points] == ["seed=0,rounds=3", "seed=1,rounds=3"]
     odd = [name_of({"path": "/etc/x"}), name_of({"path": "/etc/y"}), name_of({"text": "x" * 300})]
     assert len(set(odd)) == 3 and all(name.isalnum() for name in odd)
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_each_point_once_and_a_failed_one_again(
     notebook, tmp_path, capsys, monkeypatch
 ):
@@ -69,12 +72,15 @@ def test_a_sweep_runs_each_point_once_and_a_failed_one_again(
     assert executions(tmp_path) == {f"{a}-{b}": 1 for a in (0, 1) for b in (12, 13)}
     assert main(command) == 1 and "(2 before)" in capsys.readouterr().out
     assert executions(tmp_path) == {"0-12": 1, "0-13": 2, "1-12": 1, "1-13": 2}
+    monkeypatch.setattr("ssf.engine.sweep.cluster", None)  # a finished sweep starts none
+    assert sweep(notebook, {"a": [0, 1], "b": [12]}) == (2, [])
 
 
-def test_a_finished_sweep_starts_no_cluster(notebook, tmp_path, monkeypatch):
-    assert sweep(notebook, {"a": [5]}, tmp_path / "out", workers=1)[1][0]["error"] is None
-    monkeypatch.setattr("ssf.engine.sweep.cluster", None)
-    assert sweep(notebook, {"a": [5]}, tmp_path / "out") == (1, [])
+def test_values_mean_what_they_mean_to_papermill():
+    means = {"True": True, "False": False, "None": None, "3": 3, "-0": 0, "0.5": 0.5, "1e-3": 0.001}
+    for text, value in means.items():
+        assert value_of(text) == value and type(value_of(text)) is type(value)
+    assert all(value_of(text) == text for text in ("true", "smoke", "0x3", "[1]", ""))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,10 @@ def test_a_finished_sweep_starts_no_cluster(notebook, tmp_path, monkeypatch):
         ),
     ],
 )
-def test_wrong_use_is_refused_before_anything_runs(notebook, tmp_path, capsys, arguments, sentence):
+def test_wrong_use_is_refused_before_anything_runs(
+    notebook, tmp_path, capsys, monkeypatch, arguments, sentence
+):
+    monkeypatch.setattr("ssf.engine.sweep.PATIENCE", 0.5)
     arguments = [a.format(notebook=notebook) for a in arguments]
     assert main(["sweep", *arguments, "--out", str(tmp_path / "out")]) == 2
     err = capsys.readouterr().err
@@ -102,8 +111,9 @@ def free_port():
         return s.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_does_not_stop_a_sweep(notebook, tmp_path):
-    """A scheduler and two workers as processes of their own; one worker is killed while it executes a point."""
+    """A scheduler and two workers, each a process; one is killed while it executes a point."""
     address = f"tcp://127.0.0.1:{free_port()}"
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
