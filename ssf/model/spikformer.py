@@ -1,11 +1,10 @@
 """Spikformer (Zhou et al., ICLR 2023): stem, spiking self-attention, MLP, block, network. Time first, channels last."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ssf.config import Refused
-from ssf.kernels.spikes import Grid, product
+from ssf.model import kernels
 from ssf.model.neuron import LIF
 from ssf.model.selector import Tokens, TokenSelector
 
@@ -16,46 +15,23 @@ def lif(model, v_threshold=None):
 
 
 class Linear(nn.Linear):
-    """nn.Linear on tokens [T,B,N,c_in]; on a CPU, of spikes by events, else as a convolution of one pixel.
-
-    The latter is a matter of speed: torch hands convolutions to oneDNN and matrix products to MKL, which on AMD's
-    processors runs at half the speed. All three products of a training step go the same way.
-    """
-
-    of_spikes = False  # are all inputs 0 or 1?
-
-    def forward(self, x):
-        if self.of_spikes:
-            currents = product(
-                x.flatten(0, 1), self.weight[..., None], self.bias, Grid(tokens=x.shape[2])
-            )
-            if currents is not None:
-                return currents.unflatten(0, x.shape[:2])
-        if (
-            x.device.type != "cpu"
-            or x.dtype != torch.float32
-            or not torch.backends.mkldnn.is_available()
-        ):
-            return super().forward(x)
-        maps = (
-            x.flatten(0, 1).unsqueeze(1).permute(0, 3, 1, 2)
-        )  # [T·B, c_in, 1, N], channels last in memory
-        out = F.conv2d(maps, self.weight[..., None, None], self.bias)
-        return out.permute(0, 2, 3, 1).reshape(*x.shape[:3], -1)
-
-
-class Conv(nn.Conv2d):
-    """A 3×3 convolution of maps [n,c_in,H,W], channels last in memory; on a CPU, of spikes by events."""
+    """nn.Linear on tokens [T,B,N,c_in]; `of_spikes`: are all inputs 0 or 1?"""
 
     of_spikes = False
 
     def forward(self, x):
-        if self.of_spikes and x.shape[2] == x.shape[3]:
-            rows = x.permute(0, 2, 3, 1).flatten(1, 2)
-            currents = product(rows, self.weight.flatten(2), None, Grid(side=x.shape[3]))
-            if currents is not None:
-                return currents.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
-        return super().forward(x)
+        currents = kernels.linear(x, self.weight, self.bias, self.of_spikes)
+        return super().forward(x) if currents is None else currents
+
+
+class Conv(nn.Conv2d):
+    """A 3×3 convolution of maps [n,c_in,H,W], channels last in memory; `of_spikes` as in Linear."""
+
+    of_spikes = False
+
+    def forward(self, x):
+        currents = kernels.conv3x3(x, self.weight, self.of_spikes)
+        return super().forward(x) if currents is None else currents
 
 
 class LinearUnit(nn.Module):

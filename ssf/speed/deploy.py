@@ -18,8 +18,9 @@ import torch.nn.functional as F
 
 from ssf.config import Refused
 from ssf.kernels import build
+from ssf.kernels.neurons import folded
 from ssf.kernels.spikes import LANES, WORD, Grid, Rows
-from ssf.model.neuron import LIF, affine
+from ssf.model.neuron import LIF
 from ssf.model.selector import Tokens
 
 LAYOUTS = (1, 2, 4, 8)  # vectors of output channels that a row of weights is long
@@ -37,7 +38,7 @@ class Layer:
     def of(cls, unit, time_steps):
         """A LinearUnit or ConvUnit with its BatchNorm folded in."""
         layer = unit.linear if hasattr(unit, "linear") else unit.conv
-        scale, bias = affine(unit.bn)
+        scale, bias = folded(unit.bn)
         weight = layer.weight.double().reshape(*layer.weight.shape[:2], -1) * scale[:, None, None]
         if layer.bias is not None:
             bias = bias + layer.bias.double() * scale
@@ -127,7 +128,7 @@ class Unit:
     def run(self, x, grid):
         rows, words, steps = self.rows, x.shape[3], self.model.time_steps
         out = grid.empty(len(x), steps, self.words)
-        build.call(self.library.unit, x, words, rows.width, out, self.words, len(x), *rows.layout(grid),
+        self.library.unit(x, words, rows.width, out, self.words, len(x), *rows.layout(grid),
                     rows.rows, self.live, self.bias, *rows.scratch(grid, words, steps), None, float(self.model.tau),
                     self.layer.v_threshold)  # fmt: skip
         return out
@@ -154,7 +155,7 @@ class FirstUnit:
             .contiguous()
         )
         out = grid.empty(len(images), self.model.time_steps, self.words)
-        build.call(self.library.fire, currents, images.shape[1], len(weight) // LANES, out, len(images), *grid.where,
+        self.library.fire(currents, images.shape[1], len(weight) // LANES, out, len(images), *grid.map,
                     grid.positions, self.words, float(self.model.tau), self.layer.v_threshold)  # fmt: skip
         return out
 
@@ -186,9 +187,9 @@ class Attention:
         tokens, words = x.shape[2], -(-self.pieces // 4)
         out = Grid(tokens=tokens).empty(len(x), self.model.time_steps, words).zero_()
         vectors = len(self.pairs) * self.deepest + (1 + tokens) * self.pieces
-        build.call(self.library.attention, x, x.shape[3], out, words, len(x), tokens, len(self.pairs) // WORD,
+        self.library.attention(x, x.shape[3], out, words, len(x), tokens, len(self.pairs) // WORD,
                     self.pieces, self.first, self.last, self.deepest,
-                    build.room(torch.get_num_threads(), vectors, LANES), float(self.model.attention_scale),
+                    build.empty(torch.get_num_threads(), vectors, LANES), float(self.model.attention_scale),
                     float(self.model.tau), float(self.model.attention_v_threshold))  # fmt: skip
         return out
 
@@ -323,7 +324,7 @@ class Deployed:
             x = stage(x, Grid(side))
             if i in self.model.pool_stages:
                 pooled = Grid((side + 1) // 2).empty(*x.shape[:2], x.shape[3])
-                build.call(self.library.pool, x, pooled, len(x) * x.shape[1], side, x.shape[3])
+                self.library.pool(x, pooled, len(x) * x.shape[1], side, x.shape[3])
                 x, side = pooled, (side + 1) // 2
         x = torch.cat([x, self.position(x, Grid(side))], 3)
         return x.unflatten(2, (side + 2, side + 2))[:, :, 1:-1, 1:-1].flatten(2, 3).contiguous()
@@ -331,6 +332,6 @@ class Deployed:
     def counts(self, x):
         """The residual stream [B,T,N,C] as numbers."""
         width = -(-self.model.width // WORD)
-        out = build.room(*x.shape[:3], width * WORD)
-        build.call(self.library.counts, x, x.shape[3], width, out, x.shape[:3].numel())
+        out = build.empty(*x.shape[:3], width * WORD)
+        self.library.counts(x, x.shape[3], width, out, x.shape[:3].numel())
         return out[..., : self.model.width]

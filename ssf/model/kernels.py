@@ -1,0 +1,15 @@
+"""The calls that the model makes to the kernels; None is the answer where torch is to compute.
+
+The kernels' room may be deleted. Then torch computes everything.
+"""
+
+try:
+    from ssf.kernels import conv3x3, lif, linear
+except ImportError:
+
+    def conv3x3(*_):
+        """No kernel computes this."""
+
+    lif = linear = conv3x3
+
+__all__ = ["conv3x3", "lif", "linear"]
