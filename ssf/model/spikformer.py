@@ -39,14 +39,17 @@ class LinearUnit(nn.Module):
 
     def __init__(self, c_in, c_out, model, bias=True):
         super().__init__()
-        self.linear, self.bn, self.lif = (
-            Linear(c_in, c_out, bias),
-            nn.BatchNorm1d(c_out),
-            lif(model),
-        )
+        self.linear, self.bn = Linear(c_in, c_out, bias), nn.BatchNorm1d(c_out)
+        self.lif = lif(model)
 
     def forward(self, x):
         return self.lif(self.linear(x), self.bn)
+
+
+def on_maps(layer, x):
+    """A layer of [n,c,H,W] on [T,B,H,W,c], which is the same in memory (channels last)."""
+    maps = layer(x.flatten(0, 1).permute(0, 3, 1, 2))
+    return maps.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
 
 
 class ConvUnit(nn.Module):
@@ -62,16 +65,8 @@ class ConvUnit(nn.Module):
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
 
     def forward(self, x):
-        return self.on_maps(
-            self.pool, self.lif(self.on_maps(self.conv, x), self.bn, self.time_steps)
-        )
-
-    @staticmethod
-    def on_maps(layer, x):
-        """A layer of [n,c,H,W] on [T,B,H,W,c], which is the same in memory (channels last)."""
-        return (
-            layer(x.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
-        )
+        spikes = self.lif(on_maps(self.conv, x), self.bn, self.time_steps)
+        return on_maps(self.pool, spikes)
 
 
 class SPS(nn.Module):
@@ -104,7 +99,7 @@ class SSA(nn.Module):
     steps, heads and the kept queries; 0 for a dropped one.
     """
 
-    watched = False
+    watched, received = False, None
 
     def __init__(self, model):
         super().__init__()
@@ -142,10 +137,8 @@ class Block(nn.Module):
         super().__init__()
         hidden = model.width * model.mlp_ratio
         self.attention = SSA(model)
-        self.fc1, self.fc2 = (
-            LinearUnit(model.width, hidden, model),
-            LinearUnit(hidden, model.width, model),
-        )
+        self.fc1 = LinearUnit(model.width, hidden, model)
+        self.fc2 = LinearUnit(hidden, model.width, model)
         self.fc2.linear.of_spikes = True
 
     def forward(self, x, keep=None):
@@ -156,9 +149,10 @@ class Block(nn.Module):
 class Spikformer(nn.Module):
     """Images [B,c,H,W] or event frames [B,T,c,H,W], float -> logits [B,classes].
 
-    With a selector, tokens are dropped before some blocks. While training they stay in the tensor and are masked (as
-    keys, and in the head's mean), so that the decision has a gradient; they still pass through the layers and are seen
-    by BatchNorm, as in the published code. At inference they are gone, or skip the block where `dropped` is "bypass".
+    With a selector, tokens are dropped before some blocks. While training they stay in the tensor and
+    are masked (as keys, and in the head's mean), so that the decision has a gradient; they still pass
+    through the layers and are seen by BatchNorm, as in the published code. At inference they are
+    gone, or skip the block where `dropped` is "bypass".
 
     Raises ValueError for images of another shape than the model's.
     """
@@ -172,9 +166,8 @@ class Spikformer(nn.Module):
         self.selector = TokenSelector(selector, model.width, model.tokens) if selector else None
         self.head = nn.Linear(model.width, model.classes)
         for name, module in self.named_modules():
-            if isinstance(module, nn.Linear) and not (
-                name.startswith("blocks") and model.block_init == "torch"
-            ):
+            at_default = name.startswith("blocks") and model.block_init == "torch"
+            if isinstance(module, nn.Linear) and not at_default:
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -188,47 +181,52 @@ class Spikformer(nn.Module):
     def forward_tokens(self, images, foreground=None):
         """Logits [B,classes] and, for each selector location, the tokens kept there: [B,N] of 0 and 1.
 
-        `foreground` [B,N], the share of each token that is foreground, is what the oracle selector goes by.
+        `foreground` [B,N], the share of each token that is foreground, is for the oracle selector.
         """
         if images.shape[1:] != self.image_shape:
-            raise Refused(
-                f"images are {list(images.shape)}; allowed: [B, {', '.join(map(str, self.image_shape))}]."
-            )
+            allowed = ", ".join(map(str, self.image_shape))
+            raise Refused(f"images are {list(images.shape)}; allowed: [B, {allowed}].")
         x = self.stem(images.transpose(0, 1) if images.ndim == 5 else images)
-        keep, kept, received = (
-            None,
-            [],
-            None,
-        )  # keep: of the tokens still in the tensor, those not dropped
         grid = torch.arange(x.shape[2], device=x.device).expand(x.shape[1], -1)
+        tokens, kept = Tokens(x, grid, foreground=foreground), []
+        step = self.masked_block if self.training else self.gathered_block
         for i, block in enumerate(self.blocks):
             if self.selector is None or i not in self.selector.locations:
-                x = block(x, keep)
-            elif self.training:
-                decision = self.selector.decide(i, Tokens(x, grid, keep, received, foreground))
-                kept.append(decision)
-                if self.selector.removes:
-                    x, keep = block(x, decision), decision
-                else:
-                    x = x + decision[None, :, :, None] * (block(x, decision) - x)
+                tokens.x = block(tokens.x, tokens.alive)
+                tokens.received = block.attention.received
             else:
-                chosen = self.selector.choose(i, Tokens(x, grid, None, received, foreground))
-                places = chosen[None, :, :, None].expand(x.shape[0], -1, -1, x.shape[3])
-                kept.append(
-                    x.new_zeros(grid.shape[0], self.selector.tokens).scatter(
-                        1, grid.gather(1, chosen), 1
-                    )
-                )
-                if self.selector.removes:
-                    x, grid = block(x.gather(2, places)), grid.gather(1, chosen)
-                else:
-                    x = x.scatter(2, places, block(x.gather(2, places)).to(x.dtype))
-            if block.attention.watched:
-                received = block.attention.received
-                if received.shape != grid.shape:  # tokens that skipped the block received nothing
-                    received = received.new_zeros(grid.shape).scatter(1, chosen, received)
-        x = x.mean(0)
-        if keep is None or self.selector.head_averages_dropped:
-            return self.head(x.mean(1)), kept
-        keep = keep.unsqueeze(-1)
-        return self.head((x * keep).sum(1) / keep.sum(1).clamp(min=1)), kept
+                kept.append(step(i, block, tokens))
+        return self.head(self.mean(tokens)), kept
+
+    def masked_block(self, i, block, tokens):
+        """A block behind a selector while training; the decision [B,N]. Changes `tokens`."""
+        decision = self.selector.decide(i, tokens)
+        through = block(tokens.x, decision)
+        if self.selector.removes:
+            tokens.x, tokens.alive = through, decision
+        else:
+            tokens.x = tokens.x + decision[None, :, :, None] * (through - tokens.x)
+        tokens.received = block.attention.received
+        return decision
+
+    def gathered_block(self, i, block, tokens):
+        """The same at inference: the block sees the chosen tokens only."""
+        x, grid, chosen = tokens.x, tokens.grid, self.selector.choose(i, tokens)
+        index = chosen[None, :, :, None].expand(x.shape[0], -1, -1, x.shape[3])
+        through, tokens.received = block(x.gather(2, index)), block.attention.received
+        if self.selector.removes:
+            tokens.x, tokens.grid = through, grid.gather(1, chosen)
+        else:
+            tokens.x = x.scatter(2, index, through.to(x.dtype))
+            if block.attention.watched:  # tokens that skipped the block received nothing
+                none = tokens.received.new_zeros(grid.shape)
+                tokens.received = none.scatter(1, chosen, tokens.received)
+        kept = x.new_zeros(grid.shape[0], self.selector.tokens)
+        return kept.scatter(1, grid.gather(1, chosen), 1)
+
+    def mean(self, tokens):
+        """Mean over time steps and tokens, those not dropped: [B,C]."""
+        x, alive = tokens.x.mean(0), tokens.alive
+        if alive is None or self.selector.head_averages_dropped:
+            return x.mean(1)
+        return (x * alive.unsqueeze(-1)).sum(1) / alive.sum(1, keepdim=True).clamp(min=1)
