@@ -1,19 +1,25 @@
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
+import threading
 from dataclasses import replace
 
 import pytest
 import torch
+from filelock import FileLock
 
-from ssf.config import Failed
-from ssf.engine import files, records
+from ssf.config import Failed, Refused
+from ssf.engine import code, files, records
 from ssf.engine.runs import run
 from ssf.model import cost, tickets, training
 from ssf.presets import preset
+
+# processes that a test may kill: forked from one that has imported torch, but not yet used it
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["pytest", "ssf.engine.runs", "ssf.presets"])
+TIMING = ("seconds", "images_per_second")
 
 
 def same(a, b):
@@ -22,7 +28,7 @@ def same(a, b):
 
 @pytest.fixture
 def starts(monkeypatch):
-    """{config: (weights a training began with, its start, its teacher)}, filled in while runs are trained."""
+    """{config: (weights that a training began with, its start, its teacher)}, as it is trained."""
     seen, fit = {}, training.fit
 
     def noted(config, network, dataset=None, masks=None, teacher=None, start=None, **keywords):
@@ -246,9 +252,8 @@ def test_an_interrupted_run_goes_on_to_the_same_end(smoke, part, monkeypatch, tm
         same(resumed.network.state_dict(), whole.network.state_dict())
         and resumed.history == whole.history
     )
-    timing = ("seconds", "images_per_second")
-    assert {k: v for k, v in resumed.record.items() if k not in timing} == {
-        k: v for k, v in whole.record.items() if k not in timing
+    assert {k: v for k, v in resumed.record.items() if k not in TIMING} == {
+        k: v for k, v in whole.record.items() if k not in TIMING
     }
     log = (records.run_folder(cfg) / "log.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in log] == whole.history
@@ -271,99 +276,193 @@ def test_a_failed_training_names_its_last_good_checkpoint(smoke, monkeypatch):
     assert state["epoch"] == 1
 
 
-def test_a_dense_run_keeps_the_epochs_that_tickets_are_rewound_to(smoke, monkeypatch):
+@pytest.fixture
+def fits(monkeypatch):
+    """The configs that are trained, in order."""
+    trained, fit = [], training.fit
+
+    def noted(config, *arguments, **keywords):
+        trained.append(config)
+        return fit(config, *arguments, **keywords)
+
+    monkeypatch.setattr(training, "fit", noted)
+    return trained
+
+
+def kept(config):
+    """{epoch: weights} that a run has kept."""
+    paths = records.run_folder(config).glob("epoch-*.safetensors")
+    return {int(path.stem.split("-")[1]): files.read_tensors(path)[0] for path in paths}
+
+
+def test_a_dense_run_keeps_the_epochs_that_tickets_are_rewound_to(smoke, fits, starts):
     run(smoke)
-    fits, fit = [], training.fit
-    monkeypatch.setattr(training, "fit", lambda cfg, *a, **k: fits.append(cfg) or fit(cfg, *a, **k))
-    cfg = smoke.with_(**{"ticket.rewind_epoch": 1})
-    run(cfg)
-    assert fits == [cfg]
+    weights = kept(smoke)
+    assert same(weights[0], training.make_network(smoke).state_dict())
+    first = first_moment(smoke)
+    assert same(weights[1], {n: t for n, t in first.items() if training.MOMENTS not in n})
+    assert weights.keys() == {0, 1} and weights[1].keys() < first.keys()
+    del fits[:]
+    for epoch in (0, 1):
+        cfg = smoke.with_(**{"ticket.rewind_epoch": epoch})
+        run(cfg)
+        start = starts[cfg][1]
+        assert fits.pop() == cfg and not fits and start.epoch == epoch
+        assert all(torch.equal(t, weights[epoch][name]) for name, t in start.tensors.items())
 
 
-KILLED = """
-import os, random, signal, sys, threading
-from ssf.engine import files, records
-from ssf.config import Failed
-from ssf.presets import preset
+def test_a_long_run_keeps_few_epochs_and_those_that_a_planned_ticket_asks_for(
+    smoke, fits, monkeypatch
+):
+    """Trained again, perhaps on other threads, an epoch might be one that the run never had."""
+    monkeypatch.setattr(training, "evaluate", lambda *_: (0.5, 1.0))  # for the sake of time
+    dense = smoke.with_(**{"train.epochs": 22, "data.train_size": 40})
+    ticket = dense.with_(**{"ticket.rewind_epoch": 7})
+    run(dense)
+    assert kept(dense).keys() == {0, 1, 20} and fits == [dense]
+    sentence = r"ticket.rewind_epoch is 7; allowed: 0, 1, 20, the epochs that the finished run .*"
+    with pytest.raises(Refused, match=f"{sentence}{dense.hash()} kept; remove that folder"):
+        run(ticket)
+    assert fits == [dense]
+    for path in records.run_folder(dense).iterdir():
+        path.unlink()
+    run(ticket)
+    assert kept(dense).keys() == {0, 1, 7, 20} and fits == [dense, dense, ticket]
+    assert tickets.rewind_epochs(300) == {0, 1, 20} and tickets.rewind_epochs(2) == {0, 1}
+    assert tickets.rewind_epochs(600) == {0, 1, 20, 40}
 
-place, moment = sys.argv[1], int(sys.argv[2])
-calls, write = [], records.write
 
-def dying(path, save):
-    calls.append(path)
-    if len(calls) == moment and place == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    def half(temporary):
-        save(temporary)
-        if len(calls) == moment and place == "half":
-            temporary.write_bytes(temporary.read_bytes()[: temporary.stat().st_size // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-    write(path, half)
-    if len(calls) == moment and place == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
+def test_a_run_that_other_code_made_is_trained_again(smoke, fits, monkeypatch, capsys):
+    cfg = smoke.with_(**{"ticket.fraction": 0.5})
+    first, own = run(cfg), code.fingerprint()
+    assert first.record["code"] == own and fits == [smoke, cfg]
+    monkeypatch.setattr(code, "fingerprint", lambda: "another")
+    assert run(cfg, any_code=True).record == first.record and fits == [smoke, cfg]
+    further = run(replace(cfg, ticket=replace(cfg.ticket, round=2)), any_code=True)
+    assert further.record["code"] == "another" and len(fits) == 3
+    assert not capsys.readouterr().err
+    again = run(cfg)
+    assert fits[3:] == [smoke, cfg] and again.record["code"] == "another"
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        f"ssf: {records.run_folder(c)} was made by other code; training it again"
+        for c in (smoke, cfg)
+    ]
+    assert same(again.network.state_dict(), first.network.state_dict())
+    assert run(cfg).record == again.record and len(fits) == 5
 
-records.write = dying
-if place == "anywhere":  # in so many milliseconds after the first file
-    start = threading.Timer(moment / 1000, os.kill, (os.getpid(), signal.SIGKILL))
-    start.daemon = True
-    start.start()
-config = preset("smoke", **{"train.epochs": 20, "data.train_size": 96})
-runs.run(config)
-"""
+
+def test_what_other_code_left_unfinished_is_started_anew(smoke, starts, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(code, "fingerprint", lambda: "another")
+        interrupted(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            run(smoke)
+    weights, start, _ = starts.pop(smoke)
+    finished = run(smoke, any_code=True)
+    assert starts[smoke][1].epoch == start.epoch == 0 and same(starts[smoke][0], weights)
+    assert "was made by other code; training it again" in capsys.readouterr().err
+    assert len(finished.history) == smoke.train.epochs
+
+
+def in_a_fork(target, *arguments):
+    """The exit code of a process that calls target."""
+    process = FORKS.Process(target=target, args=arguments)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def trained_until(folder, place=None, moment=0):
+    """Train LONG; die before, in the midst of or after a file, or after so many milliseconds."""
+    os.environ["SSF_RUNS"] = folder
+    torch.set_num_threads(1)
+    training.evaluate = lambda *_: (0.5, 1.0)  # for the sake of time
+    written, write = [], files.write
+
+    def dying(path, save):
+        def half(temporary):
+            save(temporary)
+            if here and place == "half":
+                temporary.write_bytes(temporary.read_bytes()[: temporary.stat().st_size // 2])
+                die()
+
+        written.append(path)
+        here = len(written) == moment
+        if here and place == "before":
+            die()
+        write(path, half)
+        if here and place == "after":
+            die()
+
+    files.write = dying
+    if place == "anywhere":
+        timer = threading.Timer(moment / 1000, die)
+        timer.daemon = True
+        timer.start()
+    run(LONG)
+
+
+LONG = preset("smoke", **{"train.epochs": 30, "data.train_size": 40})
 
 
 def test_a_run_killed_ten_times_ends_with_the_same_weights(tmp_path, monkeypatch):
-    """SIGKILL, in the middle of writing included; then to the end, bit for bit the uninterrupted run."""
+    """SIGKILL, in the middle of writing included; then to the end, as if nothing had been."""
     draw = random.Random(4)
-    places = ["before", "half", "after"] * 2 + ["half"]
-    kills = [(place, draw.randint(1, 5)) for place in places] + [
-        ("anywhere", draw.randint(50, 500)) for _ in range(3)
-    ]
+    kills = [(place, draw.randint(1, 5)) for place in ["before", "half", "after"] * 2 + ["half"]]
+    kills += [("anywhere", draw.randint(30, 150)) for _ in range(3)]
     draw.shuffle(kills)
-    config = preset("smoke", **{"train.epochs": 20, "data.train_size": 96})
-    monkeypatch.setenv("SSF_RUNS", str(tmp_path / "killed"))
     for place, moment in kills:
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, place, str(moment)], capture_output=True, text=True
-        )
-        assert done.returncode == -signal.SIGKILL, done.stderr
-    killed = run(config)
-    monkeypatch.setenv("SSF_RUNS", str(tmp_path / "whole"))
-    whole = run(config)
+        assert in_a_fork(trained_until, str(tmp_path / "killed"), place, moment) == -signal.SIGKILL
+    ends = []
+    for folder in ("killed", "whole"):
+        assert in_a_fork(trained_until, str(tmp_path / folder)) == 0
+        monkeypatch.setenv("SSF_RUNS", str(tmp_path / folder))
+        ends.append(run(LONG))
+        assert not list(records.run_folder(LONG).glob(".*"))  # nothing half-written is left
+    killed, whole = ends
     assert files.digest(killed.network.state_dict()) == files.digest(whole.network.state_dict())
     assert killed.history == whole.history
-    timing = {"seconds", "images_per_second"}
-    assert all(
-        killed.record[field] == whole.record[field] for field in killed.record.keys() - timing
-    )
-    assert not list(records.run_folder(config).glob(".*"))  # nothing half-written is left
+    fields = killed.record.keys() - set(TIMING)
+    assert all(killed.record[field] == whole.record[field] for field in fields)
+
+
+def train_aloud(folder, said):
+    os.environ["SSF_RUNS"] = folder
+    torch.set_num_threads(1)
+    fit = training.fit
+
+    def noted(*arguments, **keywords):
+        said.put("trained")
+        return fit(*arguments, **keywords)
+
+    training.fit = noted
+    said.put(run(preset("smoke")).record["accuracy"])
 
 
 def test_two_processes_train_one_run_once(tmp_path):
-    code = (
-        "from ssf import runs, train; from ssf.config import preset; fit = training.fit\n"
-        "def noted(*a, **k):\n    print('trained'); return fit(*a, **k)\n"
-        "train.fit = noted\nprint(runs.run(preset('smoke')).record['accuracy'])"
-    )
-    environment = os.environ | {"SSF_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
-    said = [process.communicate()[0].splitlines() for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert sum(lines.count("trained") for lines in said) == 1 and said[0][-1] == said[1][-1]
+    said = FORKS.SimpleQueue()
+    both = [FORKS.Process(target=train_aloud, args=(str(tmp_path), said)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    first, *accuracies = [said.get() for _ in range(3)]
+    assert first == "trained" and accuracies[0] == accuracies[1] > 0 and said.empty()
+
+
+def lock_and_die(path):
+    FileLock(path).acquire()
+    die()
 
 
 def test_a_lock_left_by_a_dead_process_holds_nobody_up(smoke):
     folder = records.run_folder(smoke)
     folder.mkdir(parents=True)
-    code = (
-        f"import os; os.environ['SSF_RUNS'] = {str(folder.parent)!r}\n"
-        "import signal; from filelock import FileLock\n"
-        f"FileLock({str(folder / 'lock')!r}).acquire(); os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    assert in_a_fork(lock_and_die, str(folder / "lock")) == -signal.SIGKILL
     assert (folder / "lock").exists() and run(smoke).record["id"] == smoke.hash()

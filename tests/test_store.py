@@ -5,38 +5,37 @@ import pytest
 import torch
 
 from ssf.__main__ import main
-from ssf.engine import records
+from ssf.config import Failed
+from ssf.engine import code, files, records
 from ssf.engine.runs import run
 
 
 def test_tensors_and_state_survive_a_round_trip(tmp_path):
     tensors = {"a": torch.rand(3, 4).T, "mask": torch.rand(5) < 0.5, "count": torch.tensor(3)}
-    records.write_tensors(
-        tmp_path / "t.safetensors", tensors, epoch=2, history=[{"loss": 0.1 + 0.2}]
-    )
-    again, state = records.read_tensors(tmp_path / "t.safetensors")
+    files.write_tensors(tmp_path / "t.safetensors", tensors, epoch=2, history=[{"loss": 0.1 + 0.2}])
+    again, state = files.read_tensors(tmp_path / "t.safetensors")
     assert again.keys() == tensors.keys() and all(
         torch.equal(tensors[n], again[n]) for n in tensors
     )
     assert state == {"epoch": 2, "history": [{"loss": 0.1 + 0.2}]}
     assert (
-        records.digest(tensors)
-        == records.digest(again)
-        != records.digest(again | {"count": torch.tensor(4)})
+        files.digest(tensors)
+        == files.digest(again)
+        != files.digest(again | {"count": torch.tensor(4)})
     )
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "record.json"
-    records.write_json(path, {"a": 1})
+    files.write_json(path, {"a": 1})
 
     def fail(temporary):
         temporary.write_text("half")
         raise OSError("disk full")
 
-    with pytest.raises(OSError):
-        records.write(path, fail)
-    assert records.read_json(path) == {"a": 1} and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(Failed, match=r"record.json can't be written: disk full"):
+        files.write(path, fail)
+    assert files.read_json(path) == {"a": 1} and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
@@ -55,9 +54,9 @@ def test_a_record_that_can_not_be_read_is_named_and_the_others_are_listed(
 ):
     good, bad = run(smoke), run(smoke.with_(seed=1))
     path = records.run_folder(bad.config) / "record.json"
-    record = records.read_json(path)
+    record = files.read_json(path)
     change(record)
-    records.write_json(path, record)
+    files.write_json(path, record)
     found, sentences = records.records()
     assert (
         [r["id"] for r in found] == [good.config.hash()]
@@ -91,6 +90,24 @@ def test_accuracies_are_named_for_what_they_are():
         0.5,
     )
     assert row["loss"] == 3.0 and row["images_per_second"] == 50
+
+
+def test_a_record_knows_its_code_kernels_and_processor_and_older_ones_do_not(smoke):
+    record = run(smoke).record
+    assert record["code"] == code.fingerprint() and len(record["code"]) == 12
+    assert record["kernels"] == code.kernels() and record["processor"] == records.processor()
+    path = records.run_folder(smoke) / "record.json"
+    files.write_json(path, {k: v for k, v in record.items() if k not in records.ADDED})
+    older = records.read_record(path.parent)
+    assert [older[name] for name in ("code", "kernels", "processor")] == [None] * 3
+    assert older["accuracy"] == run(smoke, any_code=True).record["accuracy"]
+
+
+def test_runs_that_can_not_be_written_are_one_sentence(smoke, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("SSF_RUNS", str(tmp_path / "file"))
+    with pytest.raises(Failed, match="can't be written: "):
+        run(smoke)
 
 
 def test_export_writes_a_csv(tmp_path, monkeypatch):

@@ -81,12 +81,13 @@ def library(name, **constants):
     constants: what the source is compiled for, e.g. TIME=4. Every call runs on torch's threads.
     """
     try:
-        path, _ = compiled(name, **constants)
+        path, flags = compiled(name, **constants)
     except OSError:
         return None
     keep_freed_memory()
     source = ctypes.CDLL(str(path))
     return SimpleNamespace(
+        flags=flags,
         **{
             function: declared(getattr(source, function), arguments)
             for function, arguments in DECLARED[name].items()
@@ -102,9 +103,8 @@ def declared(function, arguments):
 
 def path():
     """What computes on this machine: "plain", or "kernels, " and the flags they are compiled with."""
-    if library("events", TIME=1, VECS=1) is None:
-        return "plain"
-    return "kernels, " + " ".join(compiled("events", TIME=1, VECS=1)[1])
+    events = library("events", TIME=1, VECS=1)
+    return "plain" if events is None else "kernels, " + " ".join(events.flags)
 
 
 def compiled(name, **constants):
