@@ -9,18 +9,18 @@ from ssf.model import kernels
 
 
 class LIF(LIFNode):
-    """Leaky integrate-and-fire over a sequence: currents [T, ...] in, spikes {0, 1} of that shape out.
+    """Leaky integrate-and-fire over a sequence: currents [T, ...] -> spikes {0, 1} [T, ...].
 
-    With membrane potential V (unit: the threshold's), input current X, time constant tau (time steps),
+    With membrane potential V (unit: the threshold's), current X and time constant tau (time steps),
 
         H[t] = V[t-1] + (X[t] - V[t-1]) / tau       charge (decay_input = True, V_reset = 0)
         S[t] = 1 if H[t] >= v_threshold else 0      fire
         V[t] = H[t] (1 - S[t])                      hard reset to 0
 
-    (Fang et al., Science Advances 2023, eqs. 1-3; the values are Spikformer's, Zhou et al., ICLR 2023.)
-    The step of `fire` has the gradient of sigmoid(alpha (H - v_threshold)); the reset passes none
-    (detach_reset). V starts at 0 in every call, unless `carries_over` is set, to show what the published
-    code does to its teacher. Potentials are float32 also under autocast.
+    (Fang et al., Science Advances 2023, eqs. 1-3; values as in Spikformer, Zhou et al., ICLR 2023.)
+    The step has the gradient of sigmoid(alpha (H - v_threshold)); the reset passes none. V starts at
+    0 in every call, unless `carries_over` is set, to show what the published code does to its
+    teacher. Potentials are float32 also under autocast.
     """
 
     carries_over = False
@@ -31,7 +31,7 @@ class LIF(LIFNode):
         self.alpha = alpha
 
     def multi_step_forward(self, x_seq, norm=None, time_steps=None):
-        """Spikes of currents [T, ..., C], or of one current [1, ..., C] seen in each of `time_steps`.
+        """Spikes of currents [T, ..., C], or of one, [1, ..., C], seen in each of `time_steps`.
 
         norm: a BatchNorm over the last dimension that comes first.
         """
@@ -40,8 +40,8 @@ class LIF(LIFNode):
                           f"allowed: {time_steps}, or one that is repeated.")  # fmt: skip
         x_seq = x_seq.to(torch.promote_types(x_seq.dtype, torch.float32))
         if not self.carries_over:
-            constants = self.tau, self.v_threshold, self.alpha
-            spikes = kernels.lif(x_seq, norm, time_steps, *constants)
+            neuron = self.tau, self.v_threshold, self.alpha
+            spikes = kernels.lif(x_seq, norm, time_steps, *neuron)
             if spikes is not None:
                 return spikes
         if norm is not None:

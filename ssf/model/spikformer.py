@@ -1,4 +1,4 @@
-"""Spikformer (Zhou et al., ICLR 2023): stem, spiking self-attention, MLP, block, network. Time first, channels last."""
+"""Spikformer (Zhou et al., ICLR 2023): stem, attention, MLP, block. Time first, channels last."""
 
 import torch
 from torch import nn
@@ -55,7 +55,7 @@ def on_maps(layer, x):
 class ConvUnit(nn.Module):
     """LIF(BN(Conv3×3(x))), then perhaps MaxPool: spikes [T,B,H,W,c_out] from [T,B,H,W,c_in].
 
-    A still image, [1,B,H,W,c_in], is convolved once and its current repeated T times: the same, T times cheaper.
+    A still image, [1,B,H,W,c_in], is convolved once and its current repeated: T times cheaper.
     """
 
     def __init__(self, c_in, c_out, model, pool=False):
@@ -70,7 +70,7 @@ class ConvUnit(nn.Module):
 
 
 class SPS(nn.Module):
-    """Spiking patch splitting: images [B,c,H,W] or frames [T,B,c,H,W] -> tokens [T,B,N,C], pooled at `pool_stages`."""
+    """Spiking patch splitting: images [B,c,H,W] or frames [T,B,c,H,W] -> tokens [T,B,N,C]."""
 
     def __init__(self, model):
         super().__init__()
@@ -89,14 +89,14 @@ class SPS(nn.Module):
 
 
 class SSA(nn.Module):
-    """Spiking self-attention: LIF(BN(Linear( LIF_0.5( (q kᵀ) v · scale ) ))), no softmax. [T,B,N,C] -> [T,B,N,C].
+    """Spiking self-attention: LIF(BN(Linear( LIF_0.5( (q kᵀ) v · scale ) ))). [T,B,N,C] as it came.
 
-    `keep` [B,N] of 0 and 1 masks the keys of dropped tokens; a token always sees itself. Without a softmax there is
-    nothing to renormalise, and (q kᵀ) v = q (kᵀ v): the cheaper of the two is computed. Spikes are 0 or 1, so both
-    are exact (in float32, which is why autocast stops here).
+    `keep` [B,N] of 0 and 1 masks the keys of dropped tokens; a token always sees itself. There is no
+    softmax, so nothing to renormalise, and (q kᵀ) v = q (kᵀ v): the cheaper of the two is computed.
+    Spikes are 0 or 1, so both are exact (in float32, which is why autocast stops here).
 
-    Where `watched`, `received` [B,N] is left behind: the attention that each kept token gets as a key, summed over time
-    steps, heads and the kept queries; 0 for a dropped one.
+    Where `watched`, `received` [B,N] is left behind: the attention that each kept token gets as a
+    key, summed over time steps, heads and the kept queries; 0 for a dropped one.
     """
 
     watched, received = False, None
@@ -131,7 +131,7 @@ class SSA(nn.Module):
 
 
 class Block(nn.Module):
-    """x + SSA(x), then x + MLP(x). [T,B,N,C] -> [T,B,N,C]; the residual stream counts spikes, it is not binary."""
+    """x + SSA(x), then x + MLP(x), [T,B,N,C]: the residual stream counts spikes, it is not binary."""
 
     def __init__(self, model):
         super().__init__()
@@ -149,10 +149,10 @@ class Block(nn.Module):
 class Spikformer(nn.Module):
     """Images [B,c,H,W] or event frames [B,T,c,H,W], float -> logits [B,classes].
 
-    With a selector, tokens are dropped before some blocks. While training they stay in the tensor and
-    are masked (as keys, and in the head's mean), so that the decision has a gradient; they still pass
-    through the layers and are seen by BatchNorm, as in the published code. At inference they are
-    gone, or skip the block where `dropped` is "bypass".
+    With a selector, tokens are dropped before some blocks. While training they are only masked (as
+    keys, and in the head's mean), so that the decision has a gradient; they still pass through the
+    layers and are seen by BatchNorm, as in the published code. At inference they are gone, or skip
+    the block where `dropped` is "bypass".
 
     Raises ValueError for images of another shape than the model's.
     """
@@ -179,7 +179,7 @@ class Spikformer(nn.Module):
         return self.forward_tokens(images, foreground)[0]
 
     def forward_tokens(self, images, foreground=None):
-        """Logits [B,classes] and, for each selector location, the tokens kept there: [B,N] of 0 and 1.
+        """Logits [B,classes] and, for each selector location, the tokens kept, [B,N] of 0 and 1.
 
         `foreground` [B,N], the share of each token that is foreground, is for the oracle selector.
         """

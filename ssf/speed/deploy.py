@@ -1,12 +1,12 @@
 """A trained network compiled for inference on a CPU: it computes only where spikes and weights are.
 
-Spikes are bits, 64 channels a word, and a layer adds one row of weights for every bit that is set
-(events.c). BatchNorm is folded in. What a ticket has killed is removed exactly: a neuron without
-incoming weights has a current that its bias alone makes, the same everywhere, so what fires is known
-before any image is seen. If it never does it is dropped; if it does, a linear layer takes its
-contribution into a bias of its own for each time step, and a convolution, which sees a border, keeps
-it. Neurons that nothing reads go too, pairs of q and k of which one is silent, and with its last pair
-or value a head. Rows of weights without a survivor are skipped, and dropped tokens are gone.
+Spikes are bits, 64 channels a word; a layer adds one row of weights for every bit that is set
+(events.c). BatchNorm is folded in. What a ticket has killed is removed exactly: the current of a
+neuron without incoming weights is its bias, so what fires is known before any image is seen. If it
+never does it is dropped; if it does, a linear layer takes its contribution into a bias of its own
+for each time step, and a convolution, which sees a border, keeps it. Neurons that nothing reads go
+too, pairs of q and k of which one is silent, and with its last pair or value a head. Rows of weights
+without a survivor are skipped, and dropped tokens are gone.
 """
 
 import copy
@@ -29,7 +29,7 @@ SILENT = -1  # instead of a neuron's index: one without weights and bias, which 
 
 
 def indices(chosen, multiple=1):
-    """Indices of the chosen neurons, [n] bool, and SILENT ones up to a multiple, of one at least."""
+    """Indices of the chosen neurons, SILENT ones added up to a multiple; at least one multiple."""
     chosen = chosen.flatten().nonzero().squeeze(1)
     missing = -len(chosen) % multiple if len(chosen) else multiple
     return F.pad(chosen, (0, missing), value=SILENT)
@@ -37,7 +37,7 @@ def indices(chosen, multiple=1):
 
 @dataclass
 class Layer:
-    """Weights [c_out, c_in, taps], biases [T, c_out], and the threshold of the neurons behind them."""
+    """Weights [c_out, c_in, taps], biases [T, c_out], and the threshold of the neurons behind."""
 
     weight: torch.Tensor
     bias: torch.Tensor
@@ -166,8 +166,8 @@ class FirstUnit:
 class Attention:
     """LIF(q (kᵀ v) · scale) of what is left: pairs of q and k and values, each [heads, d] of bool.
 
-    `pairs` and `values` are then indices into q, k and v, [heads · d]; a head's values are filled up
-    with SILENT ones to whole pieces of 16.
+    `pairs` and `values` are then indices into q, k and v, [heads · d]; a head's values are filled
+    up with SILENT ones to whole pieces of 16.
     """
 
     def __init__(self, pairs, values, model):
@@ -176,10 +176,9 @@ class Attention:
             values = torch.zeros_like(values)
             values[0, 0] = True
         by_head = []
-        for head in range(len(values)):
-            alone = torch.zeros_like(values)
-            alone[head] = values[head]
-            by_head.append(indices(alone, LANES) if alone.any() else alone.nonzero()[:, 0])
+        for own in torch.eye(len(values), dtype=torch.bool):  # the rows of one head
+            mine = values & own[:, None]
+            by_head.append(indices(mine, LANES) if mine.any() else mine.nonzero()[:, 0])
         self.values, self.pairs = torch.cat(by_head), indices(pairs, WORD)
         ends = torch.tensor([0, *(len(part) // LANES for part in by_head)]).cumsum(0)
         head = self.pairs.clamp(min=0) // pairs.shape[1]  # a SILENT pair asks nothing of head 0
@@ -240,7 +239,7 @@ class Block:
 
 
 def shrunk(layers, tau):
-    """The stem's convolutions without channels that never fire or nothing reads; the last is whole."""
+    """The stem's layers without channels that never fire or nothing reads; the last is whole."""
     for i in range(len(layers) - 1):
         fires = indices(layers[i].may_fire(tau))
         layers[i], layers[i + 1] = layers[i].outputs(fires), layers[i + 1].inputs(fires)
@@ -262,11 +261,11 @@ def check(network, model):
 
 
 class Deployed:
-    """A trained Spikformer for inference: images [B,c,H,W] or frames [B,T,c,H,W], float -> logits [B,classes].
+    """A trained Spikformer for inference: images or frames, as its own, float -> logits [B,classes].
 
     It predicts what the network does, up to rounding: a current may be summed in another order.
-    Weights that are exactly zero are taken for pruned. Each layer's layout is the fastest of LAYOUTS
-    on the first images it sees. `left`: {part: (neurons left, of so many)}; heads count whole ones.
+    Weights that are exactly zero are taken for pruned. Each layer's layout is the fastest of
+    LAYOUTS on the first images. `left`: {part: (neurons left, of so many)}; heads count whole ones.
 
     Raises ValueError without a C compiler, for a network on a GPU, and for selectors that ask for
     more than tokens.
