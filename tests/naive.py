@@ -1,7 +1,7 @@
-"""Spikformer straight from the equations, slowly: loops over time steps and heads, no batching tricks.
+"""Spikformer straight from the equations, slowly: loops over time steps and heads.
 
-A second implementation to hold the library against. It knows the published code's names of the weights, static
-(`q_linear`) or event (`q_conv`), and reads a state_dict in them; `published` writes a network's in them.
+A second implementation to hold the library against. It knows the published code's names of
+the weights, static (`q_linear`) or event (`q_conv`); `published` writes a network's in them.
 """
 
 import torch
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 
 def published(network, event=False):
-    """{published name: tensor} of a library network; gradients flow back to the network's own parameters."""
+    """{published name: tensor} of a network; gradients flow back to its own parameters."""
     ours = dict(network.named_parameters()) | dict(network.named_buffers())
     kind = "conv" if event else "linear"
     state = {}
@@ -49,7 +49,7 @@ def spike(h, model, v_threshold):
 
 
 class Naive:
-    """`training` normalises by the batch, and takes the decisions {block: [B,N]} instead of scoring tokens."""
+    """`training` normalises by the batch, and takes the decisions {block: [B,N]}."""
 
     def __init__(self, state, model, selector=None, training=False, decisions=None):
         self.w, self.model, self.selector = state, model, selector

@@ -32,7 +32,7 @@ def agrees(network, model, images):
     with torch.no_grad():
         expected = network(images)
     logits = deployed(images)
-    # a potential within rounding of the threshold may fire in one of the two: not in more than one image here
+    # a potential within rounding of the threshold may fire in one only: in one image at most
     same = (logits - expected).abs().amax(1) < 1e-4 * (1 + expected.abs().amax(1))
     assert expected.std() > 1e-3 and same.sum() >= len(images) - 1
     return deployed

@@ -1,4 +1,4 @@
-"""The library held against a second implementation, over shapes: forward, gradients, dropped tokens, event models."""
+"""The library held against a second implementation: forward, gradients, tokens, events."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ property_test = settings(
 
 
 def make(model, selector):
-    """A network in float64 that fires, with no scale, shift or bias left at 1 or 0, its selector and images."""
+    """A network in float64 that fires, no scale or bias at 1 or 0, its selector and images."""
     torch.manual_seed(0)
     if selector and selector.locations[-1] >= model.depth:
         selector = replace(selector, locations=(0,))

@@ -104,7 +104,7 @@ def test_the_kernel_is_spikingjellys_neuron(monkeypatch, time, shape, tau, repea
     "time, rows, channels, tau", [(4, 300, 24, 2.0), (3, 40, 700, 1.5), (1, 2000, 3, 2.0)]
 )
 def test_the_kernels_batchnorm_is_torchs(monkeypatch, time, rows, channels, tau, repeated):
-    """Spikes but at the threshold, gradients, and running statistics; far from 0, where sums lose digits."""
+    """Spikes but at the threshold, gradients, running statistics; far from 0, for lost digits."""
     torch.manual_seed(0)
     x = 40 + 3 * torch.randn(1 if repeated else time, rows, channels)
     weights = torch.randn(time, rows, channels)

@@ -1,4 +1,4 @@
-"""The library against the published implementation and SpikingJelly's own blocks: the same network, faster."""
+"""The library against the published implementation and SpikingJelly's own blocks."""
 
 from dataclasses import replace
 
@@ -73,7 +73,7 @@ def test_spikes_are_those_of_the_published_implementation(time_steps, heads):
 
 @pytest.mark.parametrize("peer", [Reference, SpikingJellyBlocks])
 def test_a_training_step_is_the_published_implementations(peer):
-    """Gradients, logits, running statistics. Two batches in five may have a potential at the threshold, and differ."""
+    """Gradients, logits, statistics. Two batches in five may differ, a potential at threshold."""
     network, errors = lively(MODEL).train(), []
     for _ in range(5):
         other, images, labels = peer(network, MODEL), torch.randn(2, 3, 32, 32), torch.arange(2)

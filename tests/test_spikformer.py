@@ -9,7 +9,7 @@ from ssf.presets import preset
 
 
 def settle(network, images):
-    """A training pass that leaves these images' own statistics in BatchNorm, so that eval mode fires too."""
+    """A training pass that leaves these images' statistics in BatchNorm: eval mode fires too."""
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = 1.0
@@ -123,7 +123,7 @@ def test_a_still_image_convolved_once_equals_the_image_repeated():
 
 @pytest.mark.parametrize("kept_share", [0.3, 0.7])
 def test_masking_dropped_tokens_equals_removing_them(kept_share):
-    """The training path, given the inference path's choice, computes the same logits (in eval mode)."""
+    """The training path, given the inference path's choice, computes the same logits."""
     model = replace(preset("quick").model, depth=3)
     network = Spikformer(model, Selector(keep_ratio=kept_share, locations=(1, 2)))
     images = torch.randn(8, 1, 32, 32)
@@ -246,7 +246,7 @@ def test_attention_selects_by_the_block_before():
 @pytest.mark.parametrize("kind", ["attention", "firing_rate", "information", "oracle"])
 @pytest.mark.parametrize("dropped", ["removed", "bypass"])
 def test_training_and_inference_choose_the_same_tokens(kind, dropped):
-    """The masked path and the one where tokens are gone, with scores that are no matter of chance."""
+    """The masked path and the one where tokens are gone, with scores free of chance."""
     model = replace(preset("quick").model, depth=3)
     network = Spikformer(model, Selector(kind, 0.5, (1, 2), dropped)).double()
     images, foreground = torch.randn(8, 1, 32, 32).double(), torch.rand(8, 64).double()

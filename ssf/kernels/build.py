@@ -1,4 +1,4 @@
-"""Kernels in C for the CPU: compiled on first use (0.3 s), kept in the user's cache, called by ctypes.
+"""Kernels in C for the CPU: compiled on first use (0.3 s), kept in the user's cache.
 
 C was chosen by measurement. Without it a training step reads and writes every current and potential
 several times, in BatchNorm and in every time step of the neuron, and that was most of the step. The
@@ -91,7 +91,7 @@ def library(name, **constants):
         **{
             function: declared(getattr(source, function), arguments)
             for function, arguments in DECLARED[name].items()
-        }
+        },
     )
 
 
@@ -102,7 +102,7 @@ def declared(function, arguments):
 
 
 def path():
-    """What computes on this machine: "plain", or "kernels, " and the flags they are compiled with."""
+    """What computes on this machine: "plain", or "kernels, " and the flags that compiled them."""
     events = library("events", TIME=1, VECS=1)
     return "plain" if events is None else "kernels, " + " ".join(events.flags)
 
@@ -156,9 +156,8 @@ def compile_to(path, source, command):
 def keep_freed_memory():
     """Ask glibc to keep freed memory for the next tensor instead of giving it back to the system.
 
-    It comes back page by page, each one zeroed: for tensors of tens of megabytes, as here, the first
-    write to a fresh one took several times as long as copying it. The process stays as large as it
-    once was.
+    It comes back page by page, each one zeroed: for tensors of tens of megabytes, as here, the
+    first write took several times as long as copying. The process stays as large as it once was.
     """
     largest_mapped, least_trimmed = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
     if platform.libc_ver()[0] == "glibc":

@@ -119,7 +119,7 @@ def lif_forward(currents, scale, shift, tau, v_threshold):
 
 
 def lif_backward(currents, grad, scale, shift, mean, tau, v_threshold, alpha):
-    """Gradient, shaped as currents.x, of scale · x + shift; its sums [2, C], alone and · (x - mean).
+    """Gradient, as currents.x, of scale · x + shift; its sums [2, C], alone and times x - mean.
 
     scale, shift, mean: over_block. Without a mean there are no sums.
     """

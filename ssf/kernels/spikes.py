@@ -20,8 +20,8 @@ def linear(x, weight, bias, of_spikes):
     """Currents [T,B,N,c_out] of x [T,B,N,c_in], or None: torch's own product is the one to take.
 
     Where spikes aren't added it is a convolution of one pixel, for speed: torch hands convolutions
-    to oneDNN and matrix products to MKL, which on AMD's processors runs at half the speed. All three
-    products of a training step go the same way.
+    to oneDNN and matrix products to MKL, which on AMD's processors runs at half the speed. All
+    three products of a training step go the same way.
     """
     if not computed_here(x, weight, bias):
         return None
@@ -54,7 +54,7 @@ def computed_here(*tensors):
 
 
 def product(x, weight, bias, grid):
-    """Currents [n, rows · cols, c_out] of spikes x [n, rows · cols, c_in]; None: not the way to compute it.
+    """Currents [n, rows · cols, c_out] of spikes x [n, rows · cols, c_in], or None: by torch.
 
     weight: [c_out, c_in, taps].
     """
@@ -65,7 +65,7 @@ def product(x, weight, bias, grid):
 
 
 class Grid:
-    """Positions as events.c takes them: `side` squared pixels with a border, or `tokens` in a row."""
+    """Positions as events.c takes them: `side` squared pixels with a border, or `tokens`."""
 
     def __init__(self, side=0, tokens=0):
         self.side, self.stride = side, side + 2 if side else 0
@@ -87,7 +87,7 @@ class Grid:
 
 
 class Rows:
-    """Weights [c_out, c_in, taps] as rows to add, [chunks, inputs + 1, vectors · 16], last one zeros.
+    """Weights [c_out, c_in, taps] as rows to add, [chunks, inputs + 1 of zeros, vectors · 16].
 
     Where few channels come in, `shared` neighbours fit one word of spikes; neighbours are looked at
     in `groups`. `depth`: channels that each neighbour has in a word, or in `width` words.
@@ -138,7 +138,7 @@ class Rows:
 
 
 def pack(x, grid):
-    """Spikes x [n, rows · cols, C] of 0 and 1 as bits [n, positions, words], and their firing rate."""
+    """Spikes x [n, rows · cols, C] as bits [n, positions, words], and their firing rate."""
     words = -(-x.shape[2] // WORD)
     bits = grid.empty(len(x), words)
     count = empty(torch.get_num_threads(), dtype=torch.int64).zero_()
@@ -153,7 +153,7 @@ def widest(c_out):
 
 
 class Product(torch.autograd.Function):
-    """Currents [n, rows · cols, c_out] of spikes x, weights [c_out, c_in, taps]; `bits`: x, packed."""
+    """Currents [n, rows · cols, c_out] of x, weights [c_out, c_in, taps]; `bits`: x, packed."""
 
     @staticmethod
     def forward(ctx, x, bits, weight, bias, grid):

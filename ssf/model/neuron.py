@@ -18,8 +18,8 @@ class LIF(LIFNode):
         V[t] = H[t] (1 - S[t])                      hard reset to 0
 
     (Fang et al., Science Advances 2023, eqs. 1-3; values as in Spikformer, Zhou et al., ICLR 2023.)
-    The step has the gradient of sigmoid(alpha (H - v_threshold)); the reset passes none. V starts at
-    0 in every call, unless `carries_over` is set, to show what the published code does to its
+    The step has the gradient of sigmoid(alpha (H - v_threshold)); the reset passes none. V starts
+    at 0 in every call, unless `carries_over` is set, to show what the published code does to its
     teacher. Potentials are float32 also under autocast.
     """
 

@@ -91,8 +91,8 @@ class SPS(nn.Module):
 class SSA(nn.Module):
     """Spiking self-attention: LIF(BN(Linear( LIF_0.5( (q kᵀ) v · scale ) ))). [T,B,N,C] as it came.
 
-    `keep` [B,N] of 0 and 1 masks the keys of dropped tokens; a token always sees itself. There is no
-    softmax, so nothing to renormalise, and (q kᵀ) v = q (kᵀ v): the cheaper of the two is computed.
+    `keep` [B,N] of 0 and 1 masks the keys of dropped tokens; a token always sees itself. There is
+    no softmax, so (q kᵀ) v = q (kᵀ v), and the cheaper of the two is computed.
     Spikes are 0 or 1, so both are exact (in float32, which is why autocast stops here).
 
     Where `watched`, `received` [B,N] is left behind: the attention that each kept token gets as a
@@ -131,7 +131,7 @@ class SSA(nn.Module):
 
 
 class Block(nn.Module):
-    """x + SSA(x), then x + MLP(x), [T,B,N,C]: the residual stream counts spikes, it is not binary."""
+    """x + SSA(x), then x + MLP(x), [T,B,N,C]: the residual stream counts spikes."""
 
     def __init__(self, model):
         super().__init__()

@@ -1,0 +1,1 @@
+"""What is timed, against what: the reference, deployed networks, the race and the benchmark."""

@@ -5,8 +5,8 @@ Spikes are bits, 64 channels a word; a layer adds one row of weights for every b
 neuron without incoming weights is its bias, so what fires is known before any image is seen. If it
 never does it is dropped; if it does, a linear layer takes its contribution into a bias of its own
 for each time step, and a convolution, which sees a border, keeps it. Neurons that nothing reads go
-too, pairs of q and k of which one is silent, and with its last pair or value a head. Rows of weights
-without a survivor are skipped, and dropped tokens are gone.
+too, pairs of q and k of which one is silent, and with its last pair or value a head. Rows of
+weights without a survivor are skipped, and dropped tokens are gone.
 """
 
 import copy
@@ -261,7 +261,7 @@ def check(network, model):
 
 
 class Deployed:
-    """A trained Spikformer for inference: images or frames, as its own, float -> logits [B,classes].
+    """A trained Spikformer for inference: images or frames, float -> logits [B,classes].
 
     It predicts what the network does, up to rounding: a current may be summed in another order.
     Weights that are exactly zero are taken for pruned. Each layer's layout is the fastest of

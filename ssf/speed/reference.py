@@ -1,7 +1,7 @@
-"""What the library is measured against: Spikformer as its authors wrote it down, and with SpikingJelly 2's own blocks.
+"""What the library is measured against: Spikformer as published, and SpikingJelly 2's own blocks.
 
-Both run on SpikingJelly's own neuron and share a library network's weights, so that outputs and gradients can be
-compared. Plain on purpose: this is the usual implementation, and it stays as it is while the library gets faster.
+Both run on SpikingJelly's own neuron and share a library network's weights, so that outputs and
+gradients can be compared. Plain on purpose: it stays as it is while the library gets faster.
 """
 
 from spikingjelly.activation_based import functional, surrogate
@@ -24,11 +24,8 @@ class Linear(nn.Module):
 
     def __init__(self, c_in, c_out, model, bias=True):
         super().__init__()
-        self.linear, self.bn, self.lif = (
-            nn.Linear(c_in, c_out, bias),
-            nn.BatchNorm1d(c_out),
-            lif(model),
-        )
+        self.linear, self.bn = nn.Linear(c_in, c_out, bias), nn.BatchNorm1d(c_out)
+        self.lif = lif(model)
 
     def forward(self, x):
         current = self.bn(self.linear(x.flatten(0, 1)).transpose(-1, -2)).transpose(-1, -2)
@@ -36,20 +33,17 @@ class Linear(nn.Module):
 
 
 class Conv(nn.Module):
-    """Convolution, BatchNorm2d, LIF and perhaps pooling, in every time step: [T,B,c_in,H,W] -> [T,B,c_out,H,W]."""
+    """Convolution, BatchNorm2d, LIF, perhaps pooling: [T,B,c_in,H,W] -> [T,B,c_out,H,W]."""
 
     def __init__(self, c_in, c_out, model, pool):
         super().__init__()
         self.conv, self.bn = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out)
-        self.lif, self.pool = (
-            lif(model),
-            nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity(),
-        )
+        self.lif = lif(model)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
 
     def forward(self, x):
-        spikes = self.lif(
-            self.bn(self.conv(x.flatten(0, 1))).unflatten(0, x.shape[:2]).contiguous()
-        )
+        currents = self.bn(self.conv(x.flatten(0, 1)))
+        spikes = self.lif(currents.unflatten(0, x.shape[:2]).contiguous())
         return self.pool(spikes.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
@@ -101,7 +95,9 @@ class Block(nn.Module):
 
 
 class Reference(nn.Module):
-    """Spikformer as published: images [B,c,H,W], float -> logits [B,classes]. Neurons are reset before every batch.
+    """Spikformer as published: images [B,c,H,W], float -> logits [B,classes].
+
+    Neurons are reset before every batch.
 
     Args:
         network: the Spikformer, dense and for still images, whose weights and mode it starts with.
@@ -112,9 +108,8 @@ class Reference(nn.Module):
     def __init__(self, network, model):
         super().__init__()
         if network.selector or model.encoding != "direct":
-            raise Refused(
-                "a reference knows neither selectors nor events; allowed: a dense network, still images."
-            )
+            raise Refused("a reference knows neither selectors nor events; "
+                          "allowed: a dense network, still images.")  # fmt: skip
         self.time_steps = model.time_steps
         self.stem = Stem(model)
         self.blocks = nn.ModuleList(self.block(model) for _ in range(model.depth))
@@ -156,7 +151,7 @@ class Reference(nn.Module):
 
 
 class SpikingJellyBlocks(Reference):
-    """The same network with the blocks that SpikingJelly 2 ships (SpikingSelfAttention and its MLP, [T,B,C,H,W]).
+    """The same network with the blocks that SpikingJelly 2 ships, on [T,B,C,H,W].
 
     Its layers have no bias. Before a BatchNorm none is needed: it is folded into the running mean.
     """
@@ -164,16 +159,10 @@ class SpikingJellyBlocks(Reference):
     @staticmethod
     def block(model):
         attention = model.attention_scale, model.attention_v_threshold
-        if (*attention, model.v_threshold, model.tau, model.surrogate_alpha) != (
-            0.125,
-            0.5,
-            1,
-            2,
-            4,
-        ):
-            raise Refused(
-                "SpikingJelly's attention has a scale of 0.125, thresholds 0.5 and 1, tau 2, alpha 4; allowed: these."
-            )
+        neuron = model.v_threshold, model.tau, model.surrogate_alpha
+        if (*attention, *neuron) != (0.125, 0.5, 1, 2, 4):
+            raise Refused("SpikingJelly's attention has a scale of 0.125, thresholds 0.5 and 1, "
+                          "tau 2, alpha 4; allowed: these.")  # fmt: skip
         return SpikformerBlock(model.width, model.heads, model.mlp_ratio)
 
     @staticmethod
