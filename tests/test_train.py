@@ -140,7 +140,7 @@ def test_looking_at_the_test_images_changes_nothing(easy):
 
 
 def test_freezing_near_zero_stops_survivors_that_happen_to_be_small(easy):
-    """The published way of holding pruned weights at zero also holds a kept weight that is below 1e-6."""
+    """The published way of holding pruned weights at zero also holds kept ones below 1e-6."""
     for freeze in ("mask", "near_zero"):
         cfg, network = config(**{"ticket.freeze": freeze}), training.make_network(config())
         with torch.no_grad():
@@ -220,13 +220,18 @@ fields_of = st.sampled_from(
 )
 
 
-@settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(
+def built(sensible, selector, wild):
+    """The config of a drawn example, or the sentence that refuses it."""
+    changes = {"data.train_size": 0, "train.epochs": 1, **sensible, **(selector or {}), **wild}
+    try:
+        cfg = preset("smoke", **changes)
+    except Refused as refusal:
+        return str(refusal)
+    return replace(cfg, train=replace(cfg.train, epochs=min(cfg.train.epochs, 2)))
+
+
+drawn = st.builds(
+    built,
     sensible=st.fixed_dictionaries(
         {
             "model.heads": st.sampled_from([1, 2, 3]),
@@ -247,22 +252,25 @@ fields_of = st.sampled_from(
     ),
     wild=st.dictionaries(fields_of, odd, max_size=2),
 )
-def test_any_configuration_trains_or_is_refused_with_a_sentence(easy, sensible, selector, wild):
+quiet = [HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much, HealthCheck.too_slow]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(drawn)
+def test_any_configuration_is_built_or_refused_with_a_sentence(config_or_sentence):
+    if isinstance(config_or_sentence, str):
+        assert config_or_sentence.strip() and "\n" not in config_or_sentence
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=quiet)
+@given(drawn.filter(lambda config_or_sentence: not isinstance(config_or_sentence, str)))
+def test_any_configuration_that_is_built_trains_or_is_refused(easy, cfg):
     few = replace(easy, train_images=easy.train_images[:40], train_labels=easy.train_labels[:40],
                   test_images=easy.test_images[:4], test_labels=easy.test_labels[:4])  # fmt: skip
     try:
-        cfg = preset(
-            "smoke",
-            **{"data.train_size": 0, "train.epochs": 1, **sensible, **(selector or {}), **wild},
-        )
-        cfg = replace(cfg, train=replace(cfg.train, epochs=min(cfg.train.epochs, 2)))
-        network, teacher = (
-            training.make_network(cfg),
-            training.make_network(replace(cfg, selector=None)),
-        )
-        trained = training.fit(
-            cfg, network, few, teacher=teacher if cfg.selector else None, last_epoch=1
-        )
+        network = training.make_network(cfg)
+        teacher = training.make_network(replace(cfg, selector=None)) if cfg.selector else None
+        trained = training.fit(cfg, network, few, teacher=teacher, last_epoch=1)
     except Refused as refusal:
         assert str(refusal).strip() and "\n" not in str(refusal)
     else:
