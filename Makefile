@@ -1,20 +1,25 @@
 # make book   build the book: book/_build/html/index.html     (PARAMS="-p seed 1 -p width 96" for another one)
 # make test   lint, tests, notebooks, and the book's pages
+# make quick  lint and the fast tests, for while you work
 # Each target prepares .venv by itself, once.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: book test lint lock clean
+.PHONY: book test quick lint lock clean
 
 book: .venv/ready
 	$(BIN)/python book/build.py $(PARAMS)
 
+# a process a core, one thread in each: the networks of the tests are too small to share
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
+
 test: lint
 	@# notebooks and tests train anew, in a folder of their own: a stored run must not hide a change of the code
-	@runs=$$(mktemp -d) && trap 'rm -rf "$$runs"' EXIT && export SSF_RUNS="$$runs" && \
-	  $(BIN)/python -m pytest tests && \
-	  $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 notebooks
+	@runs=$$(mktemp -d) && trap 'rm -rf "$$runs"' EXIT && export SSF_RUNS="$$runs" && $(PYTEST) tests
+
+quick: lint
+	$(PYTEST) -m "not slow" tests
 
 lint: .venv/ready
 	$(BIN)/ruff check .
