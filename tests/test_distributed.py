@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
 import torch
 from chapters import ROOT
 
@@ -18,9 +17,11 @@ from ssf.config import Selector
 from ssf.presets import preset
 from ssf.model.spikformer import Spikformer
 
-images, labels = torch.load(sys.argv[1])
+batches = torch.load(sys.argv[1])
+selectors = (None, Selector("firing_rate", 0.5))
+pairs = [(batch, selector) for batch in batches for selector in selectors]
 with distributed.processes():
-    for number, selector in enumerate((None, Selector("firing_rate", 0.5))):
+    for number, ((images, labels), selector) in enumerate(pairs):
         torch.manual_seed(0)
         network = distributed.synchronised(Spikformer(preset("quick").model, selector).double())
         forward = distributed.forward_of(network)
@@ -30,7 +31,8 @@ with distributed.processes():
         loss.backward()
         mean = distributed.mean(loss.detach())
         if distributed.rank() == 0:
-            state = {n: p.grad for n, p in network.named_parameters()} | dict(network.named_buffers())
+            gradients = {n: p.grad for n, p in network.named_parameters()}
+            state = gradients | dict(network.named_buffers())
             torch.save({"loss": mean, **state}, f"{sys.argv[2]}-{number}")
 """
 
@@ -50,13 +52,12 @@ def torchrun(count, *command, **environment):
     )
 
 
-@pytest.mark.parametrize("images", [8, 9])  # shares of 4 and 4, of 5 and 4
-def test_two_processes_take_the_step_that_one_takes(tmp_path, images):
+def test_two_processes_take_the_step_that_one_takes(tmp_path):
     script = tmp_path / "step.py"
     script.write_text(GRADIENTS)
-    torch.save(
-        (torch.randn(images, 1, 32, 32).double(), torch.arange(images) % 10), tmp_path / "batch"
-    )
+    sizes = (8, 9)  # shares of 4 and 4, of 5 and 4
+    batches = [(torch.randn(n, 1, 32, 32).double(), torch.arange(n) % 10) for n in sizes]
+    torch.save(batches, tmp_path / "batch")
     one = subprocess.run(
         [sys.executable, script, tmp_path / "batch", tmp_path / "one"],
         capture_output=True,
@@ -64,7 +65,7 @@ def test_two_processes_take_the_step_that_one_takes(tmp_path, images):
     )
     two = torchrun(2, str(script), str(tmp_path / "batch"), str(tmp_path / "two"))
     assert one.returncode == 0 and two.returncode == 0, one.stderr + two.stderr
-    for number in range(2):
+    for number in range(4):
         a, b = (torch.load(tmp_path / f"{name}-{number}") for name in ("one", "two"))
         assert a.keys() == b.keys() and any(t.any() for n, t in a.items() if n.startswith("blocks"))
         for name in a:
