@@ -11,6 +11,15 @@ from ssf.engine import records
 from ssf.presets import preset
 from ssf.study import experiments
 
+SLOW = ("test_bench", "test_canary", "test_distributed", "test_runs", "test_store", "test_train")
+
+
+def pytest_collection_modifyitems(items):
+    """Whole files that train or start processes: `make quick` leaves them out."""
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(autouse=True)
 def own_runs(tmp_path_factory, monkeypatch):

@@ -129,7 +129,7 @@ def of_kind(cell, kind):
 def test_a_chapter_trained_live_has_figures_and_a_finding_and_no_warning(live, chapter):
     for cell in live[chapter.stem]:
         if "figure" in cell.metadata.get("mystnb", {}):
-            pictures = of_kind(cell, "image/png")
+            pictures = of_kind(cell, "image/svg+xml")
             if "image" in cell.metadata.mystnb:
                 assert len(pictures[0]) > 1000, cell.source
             else:
