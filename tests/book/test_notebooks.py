@@ -1,4 +1,4 @@
-"""The chapters: parameters explained, wrong ones refused, outputs as stored, trained live as well."""
+"""The chapters: wrong parameters refused, outputs as stored, all of them trained live as well."""
 
 import collections
 import re
@@ -141,7 +141,7 @@ def test_a_chapter_trained_live_has_figures_and_a_finding_and_no_warning(live, c
 
 
 def test_the_selectors_chapter_has_the_table_against_the_truth(live):
-    """The oracle recalls all that fits; a random choice is as precise as the foreground is large."""
+    """The oracle recalls all that fits; a random choice is as precise as the item is large."""
     cell = next(c for c in live["03_token_selector"] if c.source.startswith("table = {}"))
     rows = BeautifulSoup(of_kind(cell, "text/html")[-1], "html.parser").find_all("tr")
     lines = [[text.get_text() for text in row.find_all(["th", "td"])] for row in rows]
