@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssf.config import DATASETS, WITH_FOREGROUND
+from ssf.config import CLUTTERED, DATASETS
 from ssf.datasets import sets
 from ssf.presets import preset
 
@@ -93,7 +93,7 @@ def test_every_set_that_is_always_there_fits_its_model(name):
     assert made.train_images.shape[1:] == (*frames, told["channels"], told["side"], told["side"])
     assert made.train_images.dtype == torch.uint8 and len(made.classes) == told["classes"]
     assert torch.equal(made.test_labels, sets.load("fashion-mini").test_labels)
-    assert (made.train_foreground is not None) == (name in WITH_FOREGROUND)
+    assert (made.train_foreground is not None) == (name == CLUTTERED)
     assert (
         "10,000 training and 2,000 test" in made.summary()
         and "10 classes, balanced:" in made.summary()

@@ -1,4 +1,4 @@
-"""Decoded once: arrays on disk that are mapped into memory, with a checksum, made anew where they don't fit."""
+"""Decoded once: arrays on disk, mapped into memory, with checksums; built anew if damaged."""
 
 import functools
 import hashlib
@@ -14,85 +14,73 @@ from filelock import FileLock
 
 from ssf import folders
 
-VERSION = 1  # raise it when a change to the code changes what is decoded
+VERSION = 2  # raise it when a change to the code changes what is decoded
 
 
-def digest(*paths):
-    """SHA-256 of the files' contents, one after the other, as hex digits."""
-    total = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as file:
-            while part := file.read(1 << 20):
-                total.update(part)
-    return total.hexdigest()
+def digest(path):
+    """SHA-256 of a file, as hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def lock(what):
-    """A lock that all processes of this user share, for something of that name."""
-    folder = folders.cache() / "sets"
-    folder.mkdir(exist_ok=True)
-    return FileLock(folder / f"{hashlib.sha256(str(what).encode()).hexdigest()[:16]}.lock")
+def lock(folder):
+    """A lock on a folder that all processes of this user share; the folder need not exist."""
+    locks = folders.cache() / "sets"
+    locks.mkdir(exist_ok=True)
+    return FileLock(locks / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.lock")
 
 
 def stamps(paths):
     """A string that changes when one of the files does: names, sizes and times."""
-    return repr(
-        [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths)]
-    )
+    files = [(path.name, path.stat()) for path in sorted(paths)]
+    return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
 
 
 def cached(name, source, build):
-    """{array name: tensor mapped into memory} of this source, copy-on-write, and what `build` returned.
+    """({array name: tensor mapped into memory, copy-on-write}, what `build` returned) of a source.
 
     Args:
-        name: of the data set, the folder's beginning.
+        name: of the data set; the name of its folder begins with it.
         source: a string that changes when what is to be decoded changes.
-        build: called with `room(array name, shape, dtype)` -> an empty array on disk; fills those it asks for, and
-            returns what JSON can hold.
-
-    What is there but of another version, or damaged, is built anew; whether it is damaged is seen once a process.
+        build: called with `create(array name, shape, dtype)` -> an empty array on disk; fills the
+            arrays that it creates, and returns something that JSON can hold.
     """
     key = hashlib.sha256(source.encode()).hexdigest()[:16]
     folder = folders.cache() / "sets" / f"{name}-{key}"
-    folder.parent.mkdir(exist_ok=True)
     with lock(folder):
-        if not (folder.exists() and whole(folder, stamps(folder.iterdir()))):
+        if not is_whole(folder, stamps(folder.glob("*"))):
             shutil.rmtree(folder, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as unfinished:
                 write(Path(unfinished), build)
                 os.replace(unfinished, folder)
-    arrays = {
-        path.stem: torch.from_numpy(np.load(path, mmap_mode="c"))
-        for path in sorted(folder.glob("*.npy"))
-    }
-    return arrays, json.loads((folder / "meta.json").read_text())["told"]
+    paths = folder.glob("*.npy")
+    arrays = {path.stem: torch.from_numpy(np.load(path, mmap_mode="c")) for path in paths}
+    return arrays, json.loads((folder / "meta.json").read_text())["facts"]
 
 
 def write(folder, build):
-    """Build the arrays in a folder, and the checksums beside them."""
+    """Build the arrays in a folder, and write their checksums beside them."""
     arrays = {}
 
-    def room(name, shape, dtype):
-        arrays[name] = np.lib.format.open_memmap(
-            folder / f"{name}.npy", "w+", np.dtype(dtype), shape
-        )
-        return arrays[name]
+    def create(name, shape, dtype):
+        path = folder / f"{name}.npy"
+        arrays[path.name] = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
+        return arrays[path.name]
 
-    told = build(room)
+    facts = build(create)
     for array in arrays.values():
         array.flush()
-    sums = {f"{name}.npy": digest(folder / f"{name}.npy") for name in arrays}
-    (folder / "meta.json").write_text(
-        json.dumps({"version": VERSION, "sha256": sums, "told": told}, indent=1)
-    )
+    sums = {name: digest(folder / name) for name in arrays}
+    meta = {"version": VERSION, "sha256": sums, "facts": facts}
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
 
 
-@functools.cache
-def whole(folder, _):
-    """Is a cache of this version, and undamaged? The second argument changes with its files."""
+@functools.cache  # a process reads the files once, and again when their stamps change
+def is_whole(folder, stamps):
+    """Does the folder hold undamaged arrays of this version?"""
     try:
         meta = json.loads((folder / "meta.json").read_text())
-        sums = meta["sha256"].items() if meta["version"] == VERSION else ()
-        return bool(sums) and all(digest(folder / name) == told for name, told in sums)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        sums = meta["sha256"] if meta["version"] == VERSION else {}
+        return bool(sums) and all(digest(folder / name) == sums[name] for name in sums)
+    except (OSError, ValueError, KeyError):
         return False

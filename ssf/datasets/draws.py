@@ -1,13 +1,15 @@
 """Random whole numbers and resampled pictures that are the same on every machine.
 
-The data sets that are made on the fly (`clutter`, `camera`) use nothing else: the numbers are hashes of (seed, image,
-place), the pictures are sums of whole numbers that float32 holds exactly, whatever the order of summation.
+The sets that are made on the fly (`clutter`, `camera`) use nothing else: the numbers are hashes of
+(seed, image, place), the pictures are sums of whole numbers that float32 holds exactly, whatever
+the order of summation.
 """
 
 import numpy as np
 import torch
 
 WEIGHTS = 64  # in a row of a resampling matrix: weights are whole numbers, 64 stands for 1
+STEP = np.uint64(0x9E3779B97F4A7C15)  # of splitmix64
 
 
 def mixed(z):
@@ -18,11 +20,10 @@ def mixed(z):
 
 
 def draws(seed, images, count):
-    """Random bits uint64 [n,count] of n images, given by their numbers int [n]; each image has a stream of its own."""
-    step = np.uint64(0x9E3779B97F4A7C15)
-    of_seed = mixed(np.array([seed], np.uint64) * step + step)
-    of_image = mixed(np.asarray(images, np.uint64) * step + of_seed)
-    return mixed(of_image[:, None] + np.arange(1, count + 1, dtype=np.uint64) * step)
+    """Random bits uint64 [n,count] of the images with numbers [n]; each has its own stream."""
+    of_seed = mixed(np.array([seed], np.uint64) * STEP + STEP)
+    of_image = mixed(np.asarray(images, np.uint64) * STEP + of_seed)
+    return mixed(of_image[:, None] + np.arange(1, count + 1, dtype=np.uint64) * STEP)
 
 
 def numbers(chosen, split):
@@ -31,29 +32,27 @@ def numbers(chosen, split):
 
 
 def whole(bits, low, high):
-    """Random bits -> whole numbers int64 from low to high, both included; low and high are numbers or arrays."""
+    """Random bits -> whole numbers int64 from low to high (numbers or arrays), both included."""
     low, high = np.asarray(low, np.int64), np.asarray(high, np.int64)
     span = (high - low + 1).astype(np.uint64)
     return low + ((bits >> np.uint64(32)) * span >> np.uint64(32)).astype(np.int64)
 
 
 def hats(start, size, first, extent, target, source):
-    """Matrices [n,target,source] that draw source[first : first + extent] into target[start : start + size].
+    """Matrices [n,target,source]: source[first : first+extent] into target[start : start+size].
 
-    Linear interpolation; all are int64 [n], `first` and `start` in 1/64 of a pixel. Weights are whole numbers that add
-    up to 64 or, beyond the part that is drawn, to 0.
+    Linear interpolation. The first four are int64 [n], `first` and `start` in 1/64 of a pixel.
+    Weights are whole numbers that add up to 64 or, beyond the part that is drawn, to 0.
     """
-    start, size, first, extent = (torch.as_tensor(np.asarray(v), dtype=torch.int64)[:, None] for v in
-                                  (start, size, first, extent))  # fmt: skip
+    columns = (torch.as_tensor(np.asarray(v))[:, None] for v in (start, size, first, extent))
+    start, size, first, extent = columns
     centre = WEIGHTS * torch.arange(target) + WEIGHTS // 2 - start
-    place = (
-        torch.div(centre * extent, size, rounding_mode="floor") + first - WEIGHTS // 2
-    )  # in 1/64 source pixel
+    place = (centre * extent).div(size, rounding_mode="floor") + first - WEIGHTS // 2
     place[(centre < 0) | (centre >= WEIGHTS * size)] = -WEIGHTS  # beside the source
-    away = (place[..., None].float() - WEIGHTS * torch.arange(source)).abs_()
-    return away.neg_().add_(WEIGHTS).clamp_(min=0)
+    distance = (place[..., None].float() - WEIGHTS * torch.arange(source)).abs_()
+    return distance.neg_().add_(WEIGHTS).clamp_(min=0)
 
 
 def drawn(rows, pictures, columns):
-    """Pictures [n,h,w] through matrices of `hats`, float32 holding whole numbers: 64² times their grey levels."""
+    """Pictures [n,h,w] through matrices of `hats`: float32, 64² times whole grey levels."""
     return rows @ pictures.float() @ columns.transpose(1, 2)

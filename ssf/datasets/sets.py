@@ -150,7 +150,7 @@ def load(name, root=None, time_steps=4, split="file_order", difficulty=0.5, seed
 
     Raises ValueError, one sentence, for an unknown name, and for files that are missing, damaged or of another kind.
     """
-    Data(name, split=split, difficulty=difficulty)  # refuses what can't be
+    Data(name, difficulty=difficulty)  # refuses what can't be
     for what, given, least in (("time_steps", time_steps, 1), ("seed", seed, 0)):
         if not isinstance(given, int) or given < least:
             raise Refused(f"{what} is {given!r}; allowed: a whole number of at least {least}.")
@@ -187,7 +187,7 @@ def load(name, root=None, time_steps=4, split="file_order", difficulty=0.5, seed
 def load_for(config):
     """The data set of a RunConfig, its frames as many as the model's time steps."""
     told = config.data
-    dataset = load(told.name, None, config.model.time_steps, told.split, told.difficulty)
+    dataset = load(told.name, None, config.model.time_steps, difficulty=told.difficulty)
     if dataset.name != told.name:
         raise Refused(
             f"data.name is {told.name!r}, but the images there are {dataset.title}; allowed: {dataset.name}."

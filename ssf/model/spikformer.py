@@ -229,4 +229,5 @@ class Spikformer(nn.Module):
         x, alive = tokens.x.mean(0), tokens.alive
         if alive is None or self.selector.head_averages_dropped:
             return x.mean(1)
-        return (x * alive.unsqueeze(-1)).sum(1) / alive.sum(1, keepdim=True).clamp(min=1)
+        alive = alive.unsqueeze(-1)
+        return (x * alive).sum(1) / alive.sum(1).clamp(min=1)
