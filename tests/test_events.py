@@ -19,28 +19,19 @@ def spikes(*shape, rate=0.1):
 @pytest.mark.parametrize("c_in, c_out", [(5, 16), (64, 48), (100, 128), (200, 32)])
 @pytest.mark.parametrize("tokens", [1, 9])
 def test_a_linear_layer(c_in, c_out, tokens):
-    x, weight, bias = (
-        spikes(6, tokens, c_in).requires_grad_(),
-        torch.randn(c_out, c_in),
-        torch.randn(c_out),
-    )
-    weight.requires_grad_()
-    bias.requires_grad_()
-    ours, torchs = (
-        product(x, weight[..., None], bias, Grid(tokens=tokens)),
-        F.linear(x, weight, bias),
-    )
-    compare(ours, torchs, (x, weight, bias))
+    x = spikes(6, tokens, c_in).requires_grad_()
+    weight = torch.randn(c_out, c_in, requires_grad=True)
+    bias = torch.randn(c_out, requires_grad=True)
+    ours = product(x, weight[..., None], bias, Grid(tokens=tokens))
+    compare(ours, F.linear(x, weight, bias), (x, weight, bias))
 
 
 @pytest.mark.parametrize(
     "c_in, c_out, side", [(3, 16, 7), (8, 16, 8), (16, 32, 5), (32, 64, 4), (70, 16, 3)]
 )
 def test_a_convolution(c_in, c_out, side):
-    x, weight = (
-        spikes(3, side * side, c_in).requires_grad_(),
-        torch.randn(c_out, c_in, 3, 3, requires_grad=True),
-    )
+    x = spikes(3, side * side, c_in).requires_grad_()
+    weight = torch.randn(c_out, c_in, 3, 3, requires_grad=True)
     maps = x.unflatten(1, (side, side)).permute(0, 3, 1, 2)
     torchs = F.conv2d(maps, weight, padding=1).permute(0, 2, 3, 1).flatten(1, 2)
     compare(product(x, weight.flatten(2), None, Grid(side=side)), torchs, (x, weight))

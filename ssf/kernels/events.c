@@ -1,4 +1,4 @@
-/* Inference by events: spikes as bits, and one row of weights added for every bit that is set. See deploy.py.
+/* Inference by events: spikes as bits, and one row of weights added for every bit that is set. See spikes.py.
  *
  * Spikes: [images][TIME][positions][words], 64 channels a word; of a sum of several spike trains (the residual stream)
  * the words of all stand one after the other, `width` of them each. Positions: tokens, or the pixels of a map with a

@@ -1,5 +1,5 @@
 /* BatchNorm's affine map and leaky integrate-and-fire over TIME steps: one pass over memory forward, one (two where a
- * BatchNorm is trained) backward. See kernel.py. Compiled for each TIME, so that potentials stay in registers.
+ * BatchNorm is trained) backward. See neurons.py. Compiled for each TIME, so that potentials stay in registers.
  *
  * x, g, s: [TIME][n]; the time steps of x and g are x_stride and g_stride floats apart, the rest is dense. A stride of 0
  * means the same current in every step; its gradient is then the sum over the steps. The n values of a step are rows of

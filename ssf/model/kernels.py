@@ -5,7 +5,7 @@ The kernels' room may be deleted. Then torch computes everything.
 
 try:
     from ssf.kernels import conv3x3, lif, linear
-except ImportError:
+except ModuleNotFoundError:
 
     def conv3x3(*_):
         """No kernel computes this."""

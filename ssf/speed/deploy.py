@@ -84,11 +84,6 @@ class Layer:
         bias = self.bias + constants.nan_to_num() @ self.weight.sum(2).T
         return Layer(self.weight, bias, self.v_threshold)
 
-    def thirds(self):
-        """A layer of q, k and v as three."""
-        parts = zip(self.weight.chunk(3), self.bias.chunk(3, 1), strict=True)
-        return [Layer(weight, bias, self.v_threshold) for weight, bias in parts]
-
 
 class Unit:
     """A Layer ready to run on spikes."""
@@ -218,15 +213,11 @@ class Block:
         alive = (pairs.any(1) & values.any(1))[:, None]
         pairs, values = pairs & alive, values & alive
         self.attention = Attention(pairs, values, model)
-        wanted = self.attention.pairs, self.attention.pairs, self.attention.values
-        q, k, v = (
-            layer.outputs(neurons) for layer, neurons in zip(qkv.thirds(), wanted, strict=True)
-        )
-        weight, bias = (
-            torch.cat([q.weight, k.weight, v.weight]),
-            torch.cat([q.bias, k.bias, v.bias], 1),
-        )
-        self.qkv = Unit(Layer(weight, bias, qkv.v_threshold), model)
+        q, v = self.attention.pairs, self.attention.values
+        # in the layer of all three, those of k start at width and those of v at 2 · width
+        k = torch.where(q == SILENT, SILENT, q + model.width)
+        own = torch.where(v == SILENT, SILENT, v + 2 * model.width)
+        self.qkv = Unit(qkv.outputs(torch.cat([q, k, own])), model)
         self.proj = Unit(proj.inputs(self.attention.values), model)
         self.left["heads"] = alive.sum().item(), model.heads
         self.left["q and k"] = 2 * pairs.sum().item(), 2 * model.width
