@@ -1,4 +1,5 @@
-"""One training over several processes (torchrun): who am I, whose share of a batch, one BatchNorm for all."""
+"""One training over several processes (torchrun): who am I, whose share of a batch, one BatchNorm
+for all."""
 
 import os
 import warnings
@@ -46,7 +47,8 @@ def processes():
 
 @contextmanager
 def first_process_in(context):
-    """The first process enters the context, the others wait until it has, and at the end until all are done."""
+    """The first process enters the context, the others wait until it has, and at the end until all
+    are done."""
     with context if rank() == 0 else nullcontext():
         barrier()
         yield
@@ -68,7 +70,8 @@ def agreed(fact):
 
 
 def share(*tensors):
-    """This process's part of each tensor [B, ...], and its weight, so that means over parts average to the mean of all.
+    """This process's part of each tensor [B, ...], and its weight, so that means over parts average
+    to the mean of all.
 
     A batch with fewer images than processes is done by each as a whole.
     """

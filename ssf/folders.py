@@ -12,12 +12,14 @@ IS_CHECKOUT = (BESIDE / "pyproject.toml").exists()
 
 
 def home():
-    """The repository or, of an installed library, the working directory: runs/ and sweeps go there."""
+    """The repository or, of an installed library, the working directory: runs/ and sweeps go
+    there."""
     return BESIDE if IS_CHECKOUT else Path.cwd()
 
 
 def shipped():
-    """The folder data/: the embedded images and the committed results. A wheel carries it inside."""
+    """The folder data/: the embedded images and the committed results. A wheel carries it
+    inside."""
     return BESIDE / "data" if IS_CHECKOUT else Path(str(files("ssf") / "data"))
 
 

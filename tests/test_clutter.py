@@ -5,7 +5,7 @@ import torch
 
 from ssf import folders
 from ssf.datasets import clutter, sets
-from ssf.datasets.sets import token_shares
+from ssf.datasets.batches import token_shares
 from ssf.presets import preset
 
 

@@ -96,7 +96,8 @@ def test_published_cost_of_4_384():
 def test_net_saving_of_the_published_selector(ratio, saved):
     config = preset("paper-cifar10", **{"selector.keep_ratio": ratio})
     assert 100 * cost.saving(config.model, config.selector) == pytest.approx(saved, abs=0.1)
-    blocks = [sum(r.macs for r in cost.layers(config.model, s) if "blocks" in r.name or "selector" in r.name)
+    blocks = [sum(r.macs for r in cost.layers(config.model, s)
+                  if "blocks" in r.name or "selector" in r.name)
               for s in (None, config.selector)]  # fmt: skip
     assert cost.saving(config.model, config.selector, blocks_only=True) == pytest.approx(
         1 - blocks[1] / blocks[0]
@@ -156,7 +157,8 @@ def firing(selector=None):
 
 @pytest.mark.parametrize("selector", [None, Selector(keep_ratio=0.5, locations=(1, 2))])
 def test_synaptic_operations_agree_with_spikingjellys_counter(selector, by_torch):
-    """Linear layers with binary inputs to the unit, convolutions but for the border, where a spike reaches fewer."""
+    """Linear layers with binary inputs to the unit, convolutions but for the border, where a spike
+    reaches fewer."""
     network, model, images = firing(selector)
     rows = {row.layer.name: row for row in cost.operations(network, model, selector, images)}
     counter = SynOpCounter()
@@ -263,3 +265,16 @@ def test_pruned_weights_cause_no_additions_where_they_are_skipped():
         share = 0.25 if row.layer.name == "blocks.0.fc2" else 1
         assert left[row.layer.name].layer.macs == share * row.layer.macs
         assert left[row.layer.name].sops == share * row.sops
+
+
+def test_rates_and_operations_see_the_tokens_that_one_draw_has_kept():
+    """Of two passes, a random selector would keep other tokens, and other neurons would fire."""
+    config = preset("smoke", **{"selector.kind": "random", "selector.keep_ratio": 0.2})
+    network, images = Spikformer(config.model, config.selector), torch.rand(9, 1, 32, 32)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.momentum = 1.0
+    network.train()(images)  # the images' own statistics, so that neurons fire
+    rates, rows = cost.activity(network, config.model, config.selector, images)
+    rows = {row.layer.name: row for row in rows}
+    assert 0 < rows["blocks.1.fc2"].nonzero == pytest.approx(rates["blocks.1.fc1.lif"])

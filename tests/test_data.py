@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from ssf import distributed
 from ssf.config import CLUTTERED, DATASETS
-from ssf.datasets import sets
+from ssf.datasets import batches, sets
 from ssf.presets import preset
 
 DATA = Path(__file__).parents[1] / "data"
@@ -80,7 +81,6 @@ def test_an_unknown_set_and_no_time_steps_are_refused():
     for wrong, sentence in (
         ({"seed": -1}, "seed is -1; allowed: a whole number of at least 0"),
         ({"difficulty": 1.5}, "data.difficulty is 1.5; allowed: for cluttered-fashion: 0"),
-        ({"split": "random"}, "data.split is 'random'; allowed: for cifar10-dvs"),
     ):
         with pytest.raises(ValueError, match=sentence):
             sets.load("cluttered-fashion", **wrong)
@@ -102,29 +102,29 @@ def test_every_set_that_is_always_there_fits_its_model(name):
 
 def test_split_is_disjoint_seeded_and_of_the_size_asked_for():
     labels = torch.zeros(1000)
-    train, validation = sets.split(labels, 500, 0.1, seed=3)
+    train, validation = batches.split(labels, 500, 0.1, seed=3)
     assert len(train) == 450 and len(validation) == 50
     assert len(set(train.tolist()) | set(validation.tolist())) == 500
-    assert torch.equal(train, sets.split(labels, 500, 0.1, seed=3)[0])
-    assert not torch.equal(train, sets.split(labels, 500, 0.1, seed=4)[0])
+    assert torch.equal(train, batches.split(labels, 500, 0.1, seed=3)[0])
+    assert not torch.equal(train, batches.split(labels, 500, 0.1, seed=4)[0])
     with pytest.raises(ValueError, match="data.train_size is 1001; allowed: at most 1000"):
-        sets.split(labels, 1001, 0.1, seed=0)
+        batches.split(labels, 1001, 0.1, seed=0)
 
 
 def test_batches_cover_every_image_once_in_the_order_given():
     images, labels = torch.arange(10.0).view(10, 1, 1, 1), torch.arange(10)
-    drawn = list(sets.batches((images, labels, None), 4, torch.arange(9, -1, -1)))
+    drawn = list(batches.parts((images, labels, None), 4, torch.arange(9, -1, -1)))
     assert [len(y) for _, y, _ in drawn] == [4, 4, 2] and all(
         nothing is None for _, _, nothing in drawn
     )
     assert torch.cat([y for _, y, _ in drawn]).tolist() == list(range(9, -1, -1))
-    assert torch.cat([x for x, _, _ in drawn]).flatten().tolist() == list(range(9, -1, -1))
-    assert torch.cat([y for _, y in sets.batches((images, labels))]).tolist() == list(range(10))
+    assert torch.cat([x for x, *_ in drawn]).flatten().tolist() == list(range(9, -1, -1))
+    assert torch.cat([y for _, y in batches.parts((images, labels))]).tolist() == list(range(10))
 
 
 def test_batches_to_look_at_shrink_as_samples_grow():
-    assert len(next(sets.batches((torch.zeros(300, 1, 32, 32),)))[0]) == 250
-    assert len(next(sets.batches((torch.zeros(20, 16, 2, 128, 128, dtype=torch.uint8),)))[0]) == 8
+    assert len(next(batches.parts((torch.zeros(300, 1, 32, 32),)))[0]) == 250
+    assert len(next(batches.parts((torch.zeros(20, 16, 2, 128, 128, dtype=torch.uint8),)))[0]) == 8
 
 
 def epoch(name, number=0, **overrides):
@@ -132,7 +132,7 @@ def epoch(name, number=0, **overrides):
     config = preset("smoke", **{"data.name": name, "train.batch_size": 16, **overrides})
     made = sets.load_for(config)
     return list(
-        sets.training_batches(
+        batches.training_batches(
             config, made, torch.arange(40), number, torch.Generator().manual_seed(number)
         )
     )
@@ -142,7 +142,7 @@ def epoch(name, number=0, **overrides):
 @pytest.mark.parametrize("kind", ["none", "light", "published"])
 def test_an_epoch_is_a_function_of_its_seed(name, kind):
     a, b, other = (epoch(name, number, **{"data.augment": kind}) for number in (0, 0, 1))
-    assert [x.shape[0] for x, _, _ in a] == [16, 16, 8] and a[0][0].dtype == torch.float32
+    assert [x.shape[0] for x, *_ in a] == [16, 16, 8] and a[0][0].dtype == torch.float32
     assert all(
         torch.equal(x, y)
         for one, two in zip(a, b, strict=True)
@@ -153,7 +153,7 @@ def test_an_epoch_is_a_function_of_its_seed(name, kind):
 
 def test_without_augmentation_an_epoch_is_the_images_as_they_are():
     made, drawn = sets.load("fashion-mini"), epoch("fashion-mini", **{"data.augment": "none"})
-    images = torch.cat([x for x, _, _ in drawn])
+    images = torch.cat([x for x, *_ in drawn])
     expected = made.standardise(made.train_images[:40])
     assert sorted(images.flatten(1).sum(1).tolist()) == pytest.approx(
         sorted(expected.flatten(1).sum(1).tolist())
@@ -163,11 +163,12 @@ def test_without_augmentation_an_epoch_is_the_images_as_they_are():
 def test_mixup_ends_with_its_epochs():
     mixed = {"train.mixup": 0.5, "train.mixup_epochs": 2}
     for number, ndim in ((0, 2), (1, 2), (2, 1)):
-        assert {y.ndim for _, y, _ in epoch("fashion-mini", number, **mixed)} == {ndim}
+        assert {y.ndim for _, y, *_ in epoch("fashion-mini", number, **mixed)} == {ndim}
 
 
 def test_what_is_erased_stays_erased_when_images_are_mixed():
-    """As timm's loader has it: mix, standardise, erase; so a rectangle of the mean is in a quarter of the images."""
+    """As timm's loader has it: mix, standardise, erase; so a rectangle of the mean is in a quarter
+    of the images."""
     drawn = epoch(
         "cluttered-fashion",
         **{"data.augment": "published", "train.mixup": 0.5, "train.batch_size": 40},
@@ -187,7 +188,7 @@ def test_the_splits_of_what_is_drawn_have_nothing_in_common():
 
 
 def test_the_foreground_moves_with_the_image():
-    for images, _, foreground in epoch(
+    for images, _, foreground, *_ in epoch(
         "cluttered-fashion", **{"data.augment": "light", "data.difficulty": 0.0}
     ):
         dark = images.amin(
@@ -200,7 +201,7 @@ def test_the_foreground_moves_with_the_image():
 
 def test_token_shares_are_means_over_patches():
     foreground = torch.rand(3, 8, 8) < 0.5
-    shares = sets.token_shares(foreground, 16)
+    shares = batches.token_shares(foreground, 16)
     for token in range(16):
         r, c = divmod(token, 4)
         patch = foreground[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
@@ -277,3 +278,42 @@ def test_the_datasheet_has_the_checksums_that_the_loaders_check():
     sheet = (DATA / "README.md").read_text()
     for name, md5 in expected:
         assert f"| {name} | MD5 {md5} |" in sheet
+
+
+def test_a_set_is_itself_where_it_is(monkeypatch):
+    """By whatever name the device goes: cuda is cuda:0, as cpu is cpu:0."""
+    dataset = sets.load("fashion-mini")
+    statistics = dataset.statistics
+    assert dataset.to("cpu:0") is dataset and dataset.to("cpu") is dataset
+    assert dataset.to("cpu:0").statistics is statistics
+    assert dataset.to("meta").train_images.is_meta
+
+
+def test_each_process_augments_its_own_share_of_every_batch(monkeypatch):
+    dataset, used = sets.load("fashion-mini"), torch.arange(41)
+    light = batches.augment.light
+    config = preset("smoke", **{"data.augment": "none", "train.batch_size": 20})
+
+    def drawn(config, rank=0, size=1):
+        monkeypatch.setattr(distributed, "rank", lambda: rank)
+        monkeypatch.setattr(distributed, "size", lambda: size)
+        generator = torch.Generator().manual_seed(3)
+        return list(batches.training_batches(config, dataset, used, 0, generator))
+
+    whole, first, second = drawn(config), drawn(config, 0, 2), drawn(config, 1, 2)
+    for batch, one, other in zip(whole[:2], first, second, strict=False):
+        assert torch.equal(torch.cat([one[0], other[0]]), batch[0])
+        assert torch.equal(torch.cat([one[1], other[1]]), batch[1])
+        assert (batch[3:], one[3:], other[3:]) == ((1.0, 20),) * 3
+    for share in (whole, first, second):  # one image left: each does it as a whole
+        assert torch.equal(share[2][0], whole[2][0]) and share[2][3:] == (1.0, 1)
+    seen = []
+    monkeypatch.setattr(
+        batches.augment,
+        "light",
+        lambda images, *more: seen.append(len(images)) or light(images, *more),
+    )
+    lit = config.with_(**{"data.augment": "light"})
+    one, other = drawn(lit, 0, 2), drawn(lit, 1, 2)
+    assert seen == [10, 10, 1] * 2
+    assert not torch.equal(one[2][0], other[2][0])  # draws of its own

@@ -1,11 +1,12 @@
-"""Selectors against the truth: the measures by hand, and what is known of the oracle and of chance."""
+"""Selectors against the truth: the measures by hand, and what is known of the oracle and of
+chance."""
 
 import pytest
 import torch
 
 from ssf.config import Selector
-from ssf.datasets import sets
-from ssf.engine.truth import against_truth, average_precision, precision_recall, tokens_before
+from ssf.datasets import batches, sets
+from ssf.engine.observe import against_truth, average_precision, precision_recall, tokens_before
 from ssf.model.selector import TokenSelector
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
@@ -61,7 +62,8 @@ def test_the_oracle_recalls_every_item_that_fits(network, keep_ratio):
 
 
 def test_a_random_choice_is_as_precise_as_the_foreground_is_large(network):
-    """Within four standard errors of drawing K of N tokens without replacement, and so is its recall."""
+    """Within four standard errors of drawing K of N tokens without replacement, and so is its
+    recall."""
     found = score(network, "random")
     share, keep = found["share"].double(), int(0.4 * N)
     error = (share * (1 - share) / keep * (N - keep) / (N - 1)).sum().sqrt() / len(share)
@@ -81,7 +83,7 @@ def test_what_is_scored_is_what_the_network_keeps(kind):
     network = Spikformer(CONFIG.model, Selector(kind, 0.4)).eval()
     dataset = sets.load_for(CONFIG)
     images, _, foreground = dataset.part("test", torch.arange(12))
-    images, shares = dataset.standardise(images), sets.token_shares(foreground, N)
+    images, shares = dataset.standardise(images), batches.token_shares(foreground, N)
     with torch.no_grad():
         _, (kept,) = network.forward_tokens(images, shares)
     hits = (kept.bool() & (shares > 0)).sum(1)
@@ -95,3 +97,16 @@ def test_watching_leaves_the_network_as_it_was(network):
     images = torch.randn(2, 1, 40, 40)
     assert tokens_before(network, images, 1).received is not None
     assert [block.attention.watched for block in network.blocks] == before
+
+
+def test_other_gpus_random_states_are_left_alone(network, monkeypatch):
+    """Forking all of them would start a context on each."""
+    devices, fork = [], torch.random.fork_rng
+
+    def noted(given=None, **keywords):
+        devices.append(given)
+        return fork([], **keywords)
+
+    monkeypatch.setattr(torch.random, "fork_rng", noted)
+    score(network, "firing_rate")
+    assert devices and all(given == [] for given in devices)

@@ -1,6 +1,8 @@
-"""Augmentation of whole batches, drawn for each image: the published recipes for images and for event frames.
+"""Augmentation of whole batches, drawn for each image: the published recipes for images and for
+event frames.
 
-Each is a pure function of the batch and the state of the generator, and runs on the device that the batch lies on.
+Each is a pure function of the batch and the state of the generator, and runs on the device that the
+batch lies on.
 """
 
 import math
@@ -29,7 +31,8 @@ def flip(images, generator):
 
 
 def light(images, generator, foreground=None):
-    """Each image shifted by up to 2 pixels in each direction (zeros move in), half of them mirrored.
+    """Each image shifted by up to 2 pixels in each direction (zeros move in), half of them
+    mirrored.
 
     images [B,c,H,W] or frames [B,T,2,H,W]; foreground bool [B,H,W] goes along. Returns both.
     """
@@ -53,9 +56,11 @@ def light(images, generator, foreground=None):
 
 
 def warp(images, matrices, mode, fill=0.0):
-    """Images [n,c,H,W] as seen through affine maps: output pixel p, from the centre, shows input pixel A p + b.
+    """Images [n,c,H,W] as seen through affine maps: output pixel p, from the centre, shows input
+    pixel A p + b.
 
-    matrices: [n,2,3], of (x, y, 1), in pixels. fill: grey levels [c] for what lies beyond the image.
+    matrices: [n,2,3], of (x, y, 1), in pixels. fill: grey levels [c] for what lies beyond the
+    image.
     """
     height, width = images.shape[-2:]
     scale = matrices.new_tensor([[1, height / width, 2 / width], [width / height, 1, 2 / height]])
@@ -80,8 +85,9 @@ def turned(degrees):
     return affine(angle.cos(), -angle.sin(), 0.0, angle.sin(), angle.cos())
 
 
-# The operations that the published code leaves in timm's list, and their arguments for a level from 0 to 1 (magnitude
-# 0 to 10) and a sign of -1 or 1: matrices for `warp` of images of that side. The fifth is "equalize".
+# The operations that the published code leaves in timm's list, and their arguments for a level from
+# 0 to 1 (magnitude 0 to 10) and a sign of -1 or 1: matrices for `warp` of images of that side. The
+# fifth is "equalize".
 MOVES = {
     "shear_x": lambda level, sign, side: affine(
         xy=0.3 * level * sign, x=0.15 * level * sign * side
@@ -100,11 +106,13 @@ def equalize(images):
 
 
 def rand_augment(images, generator, fill=128.0, magnitude=9.0, spread=0.4):
-    """RandAugment (Cubuk et al., 2020) as the published code has it: images uint8 [B,c,H,W] -> same.
+    """RandAugment (Cubuk et al., 2020) as the published code has it: images uint8 [B,c,H,W] ->
+    same.
 
-    Its config says "rand-m9-n1-mstd0.4-inc1", which in timm is a choice of 15 operations; its own copy of timm's file
-    has all but five commented out. Half of the images get one of the five, each at a magnitude drawn around 9 of 10
-    (standard deviation 0.4), interpolated by cubic splines; `fill`, a grey level or one a channel, moves in.
+    Its config says "rand-m9-n1-mstd0.4-inc1", which in timm is a choice of 15 operations; its own
+    copy of timm's file has all but five commented out. Half of the images get one of the five, each
+    at a magnitude drawn around 9 of 10 (standard deviation 0.4), interpolated by cubic splines;
+    `fill`, a grey level or one a channel, moves in.
     """
     operation = torch.where(
         uniform(generator, images) < 0.5, one_of(generator, images, 1 + len(MOVES)), -1
@@ -125,10 +133,12 @@ def rand_augment(images, generator, fill=128.0, magnitude=9.0, spread=0.4):
 
 
 def erase(images, generator, probability=0.25, areas=(0.02, 1 / 3), stretch=1 / 0.3):
-    """Each image [B,...,H,W] with that probability loses a rectangle: it becomes 0 (Zhong et al., 2020).
+    """Each image [B,...,H,W] with that probability loses a rectangle: it becomes 0 (Zhong et al.,
+    2020).
 
-    Its share of the area is drawn evenly, its ratio of height to width evenly in the logarithm, up to `stretch`; ten
-    tries to fit it in. On standardised images, 0 is the mean colour, as in the published recipe.
+    Its share of the area is drawn evenly, its ratio of height to width evenly in the logarithm, up
+    to `stretch`; ten tries to fit it in. On standardised images, 0 is the mean colour, as in the
+    published recipe.
     """
     height, width = images.shape[-2:]
     area = height * width * uniform(generator, images, *areas, 10)
@@ -159,10 +169,12 @@ EVENT_MOVES = {  # for a magnitude from -1 to 1; up to 5 of 128 pixels, whole on
 
 
 def event_frames(frames, generator):
-    """The published recipe for event frames [B,T,2,H,W], uint8 -> same; one draw for all frames of a sample.
+    """The published recipe for event frames [B,T,2,H,W], uint8 -> same; one draw for all frames of
+    a sample.
 
-    Mirrored half of the time, then one of six: nothing, shear, translation along either axis, rotation (each at one of
-    31 magnitudes, nearest neighbour, zeros move in) or a square cut out (0.1 % to 11 % of the area).
+    Mirrored half of the time, then one of six: nothing, shear, translation along either axis,
+    rotation (each at one of 31 magnitudes, nearest neighbour, zeros move in) or a square cut out
+    (0.1 % to 11 % of the area).
     """
     out = flip(frames, generator)
     operation, side = one_of(generator, frames, 2 + len(EVENT_MOVES)), frames.shape[-1]
@@ -182,10 +194,11 @@ def event_frames(frames, generator):
 
 
 def mixup(images, labels, classes, generator, alpha, probability=1.0):
-    """Images [B,...] mixed with those of the batch in reverse, and soft labels [B,classes] (Zhang et al., 2018).
+    """Images [B,...] mixed with those of the batch in reverse, and soft labels [B,classes] (Zhang
+    et al., 2018).
 
-    One share a batch, from Beta(alpha, alpha), as timm's batch mode has it; with `probability`, else nothing is mixed.
-    Whole grey levels stay whole, as there; the images come back as float32.
+    One share a batch, from Beta(alpha, alpha), as timm's batch mode has it; with `probability`,
+    else nothing is mixed. Whole grey levels stay whole, as there; the images come back as float32.
     """
     soft = F.one_hot(labels, classes).float()
     rng = np.random.default_rng(

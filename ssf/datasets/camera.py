@@ -45,15 +45,15 @@ class Camera:
 
 
 def path(bits, camera):
-    """Where the camera looks at each step, from the centre and back: int64 [n,steps+1,2], 1/64 pixel."""
+    """Where the camera looks at each step, from the centre and back: int64 [n,steps+1,2], 1/64
+    pixel."""
     reach, third = WEIGHTS * camera.reach, camera.steps // 3
     turns = whole(bits[:, :4], -reach, reach).reshape(-1, 2, 2)
     stops = np.pad(turns, ((0, 0), (1, 1), (0, 0)))  # the centre, two turns, the centre
     share, places = np.arange(third)[:, None], []
     for a in range(3):
-        places.append(
-            (stops[:, a, None] * (third - share) + stops[:, a + 1, None] * share) // third
-        )
+        here, next_stop = stops[:, a, None], stops[:, a + 1, None]
+        places.append((here * (third - share) + next_stop * share) // third)
     return np.concatenate([*places, stops[:, 3:]], axis=1)
 
 
@@ -69,9 +69,9 @@ def see(items, chosen, camera=None, seed=0, split=0):
     bits = draws(seed, numbers(chosen, split), 4 + round(camera.noise * camera.steps * pixels))
     table = [round(UNIT * math.log(level + camera.dark)) for level in range(256)]
     table = torch.tensor(table, dtype=torch.int32)
-    uneven = whole(draws(seed + 1, [0], pixels), -1000, 1000).reshape(SIDE, SIDE) / 1000
-    threshold = UNIT * camera.threshold * (1 + camera.mismatch * torch.from_numpy(uneven))
-    threshold = threshold.round().int()
+    uneven = whole(draws(seed + 1, [0], pixels), -1000, 1000).reshape(SIDE, SIDE)  # thousandths
+    threshold = UNIT * camera.threshold * (1 + camera.mismatch * uneven / 1000)
+    threshold = torch.from_numpy(threshold).round().int()
 
     gaze, margin = path(bits, camera), WEIGHTS * (SIDE - ITEM) // 2
     events = torch.zeros(n, camera.steps, 2, SIDE, SIDE, dtype=torch.uint8)

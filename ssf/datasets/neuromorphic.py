@@ -1,4 +1,5 @@
-"""Event cameras' data: CIFAR10-DVS and DVS128 Gesture through SpikingJelly, as frames of T slices."""
+"""Event cameras' data: CIFAR10-DVS and DVS128 Gesture through SpikingJelly, as frames of T
+slices."""
 
 import math
 import shutil
@@ -28,29 +29,29 @@ TEST_SHARE = 0.1  # of CIFAR10-DVS, in both its splits
 MOST = 255  # events of a pixel in a frame; what is more counts as so many
 
 
-def cifar10_dvs(root, time_steps, split="file_order", seed=0):
+def cifar10_dvs(root, time_steps):
     """Arrays of CIFAR10-DVS (Li et al., Frontiers in Neuroscience 2017), and its classes.
 
-    It has no split of its own. file_order: the last tenth of each class, in the order of file names, is the test split
-    (the published code's). stratified: a tenth of each class, drawn with the seed.
+    It has no split of its own: as in the published code, the last tenth of each class, in the order
+    of file names, is the test split.
     """
     from spikingjelly.datasets import CIFAR10DVS
 
-    files = prepared(CIFAR10DVS, root, {"": CIFAR10_CLASSES})[""]
-    rng, chosen = np.random.default_rng(seed), {"train": [], "test": []}
+    events, chosen = (
+        prepared(CIFAR10DVS, root, {"": CIFAR10_CLASSES})[""],
+        {"train": [], "test": []},
+    )
     for label in range(len(CIFAR10_CLASSES)):
-        of_class = [f for f in files if f[1] == label]
-        if split == "stratified":
-            of_class = [of_class[i] for i in rng.permutation(len(of_class))]
+        of_class = [(path, own) for path, own in events if own == label]
         cut = math.ceil((1 - TEST_SHARE) * len(of_class) - 1e-9)
         chosen["train"] += of_class[:cut]
         chosen["test"] += of_class[cut:]
-    name = f"{root.resolve()} {split} {seed if split == 'stratified' else ''}"
-    return frames("cifar10-dvs", name, chosen, time_steps)[0], CIFAR10_CLASSES
+    return frames("cifar10-dvs", str(root.resolve()), chosen, time_steps)[0], CIFAR10_CLASSES
 
 
 def dvs128_gesture(root, time_steps):
-    """Arrays of DVS128 Gesture (Amir et al., CVPR 2017), split by its authors by person, and its classes."""
+    """Arrays of DVS128 Gesture (Amir et al., CVPR 2017), split by its authors by person, and its
+    classes."""
     from spikingjelly.datasets import DVS128Gesture
 
     folders = tuple(str(label) for label in range(len(GESTURES)))
@@ -59,10 +60,12 @@ def dvs128_gesture(root, time_steps):
 
 
 def prepared(kind, root, folders, *arguments):
-    """{split: [(file of events, label)]} by SpikingJelly, in the order of file names; fetched and unpacked if need be.
+    """{split: [(file of events, label)]} by SpikingJelly, in the order of file names; fetched and
+    unpacked if need be.
 
-    folders: {split: the folders of its classes, in the order of labels}. arguments: those of `kind` after the root.
-    Raises ValueError (Failed or Refused), one sentence, for what is missing, damaged or can't be fetched.
+    folders: {split: the folders of its classes, in the order of labels}. arguments: those of `kind`
+    after the root. Raises ValueError (Failed or Refused), one sentence, for what is missing,
+    damaged or can't be fetched.
     """
     with lock(root):
         unpack(kind, root, arguments)
@@ -75,7 +78,8 @@ def prepared(kind, root, folders, *arguments):
             paths = sorted(folder.glob("*.npz"))
             if not paths:
                 raise Refused(
-                    f"{folder} is missing or empty; expected: files of events, one folder a class; remove {events} and "
+                    f"{folder} is missing or empty; expected: files of events, one folder a class; "
+                    f"remove {events} and "
                     f"{root / 'extract'} to unpack the archives again."
                 )
             found[split] += [(path, label) for path in paths]
@@ -102,29 +106,33 @@ def unpack(kind, root, arguments):
         marker.unlink(missing_ok=True)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise Failed(
-            f"{kind.__name__} could not be fetched or unpacked in {root} ({reason}); try again, or put whole files "
-            f"into {root / 'download'}."
+            f"{kind.__name__} could not be fetched or unpacked in {root} ({reason}); try again, or "
+            f"put whole files into {root / 'download'}."
         ) from None
 
 
 def check_archives(kind, root):
-    """Whole archives in root/download, as far as they are there; all of them, where they must be fetched by hand."""
+    """Whole archives in root/download, as far as they are there; all of them, where they must be
+    fetched by hand."""
     from torchvision.datasets.utils import check_integrity
 
     for name, url, md5 in kind.resource_url_md5():
         path = root / "download" / name
         if path.exists() and not check_integrity(str(path), md5):
             raise Refused(
-                f"{path} is damaged or half-downloaded: its MD5 is not {md5}; remove it, or fetch it again from {url}."
+                f"{path} is damaged or half-downloaded: its MD5 is not {md5}; remove it, or fetch "
+                f"it again from {url}."
             )
         if not path.exists() and not kind.downloadable():
             raise Refused(
-                f"{path} is missing; {kind.__name__} must be fetched by hand: put {name} there, from {url}."
+                f"{path} is missing; {kind.__name__} must be fetched by hand: put {name} there, "
+                f"from {url}."
             )
 
 
 def frames(name, source, chosen, time_steps):
-    """Arrays of the files' frames, uint8 [n,T,2,128,128]: equal numbers of events in each (SpikingJelly's "number").
+    """Arrays of the files' frames, uint8 [n,T,2,128,128]: equal numbers of events in each
+    (SpikingJelly's "number").
 
     Both splits are in an order drawn with a fixed seed, as files are sorted by class.
     """
@@ -152,7 +160,8 @@ def frames(name, source, chosen, time_steps):
 
 
 def read(path, time_steps):
-    """{"t", "x", "y", "p": arrays} of a file. ValueError, one sentence, if it is no such file or of another camera."""
+    """{"t", "x", "y", "p": arrays} of a file. ValueError, one sentence, if it is no such file or of
+    another camera."""
     mend = f"remove {path.parents[1]} to have it made again"
     try:
         with np.load(path, allow_pickle=False) as file:

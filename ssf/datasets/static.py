@@ -1,4 +1,5 @@
-"""Still images from files: CIFAR-10, CIFAR-100 and Fashion-MNIST through torchvision, CIFAR-10 from parquet too."""
+"""Still images from files: CIFAR-10, CIFAR-100 and Fashion-MNIST through torchvision, CIFAR-10 from
+parquet too."""
 
 import io
 import re
@@ -47,10 +48,12 @@ FETCHED = {  # torchvision's name, the files it unpacks to, and what those who f
 
 
 def torchvision_set(name, root):
-    """Arrays of a set that torchvision knows: {"train_images": uint8 [n,c,H,W], …_labels int64 [n], …}, and classes.
+    """Arrays of a set that torchvision knows: {"train_images": uint8 [n,c,H,W], …_labels int64 [n],
+    …}, and classes.
 
-    Fetched into `root`, with progress and checksum, where it is not there yet. (torchvision unpickles CIFAR's files,
-    whose MD5 it has checked before.) Raises ValueError (Failed), one sentence, where they can't be had.
+    Fetched into `root`, with progress and checksum, where it is not there yet. (torchvision
+    unpickles CIFAR's files, whose MD5 it has checked before.) Raises ValueError (Failed), one
+    sentence, where they can't be had.
     """
     kind, unpacked, files, page = FETCHED[name]
 
@@ -70,7 +73,8 @@ def torchvision_set(name, root):
         except (RuntimeError, OSError, EOFError, ValueError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise Failed(
-                f"{name} is not whole in {root} and could not be fetched ({reason}); remove {root / unpacked} and put "
+                f"{name} is not whole in {root} and could not be fetched ({reason}); "
+                f"remove {root / unpacked} and put "
                 f"{files} there, from {page}."
             ) from None
 
@@ -92,7 +96,8 @@ def torchvision_set(name, root):
 
 
 def parquet_files(root):
-    """{split: [files]} of CIFAR-10 as parquet in a folder or its subfolder plain_text, {} where there is none."""
+    """{split: [files]} of CIFAR-10 as parquet in a folder or its subfolder plain_text, {} where
+    there is none."""
     for folder in (root, root / "plain_text"):
         found = {split: sorted(folder.glob(f"{split}*.parquet")) for split in SPLITS}
         if any(found.values()):
@@ -100,17 +105,20 @@ def parquet_files(root):
                 parts = int(re.search(r"-of-(\d+)", paths[0].name + "-of-1")[1]) if paths else 1
                 if len(paths) < parts or not paths:
                     raise Refused(
-                        f"{folder / split}*.parquet: {len(paths)} there; expected: {parts}, of both splits."
+                        f"{folder / split}*.parquet: {len(paths)} there; "
+                        f"expected: {parts}, of both splits."
                     )
             return found
     return {}
 
 
 def parquet_set(files):
-    """Arrays of CIFAR-10 from parquet (columns img.bytes and label), and whether the images went through JPEG.
+    """Arrays of CIFAR-10 from parquet (columns img.bytes and label), and whether the images went
+    through JPEG.
 
-    The rows of a file may be sorted by class, so their order is drawn, with a fixed seed.
-    Raises ValueError, one sentence, for a damaged file, another schema, and an image or a label that can't be.
+    The rows of a file may be sorted by class, so their order is drawn, with a fixed seed. Raises
+    ValueError, one sentence, for a damaged file, another schema, and an image or a label that can't
+    be.
     """
 
     def build(room):
@@ -129,7 +137,8 @@ def parquet_set(files):
 
 
 def read_parquet(path):
-    """Images uint8 [n,3,32,32], labels int64 [n], and for each image whether it is a JPEG, of one parquet file."""
+    """Images uint8 [n,3,32,32], labels int64 [n], and for each image whether it is a JPEG, of one
+    parquet file."""
     import pyarrow
     from PIL import Image
     from pyarrow import parquet
@@ -150,9 +159,10 @@ def read_parquet(path):
         and pyarrow.types.is_integer(schema.get("label", pyarrow.null()))
         and not table["label"].null_count
     ):
-        found = ", ".join(f"{k} ({v})" for k, v in schema.items())
+        columns = ", ".join(f"{k} ({v})" for k, v in schema.items())
         raise Refused(
-            f"{path} has the columns {found}; expected: img with a field bytes, and label, whole numbers."
+            f"{path} has the columns {columns}; "
+            "expected: img with a field bytes, and label, whole numbers."
         )
     labels = table["label"].to_numpy().astype(np.int64)
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(CIFAR10_CLASSES):
@@ -172,7 +182,8 @@ def read_parquet(path):
             raise Refused(f"{path}, row {row}, is no readable image ({error}); {mend}.") from None
         if pixels.shape != (32, 32, 3):
             raise Refused(
-                f"{path}, row {row}, has {pixels.shape[0]}×{pixels.shape[1]} pixels; expected: 32×32."
+                f"{path}, row {row}, has {pixels.shape[0]}×{pixels.shape[1]} pixels; "
+                "expected: 32×32."
             )
         images[row], jpeg[row] = pixels.transpose(2, 0, 1), given[:2] == b"\xff\xd8"
     return images, labels, jpeg

@@ -19,6 +19,7 @@ import torch
 from ssf import distributed, folders
 from ssf.config import RESULTS_VERSION, Failed, RunConfig
 from ssf.engine import code, files
+from ssf.engine.observe import TRUTH
 from ssf.model import cost
 
 
@@ -69,8 +70,6 @@ def processor():
     return name[1] if name else platform.processor() or platform.machine()
 
 
-# how well a selector finds the foreground, where the data set tells; None for the others
-TRUTH = ("recall", "precision", "average_precision", "share")
 VERSIONS = ("device", "threads", "world_size", "torch", "spikingjelly", "numpy", "python")
 ADDED = ("code", "kernels", "processor")  # None in records and rows of before
 MACHINE = (*VERSIONS, "kernels", "processor")  # what computed
@@ -102,23 +101,6 @@ def measurements(history, seconds, images, test_images):
         "test_images": test_images,
         "seconds": seconds,
         "images_per_second": images / seconds,
-    }
-
-
-def activity(firing_rates, operations, masks):
-    """What a trained network does with an image, a mean over some.
-
-    SOPs (additions that spikes cause), energy (in microjoules, two of the accounts of cost.energy) and firing rate;
-    `sops_left` and `energy_left` (one addition) where pruned weights are skipped.
-    """
-    left = cost.surviving(operations, masks)
-    return {
-        "sops": sum(row.sops for row in operations if row.binary),
-        "sops_left": sum(row.sops for row in left if row.binary),
-        "firing_rate": sum(firing_rates.values()) / len(firing_rates),
-        "energy_one_addition": sum(cost.energy(operations, "one addition").values()),
-        "energy_multiplied": sum(cost.energy(operations, "multiplied").values()),
-        "energy_left": sum(cost.energy(left, "one addition").values()),
     }
 
 

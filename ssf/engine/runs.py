@@ -8,17 +8,13 @@ import functools
 import sys
 from dataclasses import dataclass
 
-import torch
-
 from ssf import distributed
 from ssf.config import Failed, Refused, RunConfig
 from ssf.datasets import sets
-from ssf.engine import code, files, records
-from ssf.engine.truth import against_truth
-from ssf.model import cost, tickets, training
+from ssf.engine import code, files, observe, records
+from ssf.model import tickets, training
 from ssf.model.spikformer import Spikformer
 
-LOOKED_AT = 100  # test images behind firing rates and operations
 MASK = "mask."  # prefix of the masks in a checkpoint
 
 
@@ -172,7 +168,7 @@ def _save(folder, moment, masks):
 def _finish(config, dataset, trained, masks):
     """The last checkpoint, without the optimiser's moments, and the record."""
     folder, history, seconds = records.run_folder(config), trained.history, trained.seconds
-    observed = observe(config, dataset, trained.network, masks)
+    observed = observe.observe(config, dataset, trained.network, masks)
     weights = training.copy_weights(trained.network)
     _save(folder, training.Moment(config.train.epochs, weights, history, seconds), masks)
     seen, looked_at = len(history) * trained.images, len(dataset.test_labels)
@@ -180,30 +176,3 @@ def _finish(config, dataset, trained, masks):
     # last: its presence says that the run is finished
     record = records.make_record(config, masks, measured | observed)
     files.write_json(folder / "record.json", record)
-
-
-def observe(config, dataset, network, masks):
-    """What a trained network does on test images: `records.activity` and, where the set tells, the selector's truth."""
-    where, looks = training.device(), []
-    some = dataset.part("test", torch.arange(min(LOOKED_AT, len(dataset.test_labels))))
-    with training.own_random_state():
-        torch.manual_seed(config.seed)  # for the random selector
-        for pixels, _, foreground in sets.batches(some):
-            foreground = None if foreground is None else foreground.to(where)
-            given = dataset.standardise(pixels.to(where)), training.truth(network, foreground)
-            rates = cost.firing_rates(network, *given)
-            looks.append(
-                (
-                    len(pixels),
-                    rates,
-                    cost.operations(network, config.model, config.selector, *given),
-                )
-            )
-    found = records.activity(*cost.averaged(looks), masks)
-    if config.selector and dataset.test_foreground is not None:
-        scores = against_truth(network, network.selector, dataset, seed=config.seed)
-        found |= {
-            column: scores[column.replace("_", " ")].float().mean().item()
-            for column in records.TRUTH
-        }
-    return found

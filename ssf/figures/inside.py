@@ -8,9 +8,9 @@ import pandas as pd
 import torch
 
 from ssf.config import Selector
-from ssf.datasets import sets
+from ssf.datasets import batches, sets
 from ssf.engine import records, runs
-from ssf.engine.truth import tokens_before
+from ssf.engine.observe import tokens_before
 from ssf.model import cost
 from ssf.presets import preset
 from ssf.study import experiments
@@ -34,7 +34,7 @@ def pictures(numbers):
     config = preset("study-clutter")
     dataset = sets.load_for(config)
     pixels, _, foreground = dataset.part("test", torch.as_tensor(numbers))
-    return dataset, pixels, sets.token_shares(foreground, config.model.tokens)
+    return dataset, pixels, batches.token_shares(foreground, config.model.tokens)
 
 
 def first_of_classes(count):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ssf import distributed
 from ssf.config import Failed
-from ssf.datasets import sets
+from ssf.datasets import batches, sets
 from ssf.model.neuron import LIF
 from ssf.model.selector import selector_loss
 from ssf.model.spikformer import Spikformer
@@ -82,7 +82,7 @@ def truth(network, foreground):
     """What the oracle selector goes by, [B,N], of foreground pixels [B,H,W]; None for others."""
     if foreground is None or network.selector is None or network.selector.kind != "oracle":
         return None
-    return sets.token_shares(foreground, network.selector.tokens)
+    return batches.token_shares(foreground, network.selector.tokens)
 
 
 @torch.no_grad()
@@ -94,7 +94,7 @@ def evaluate(network, images, labels, foreground=None, prepare=None):
     network.eval()
     with own_random_state():
         torch.manual_seed(0)
-        parts = sets.batches((images, foreground))
+        parts = batches.parts((images, foreground))
         logits = torch.cat(
             [network(prepare(x) if prepare else x, truth(network, f)) for x, f in parts]
         )
@@ -155,7 +155,7 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
         if config.selector.teacher_in_training_mode:
             distributed.synchronised(teacher)
     size, validation_share = config.data.train_size, config.data.validation_share
-    used, held_out = sets.split(dataset.train_labels, size, validation_share, config.seed)
+    used, held_out = batches.split(dataset.train_labels, size, validation_share, config.seed)
     opt = optimiser(network, config.train)
     restore(network, opt, start.tensors)
     apply_masks(network, masks)
@@ -189,11 +189,10 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
     if teacher:  # every epoch anew, so that an interrupted training goes on exactly
         prepare_teacher(teacher, config.selector.teacher_in_training_mode)
     network.train()
-    batches = sets.training_batches(config, dataset, used, epoch, generator)
+    stream = batches.training_batches(config, dataset, used, epoch, generator)
     steps = math.ceil(len(used) / config.train.batch_size)
     total = correct = seen = 0
-    for step, batch in enumerate(batches):
-        x, y, foreground, weight, size = batch if len(batch) == 5 else _share(network, *batch)
+    for step, (x, y, foreground, weight, size) in enumerate(stream):
         if size == 1 and seen:
             continue
         rate = learning_rate(config.train, epoch + step / steps)
@@ -210,12 +209,6 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
         correct += mean_right * size
         seen += size
     return {"epoch": epoch + 1, "train_loss": total / seen, "train_accuracy": correct / seen}
-
-
-def _share(network, x, y, foreground):
-    parts = [t for t in (x, y, foreground) if t is not None]
-    *parts, weight = distributed.share(*parts)
-    return *parts, *[None] * (3 - len(parts)), weight, len(y)
 
 
 def batch_loss(config, forward, teacher, x, y, foreground=None):

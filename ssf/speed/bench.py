@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ssf.config import DATASETS, Data, RunConfig, Selector, Ticket, Train
-from ssf.datasets import sets
+from ssf.datasets import batches, sets
 from ssf.engine import records, runs
 from ssf.model import cost, training
 from ssf.model.neuron import LIF
@@ -197,7 +197,7 @@ def time_feeding(race):
 def draw_epoch(config, dataset):
     """Draw an epoch's batches and look at none."""
     every = torch.arange(len(dataset.train_labels))
-    for _ in sets.training_batches(config, dataset, every, 0, torch.Generator()):
+    for _ in batches.training_batches(config, dataset, every, 0, torch.Generator()):
         pass
 
 
