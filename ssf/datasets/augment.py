@@ -1,8 +1,6 @@
-"""Augmentation of whole batches, drawn for each image: the published recipes for images and for
-event frames.
+"""Augmentation of whole batches, drawn for each image: the published recipes.
 
-Each is a pure function of the batch and the state of the generator, and runs on the device that the
-batch lies on.
+Each is a pure function of the batch and the state of the generator, and runs on the batch's device.
 """
 
 import math
@@ -24,43 +22,43 @@ def one_of(generator, like, count):
     return torch.randint(count, (len(like),), generator=generator).to(like.device)
 
 
+def for_each(values, images):
+    """Values [B] that broadcast over the images [B,...]."""
+    return values.view(-1, *[1] * (images.ndim - 1))
+
+
 def flip(images, generator):
     """Each image [...,W] mirrored with probability 1/2."""
-    mirrored = uniform(generator, images).view(-1, *[1] * (images.ndim - 1)) < 0.5
-    return torch.where(mirrored, images.flip(-1), images)
+    mirrored = uniform(generator, images) < 0.5
+    return torch.where(for_each(mirrored, images), images.flip(-1), images)
 
 
 def light(images, generator, foreground=None):
-    """Each image shifted by up to 2 pixels in each direction (zeros move in), half of them
-    mirrored.
+    """Each image shifted by up to 2 pixels in each direction (zeros move in), half mirrored.
 
     images [B,c,H,W] or frames [B,T,2,H,W]; foreground bool [B,H,W] goes along. Returns both.
     """
-    b, height, width = len(images), *images.shape[-2:]
-    layers = images.flatten(1, -3)
+    device, layers = images.device, images.flatten(1, -3)
     if foreground is not None:
         layers = torch.cat([layers, foreground[:, None].to(layers.dtype)], dim=1)
-    padded = F.pad(layers, (SHIFT,) * 4)
-    offsets = torch.randint(0, 2 * SHIFT + 1, (2, b, 1), generator=generator).to(images.device)
-    rows, columns = (
-        torch.arange(n, device=images.device) + o
-        for n, o in zip((height, width), offsets, strict=True)
-    )
+    padded, (height, width) = F.pad(layers, (SHIFT,) * 4), images.shape[-2:]
+    shape = (2, len(images), 1)
+    down, right = torch.randint(0, 2 * SHIFT + 1, shape, generator=generator).to(device)
+    rows = torch.arange(height, device=device) + down
+    columns = torch.arange(width, device=device) + right
     mirrored = uniform(generator, images, 0, 1, 1) < 0.5
     columns = torch.where(mirrored, columns.flip(1), columns)
-    which = torch.arange(b, device=images.device)[:, None, None]
-    moved = padded[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    image = torch.arange(len(images), device=device)[:, None, None]
+    moved = padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
     if foreground is None:
         return moved.view_as(images), None
     return moved[:, :-1].reshape(images.shape), moved[:, -1].bool()
 
 
 def warp(images, matrices, mode, fill=0.0):
-    """Images [n,c,H,W] as seen through affine maps: output pixel p, from the centre, shows input
-    pixel A p + b.
+    """Images [n,c,H,W] through affine maps: output pixel p, from the centre, shows input A p + b.
 
-    matrices: [n,2,3], of (x, y, 1), in pixels. fill: grey levels [c] for what lies beyond the
-    image.
+    matrices: [n,2,3], of (x, y, 1), in pixels. fill: grey levels [c] for what lies beyond.
     """
     height, width = images.shape[-2:]
     scale = matrices.new_tensor([[1, height / width, 2 / width], [width / height, 1, 2 / height]])
@@ -71,12 +69,10 @@ def warp(images, matrices, mode, fill=0.0):
 
 def affine(xx=1.0, xy=0.0, x=0.0, yx=0.0, yy=1.0, y=0.0):
     """Matrices [n,2,3] for `warp` of numbers and tensors [n]."""
-    n = next(v for v in (xx, xy, x, yx, yy, y) if isinstance(v, torch.Tensor))
-    entries = [
-        torch.as_tensor(v, dtype=n.dtype, device=n.device).expand_as(n)
-        for v in (xx, xy, x, yx, yy, y)
-    ]
-    return torch.stack(entries, dim=1).view(-1, 2, 3)
+    entries = (xx, xy, x, yx, yy, y)
+    like = next(entry for entry in entries if torch.is_tensor(entry))
+    tensors = [e if torch.is_tensor(e) else torch.full_like(like, e) for e in entries]
+    return torch.stack(tensors, dim=1).view(-1, 2, 3)
 
 
 def turned(degrees):
@@ -85,16 +81,21 @@ def turned(degrees):
     return affine(angle.cos(), -angle.sin(), 0.0, angle.sin(), angle.cos())
 
 
-# The operations that the published code leaves in timm's list, and their arguments for a level from
-# 0 to 1 (magnitude 0 to 10) and a sign of -1 or 1: matrices for `warp` of images of that side. The
-# fifth is "equalize".
+# The operations that the published code leaves in timm's list: matrices for a level from 0 to 1
+# (magnitude 0 to 10), a sign of -1 or 1, and images of that side. The fifth is "equalize".
 MOVES = {
-    "shear_x": lambda level, sign, side: affine(
+    "shear_x": lambda level, sign, side: affine(  # about a corner
         xy=0.3 * level * sign, x=0.15 * level * sign * side
-    ),  # about a corner
+    ),
     "translate_x": lambda level, sign, side: affine(x=0.45 * level * sign * side),
     "translate_y": lambda level, sign, side: affine(y=0.45 * level * sign * side),
     "rotate": lambda level, sign, side: turned(30 * level * sign),
+}
+EVENT_MOVES = {  # for a magnitude m from -1 to 1; up to 5 of 128 pixels, whole ones
+    "shear_x": lambda m, side: affine(xy=(0.3 * m).tan()),
+    "translate_x": lambda m, side: affine(x=-((5 * m).trunc() * side / 128).round()),
+    "translate_y": lambda m, side: affine(y=-((5 * m).trunc() * side / 128).round()),
+    "rotate": lambda m, side: turned(30 * m),
 }
 
 
@@ -106,71 +107,57 @@ def equalize(images):
 
 
 def rand_augment(images, generator, fill=128.0, magnitude=9.0, spread=0.4):
-    """RandAugment (Cubuk et al., 2020) as the published code has it: images uint8 [B,c,H,W] ->
-    same.
+    """RandAugment (Cubuk et al., 2020) as the published code has it: uint8 [B,c,H,W] -> same.
 
     Its config says "rand-m9-n1-mstd0.4-inc1", which in timm is a choice of 15 operations; its own
     copy of timm's file has all but five commented out. Half of the images get one of the five, each
     at a magnitude drawn around 9 of 10 (standard deviation 0.4), interpolated by cubic splines;
     `fill`, a grey level or one a channel, moves in.
     """
-    operation = torch.where(
-        uniform(generator, images) < 0.5, one_of(generator, images, 1 + len(MOVES)), -1
-    )
+    changed = uniform(generator, images) < 0.5
+    operation = torch.where(changed, one_of(generator, images, 1 + len(MOVES)), -1)
     level = magnitude + spread * torch.randn(len(images), generator=generator).to(images.device)
     level, sign = (level / 10).clamp(0, 1), 1 - 2.0 * one_of(generator, images, 2)
-    out, matrices = images.clone(), []
-    moved = [(operation == i).nonzero().squeeze(1) for i in range(len(MOVES))]
-    for which, move in zip(moved, MOVES.values(), strict=True):
-        matrices.append(move(level[which], sign[which], images.shape[-1]))
-    which, even = torch.cat(moved), (operation == len(MOVES)).nonzero().squeeze(1)
-    if len(which):
-        warped = warp(images[which], torch.cat(matrices), "bicubic", fill)
-        out[which] = warped.round().clamp(0, 255).to(torch.uint8)
+    out, side = images.clone(), images.shape[-1]
+    rows = [(operation == i).nonzero().squeeze(1) for i in range(1 + len(MOVES))]
+    moves = zip(MOVES.values(), rows, strict=False)
+    matrices = torch.cat([move(level[own], sign[own], side) for move, own in moves])
+    moved, even = torch.cat(rows[:-1]), rows[-1]
+    if len(moved):
+        warped = warp(images[moved], matrices, "bicubic", fill)
+        out[moved] = warped.round().clamp(0, 255).to(torch.uint8)
     if len(even):
         out[even] = equalize(images[even])
     return out
 
 
 def erase(images, generator, probability=0.25, areas=(0.02, 1 / 3), stretch=1 / 0.3):
-    """Each image [B,...,H,W] with that probability loses a rectangle: it becomes 0 (Zhong et al.,
-    2020).
+    """Each image [B,...,H,W] with that probability loses a rectangle (Zhong et al., 2020).
 
     Its share of the area is drawn evenly, its ratio of height to width evenly in the logarithm, up
-    to `stretch`; ten tries to fit it in. On standardised images, 0 is the mean colour, as in the
-    published recipe.
+    to `stretch`; ten tries to fit it in. It becomes 0: on standardised images, the mean colour.
     """
     height, width = images.shape[-2:]
     area = height * width * uniform(generator, images, *areas, 10)
     ratio = uniform(generator, images, -math.log(stretch), math.log(stretch), 10).exp()
     tall, wide = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
     fits = (tall < height) & (wide < width)
-    chosen = fits.float().argmax(1, keepdim=True)  # the first that does
-    tall, wide = tall.gather(1, chosen), wide.gather(1, chosen)
+    first = fits.float().argmax(1, keepdim=True)
+    tall, wide = tall.gather(1, first), wide.gather(1, first)
     hit = fits.any(1, keepdim=True) & (uniform(generator, images, 0, 1, 1) < probability)
     top = (uniform(generator, images, 0, 1, 1) * (height - tall + 1)).floor()
     left = (uniform(generator, images, 0, 1, 1) * (width - wide + 1)).floor()
-    rows, columns = (
-        torch.arange(height, device=images.device),
-        torch.arange(width, device=images.device),
-    )
-    inside = ((rows >= top) & (rows < top + tall) & hit)[:, :, None] & (
-        (columns >= left) & (columns < left + wide)
-    )[:, None]
-    return images.masked_fill(inside.view(len(images), *[1] * (images.ndim - 3), height, width), 0)
-
-
-EVENT_MOVES = {  # for a magnitude from -1 to 1; up to 5 of 128 pixels, whole ones
-    "shear_x": lambda m, side: affine(xy=(0.3 * m).tan()),
-    "translate_x": lambda m, side: affine(x=-((5 * m).trunc() * side / 128).round()),
-    "translate_y": lambda m, side: affine(y=-((5 * m).trunc() * side / 128).round()),
-    "rotate": lambda m, side: turned(30 * m),
-}
+    rows = torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device)
+    rows = (rows >= top) & (rows < top + tall) & hit
+    columns = (columns >= left) & (columns < left + wide)
+    inside = rows[:, :, None] & columns[:, None]
+    shape = [len(images), *[1] * (images.ndim - 3), height, width]
+    return images.masked_fill(inside.view(shape), 0)
 
 
 def event_frames(frames, generator):
-    """The published recipe for event frames [B,T,2,H,W], uint8 -> same; one draw for all frames of
-    a sample.
+    """The published recipe for event frames [B,T,2,H,W] uint8; one draw for a sample's frames.
 
     Mirrored half of the time, then one of six: nothing, shear, translation along either axis,
     rotation (each at one of 31 magnitudes, nearest neighbour, zeros move in) or a square cut out
@@ -180,34 +167,27 @@ def event_frames(frames, generator):
     operation, side = one_of(generator, frames, 2 + len(EVENT_MOVES)), frames.shape[-1]
     magnitude = one_of(generator, frames, 31) / 15.0 - 1
     cut = erase(out, generator, 1.0, (0.001, 0.11), 1.0)
-    out = torch.where((operation == 1).view(-1, 1, 1, 1, 1), cut, out)
+    out = torch.where(for_each(operation == 1, out), cut, out)
     for i, move in enumerate(EVENT_MOVES.values()):
-        which = (operation == 2 + i).nonzero().squeeze(1)
-        if len(which):
-            flat = out[which].flatten(1, 2)
-            out[which] = (
-                warp(flat, move(magnitude[which], side), "nearest")
-                .view_as(out[which])
-                .to(out.dtype)
-            )
+        own = (operation == 2 + i).nonzero().squeeze(1)
+        if len(own):
+            warped = warp(out[own].flatten(1, 2), move(magnitude[own], side), "nearest")
+            out[own] = warped.view_as(out[own]).to(out.dtype)
     return out
 
 
 def mixup(images, labels, classes, generator, alpha, probability=1.0):
-    """Images [B,...] mixed with those of the batch in reverse, and soft labels [B,classes] (Zhang
-    et al., 2018).
+    """Images [B,...] mixed with the batch in reverse, and soft labels [B,classes] (Zhang 2018).
 
     One share a batch, from Beta(alpha, alpha), as timm's batch mode has it; with `probability`,
     else nothing is mixed. Whole grey levels stay whole, as there; the images come back as float32.
     """
     soft = F.one_hot(labels, classes).float()
-    rng = np.random.default_rng(
-        int(torch.randint(2**62, (1,), generator=generator))
-    )  # torch's Beta takes no generator
+    seed = torch.randint(2**62, (1,), generator=generator)  # torch's Beta takes no generator
+    rng = np.random.default_rng(int(seed))
     share, mixes = rng.beta(alpha, alpha), rng.random() < probability
     if not mixes:
         return images.float(), soft
     mixed = images.float().lerp(images.flip(0).float(), 1 - share)
-    return mixed if images.is_floating_point() else mixed.round(), soft.lerp(
-        soft.flip(0), 1 - share
-    )
+    soft = soft.lerp(soft.flip(0), 1 - share)
+    return mixed if images.is_floating_point() else mixed.round(), soft

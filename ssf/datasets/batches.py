@@ -1,5 +1,4 @@
-"""The images that are trained on, and batches of them: in order to look at, or drawn and
-augmented."""
+"""The images that are trained on, and batches of them: to look at, or drawn and augmented."""
 
 import torch
 

@@ -45,8 +45,7 @@ class Camera:
 
 
 def path(bits, camera):
-    """Where the camera looks at each step, from the centre and back: int64 [n,steps+1,2], 1/64
-    pixel."""
+    """Where the camera looks, from the centre and back to it: int64 [n,steps+1,2] in 1/64 pixel."""
     reach, third = WEIGHTS * camera.reach, camera.steps // 3
     turns = whole(bits[:, :4], -reach, reach).reshape(-1, 2, 2)
     stops = np.pad(turns, ((0, 0), (1, 1), (0, 0)))  # the centre, two turns, the centre

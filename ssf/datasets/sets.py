@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from ssf import folders
 from ssf.config import Data, Refused, demand
@@ -17,15 +18,22 @@ FASHION_CLASSES = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat",
     "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
+MADE = ("fashion-mini", "cluttered-fashion", "event-fashion")  # of the embedded images
+TITLES = {  # of the others
+    "fashion-mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar10-jpeg": "CIFAR-10 (JPEG)",
+    "cifar100": "CIFAR-100",
+    "cifar10-dvs": "CIFAR10-DVS (split in file order)",
+    "dvs128-gesture": "DVS128 Gesture",
+}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images uint8 [n,c,H,W], or event frames uint8 [n,T,2,H,W], and labels int64 [n] of both
-    splits.
+    """Images uint8 [n,c,H,W], or event frames uint8 [n,T,2,H,W], and labels int64 [n].
 
-    Where the set tells, the foreground too: bool [n,H,W]. `title` is what its numbers are reported
-    under.
+    Where the set tells, the foreground too: bool [n,H,W]. Its numbers are reported under `title`.
     """
 
     name: str
@@ -42,40 +50,34 @@ class Dataset:
     def counts_events(self):
         return self.train_images.ndim == 5
 
-    def part(self, split, which=None):
-        """(images, labels, foreground or None) of a split, or of those of its rows."""
+    def part(self, split, rows=None):
+        """(images, labels, foreground or None) of a split, or of some of its rows."""
         tensors = (getattr(self, f"{split}_{kind}") for kind in ("images", "labels", "foreground"))
-        return tuple(t if which is None or t is None else t[which.to(t.device)] for t in tensors)
+        return tuple(t if rows is None or t is None else t[rows.to(t.device)] for t in tensors)
 
     def to(self, device):
-        """The set on a device; itself, statistics and all, where it is there."""
+        """The set on a device; itself, statistics and all, if it is on it already."""
         if torch.empty(0, device=device).device == self.train_images.device:  # cuda is cuda:0
             return self
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        tensors = {k: v.to(device) for k, v in moved.items() if isinstance(v, torch.Tensor)}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        tensors = {k: v.to(device) for k, v in values.items() if isinstance(v, torch.Tensor)}
         return replace(self, **tensors)
 
     @functools.cached_property
     def statistics(self):
-        """Mean and standard deviation of the training pixels, each [c,1,1], in grey levels from 0
-        to 255."""
+        """Mean and standard deviation of the training pixels, each [c,1,1], in grey levels."""
         levels, moments = torch.arange(256.0, dtype=torch.float64), []
         for channel in range(self.train_images.shape[1]):
-            share = (
-                torch.bincount(self.train_images[:, channel].flatten(), minlength=256)
-                .cpu()
-                .double()
-            )
+            pixels = self.train_images[:, channel].flatten()
+            share = torch.bincount(pixels, minlength=256).cpu().double()
             share /= share.sum()
             mean = (share * levels).sum()
-            moments.append((mean, ((levels - mean) ** 2 * share).sum().sqrt()))
-        return tuple(
-            torch.stack(values).float()[:, None, None] for values in zip(*moments, strict=True)
-        )
+            moments.append(torch.stack([mean, ((levels - mean) ** 2 * share).sum().sqrt()]))
+        mean, std = torch.stack(moments, dim=1).float()
+        return mean[:, None, None], std[:, None, None]
 
     def standardise(self, images):
-        """uint8 images -> float32, zero mean and unit variance over the training pixels of each
-        channel.
+        """uint8 images -> float32, each channel of mean 0 and variance 1 in the training split.
 
         Event frames stay counts, as in the published code.
         """
@@ -86,53 +88,57 @@ class Dataset:
 
     def summary(self):
         """The set in a few lines: images and classes of both splits."""
-        train, test = len(self.train_labels), len(self.test_labels)
-        lines = [f"{self.title}: {train:,} training and {test:,} test "
-                 f"{'samples of frames' if self.counts_events else 'images'}, "
-                 f"{'×'.join(map(str, self.train_images.shape[1:]))}"]  # fmt: skip
-        counts = [
-            labels.bincount(minlength=len(self.classes))
-            for labels in (self.train_labels, self.test_labels)
-        ]
+        kind = "samples of frames" if self.counts_events else "images"
+        shape = "×".join(map(str, self.train_images.shape[1:]))
+        labels = self.train_labels, self.test_labels
+        train, test = map(len, labels)
+        counts = [split.bincount(minlength=len(self.classes)) for split in labels]
         balanced = all(bool((count == count[0]).all()) for count in counts)
-        lines.append(f"{len(self.classes)} classes{', balanced' if balanced else ''}:")
-        lines += [
-            f"  {name:<28}{train:>7,}{test:>7,}"
-            for name, train, test in zip(self.classes, *counts, strict=True)
+        lines = [
+            f"{self.title}: {train:,} training and {test:,} test {kind}, {shape}",
+            f"{len(self.classes)} classes{', balanced' if balanced else ''}:",
         ]
-        return "\n".join(lines)
+        rows = zip(self.classes, *counts, strict=True)
+        return "\n".join(lines + [f"  {row[0]:<28}{row[1]:>7,}{row[2]:>7,}" for row in rows])
 
 
-def read_checked(path, mend):
-    """The bytes of a file whose SHA-256 stands in SHA256SUMS beside it. ValueError, one sentence,
-    if not."""
-    sums = path.with_name("SHA256SUMS")
+def embedded(root=None):
+    """A sample of Fashion-MNIST: {"train": (images uint8 [n,28,28], labels int64 [n]), "test": …}.
+
+    Raises Refused where the file is missing, or is not the one that SHA256SUMS beside it names.
+    """
+    folder = root or folders.shipped()
+    path, sums = folder / "fashion-mini.npz", folder / "SHA256SUMS"
+    mend = f"restore it with `git checkout -- {folder}`, or make it again with "
+    mend += "data/make_fashion_mini.py"
     for file in (path, sums):
         if not file.is_file():
             raise Refused(f"{file} is missing; {mend}.")
     raw = path.read_bytes()
-    if (
-        f"{hashlib.sha256(raw).hexdigest()}  {path.name}"
-        not in sums.read_text(errors="replace").splitlines()
-    ):
+    line = f"{hashlib.sha256(raw).hexdigest()}  {path.name}"
+    if line not in sums.read_text(errors="replace").splitlines():
         raise Refused(f"{path} is damaged: its SHA-256 is not the one in {sums.name}; {mend}.")
-    return raw
-
-
-def embedded(root=None):
-    """The embedded sample of Fashion-MNIST: {"train": (images uint8 [n,28,28], labels int64 [n]),
-    "test": …}."""
-    path = (root or folders.shipped()) / "fashion-mini.npz"
-    mend = f"restore it with `git checkout -- {path.parent}`, or make it again with "
-    mend += "data/make_fashion_mini.py"
-    with np.load(io.BytesIO(read_checked(path, mend)), allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {s: (tensors[f"{s}_images"], tensors[f"{s}_labels"].long()) for s in static.SPLITS}
 
 
-def padded(images):
-    """[n,28,28] -> [n,1,32,32], zeros around."""
-    return torch.nn.functional.pad(images.unsqueeze(1), (2, 2, 2, 2))
+@functools.lru_cache(maxsize=2)
+def made(name, root, time_steps, difficulty, seed):
+    """A set made of the embedded images."""
+    title, tensors = "Fashion-MNIST (a sixth)", {}
+    for number, (split, (items, labels)) in enumerate(embedded(root).items()):
+        if name == "fashion-mini":
+            images = pad(items, (2, 2, 2, 2))[:, None]
+        elif name == "event-fashion":
+            title = "event-fashion (simulated)"
+            images = camera.frames(items, time_steps, seed=seed, split=number)
+        else:
+            title = f"cluttered-fashion (difficulty {difficulty:g})"
+            images, foreground = clutter.canvases(items, difficulty, seed, number)
+            images, tensors[f"{split}_foreground"] = images[:, None], foreground
+        tensors |= {f"{split}_images": images, f"{split}_labels": labels}
+    return Dataset(name, title, FASHION_CLASSES, **tensors)
 
 
 def load(name, root=None, time_steps=4, difficulty=0.5, seed=0):
@@ -148,19 +154,19 @@ def load(name, root=None, time_steps=4, difficulty=0.5, seed=0):
     another kind.
     """
     Data(name, difficulty=difficulty)  # refuses what can't be
-    for what, value, least in (("time_steps", time_steps, 1), ("seed", seed, 0)):
+    for argument, value, least in (("time_steps", time_steps, 1), ("seed", seed, 0)):
         ok = isinstance(value, int) and value >= least
-        demand(ok, what, value, f"a whole number of at least {least}")
+        demand(ok, argument, value, f"a whole number of at least {least}")
     if name in MADE:
         time_steps = time_steps if name == "event-fashion" else 0  # so that a set is made once
-        difficulty = difficulty if name == "cluttered-fashion" else 0
         return made(name, Path(root or folders.shipped()), time_steps, difficulty, seed)
     root = Path(root).expanduser() if root else folders.sets() / name
+    files = static.parquet_files(root) if name in ("cifar10", "cifar10-jpeg") else {}
     if name == "dvs128-gesture":
         arrays, classes = neuromorphic.dvs128_gesture(root, time_steps)
     elif name == "cifar10-dvs":
         arrays, classes = neuromorphic.cifar10_dvs(root, time_steps)
-    elif name in ("cifar10", "cifar10-jpeg") and (files := static.parquet_files(root)):
+    elif files:
         (arrays, jpeg), classes = static.parquet_set(files), static.CIFAR10_CLASSES
         name = "cifar10-jpeg" if jpeg else "cifar10"
     elif name == "cifar10-jpeg":
@@ -170,58 +176,16 @@ def load(name, root=None, time_steps=4, difficulty=0.5, seed=0):
         )
     else:
         arrays, classes = static.torchvision_set(name, root)
-        if name == "fashion-mnist":
-            arrays |= {f"{s}_images": padded(arrays[f"{s}_images"][:, 0]) for s in static.SPLITS}
-    return Dataset(name, TITLES[name], *stored(arrays, classes))
-
-
-TITLES = {
-    "fashion-mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar10-jpeg": "CIFAR-10 (JPEG)",
-    "cifar100": "CIFAR-100",
-    "cifar10-dvs": "CIFAR10-DVS (split in file order)",
-    "dvs128-gesture": "DVS128 Gesture",
-}
+    return Dataset(name, TITLES[name], classes, **arrays)
 
 
 def load_for(config):
     """The data set of a RunConfig, its frames as many as the model's time steps."""
-    name, time_steps = config.data.name, config.model.time_steps
-    dataset = load(name, None, time_steps, config.data.difficulty)
+    name = config.data.name
+    dataset = load(name, None, config.model.time_steps, config.data.difficulty)
     if dataset.name != name:
         raise Refused(
             f"data.name is {name!r}, but the images there are {dataset.title}; "
             f"allowed: {dataset.name}."
         )
     return dataset
-
-
-def stored(arrays, classes):
-    """The fields of a Dataset after its title."""
-    return classes, *(
-        arrays[f"{split}_{kind}"] for split in static.SPLITS for kind in ("images", "labels")
-    )
-
-
-MADE = ("fashion-mini", "cluttered-fashion", "event-fashion")  # out of the embedded images
-
-
-@functools.lru_cache(maxsize=2)
-def made(name, root, time_steps, difficulty, seed):
-    """A set out of the embedded images."""
-    both, labels = zip(*embedded(root).values(), strict=True)
-    foreground = (None, None)
-    if name == "fashion-mini":
-        title, images = "Fashion-MNIST (a sixth)", [padded(items) for items in both]
-    elif name == "event-fashion":
-        title = "event-fashion (simulated)"
-        images = [camera.frames(x, time_steps, seed=seed, split=i) for i, x in enumerate(both)]
-    else:
-        title = f"cluttered-fashion (difficulty {difficulty:g})"
-        canvases = [clutter.canvases(x, difficulty, seed, i) for i, x in enumerate(both)]
-        images, foreground = zip(*canvases, strict=True)
-        images = [x[:, None] for x in images]
-    return Dataset(
-        name, title, FASHION_CLASSES, images[0], labels[0], images[1], labels[1], *foreground
-    )
