@@ -1,10 +1,12 @@
-"""Make data/fashion-mini.npz: 10,000 training and 2,000 test images of Fashion-MNIST, the same number of each class.
+"""Make data/fashion-mini.npz: 10,000 training and 2,000 test images of Fashion-MNIST, the same
+number of each class.
 
     python data/make_fashion_mini.py FOLDER
 
-FOLDER holds the four idx files of the full set, gzipped or not: of Debian's package dataset-fashion-mnist they lie in
-/usr/share/datasets/fashion-mnist, of torchvision's download in FashionMNIST/raw. The draw has a fixed seed and the
-archive fixed time stamps, so the same input makes the same bytes; the checksum goes to data/SHA256SUMS.
+FOLDER holds the four idx files of the full set, gzipped or not: of Debian's package
+dataset-fashion-mnist they lie in /usr/share/datasets/fashion-mnist, of torchvision's download in
+FashionMNIST/raw. The draw has a fixed seed and the archive fixed time stamps, so the same input
+makes the same bytes; the checksum goes to data/SHA256SUMS.
 """
 
 import argparse
@@ -23,12 +25,13 @@ MAGIC = {1: 0x801, 3: 0x803}  # idx: unsigned bytes, one or three dimensions
 
 
 def read_idx(folder, name, ndim):
-    """One idx file as a uint8 array. Raises ValueError, one sentence, where it is missing or damaged."""
+    """One idx file as a uint8 array. Raises ValueError, one sentence, where it is missing or
+    damaged."""
     plain, packed = folder / name, folder / f"{name}.gz"
     path = packed if packed.exists() else plain
     if not path.exists():
         raise ValueError(
-            f"{plain} (or .gz) is missing: give the folder with the four idx files of Fashion-MNIST."
+            f"{plain} (or .gz) is missing: give the folder with Fashion-MNIST's four idx files."
         )
     try:
         raw = gzip.decompress(path.read_bytes()) if path == packed else path.read_bytes()

@@ -39,7 +39,8 @@ THEIRS = {
 
 @pytest.mark.parametrize("name", augment.MOVES)
 def test_each_operation_is_pils(name):
-    """What timm calls, image by image, at the magnitude of the recipe; cubic splines differ at the border."""
+    """What timm calls, image by image, at the magnitude of the recipe; cubic splines differ at the
+    border."""
     images = pictures()
     level, sign = torch.full((len(images),), LEVEL), torch.ones(len(images))
     ours = augment.warp(images, augment.MOVES[name](level, sign, 32), "bicubic", 9.0).clamp(0, 255)
@@ -137,7 +138,8 @@ def test_event_frames_of_a_sample_move_together():
     out = augment.event_frames(frames, torch.Generator().manual_seed(0))
     assert torch.equal(out, out[:, :1, :1].expand_as(out)) and out.dtype == torch.uint8
     same = ((out == frames) | (out == frames.flip(-1))).flatten(1).all(1).float().mean()
-    # nothing; shifts by 0 of 5 pixels (5 of 31 magnitudes, int() rounds towards 0); 0 degrees of shear and rotation
+    # nothing; shifts by 0 of 5 pixels (5 of 31 magnitudes, int() rounds towards 0); 0 degrees of
+    # shear and rotation
     assert same.item() == pytest.approx(1 / 6 + 2 / 6 * 5 / 31 + 2 / 6 / 31, abs=0.08)
 
 

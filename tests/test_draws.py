@@ -6,7 +6,8 @@ from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, whole
 
 
 def test_the_bits_are_those_of_splitmix64():
-    """The first numbers of the generator with state 0, as its authors' reference implementation prints them."""
+    """The first numbers of the generator with state 0, as its authors' reference implementation
+    prints them."""
     from ssf.datasets.draws import mixed
 
     step = np.uint64(0x9E3779B97F4A7C15)

@@ -251,8 +251,8 @@ def test_fashion_mnist_goes_through_torchvision(tmp_path, monkeypatch):
         sets.load("fashion-mnist", tmp_path)
 
 
-def build(room):
-    room("numbers", (5,), np.int64)[:] = range(5)
+def build(create):
+    create("numbers", (5,), np.int64)[:] = range(5)
 
 
 def kept():
@@ -281,7 +281,7 @@ def test_a_cache_that_does_not_fit_is_built_anew(spoil):
     assert cache.cached("toy", "x", build)[0]["numbers"].tolist() == [0, 1, 2, 3, 4]
     spoil(kept())
     built = []
-    again, _ = cache.cached("toy", "x", lambda room: built.append(1) or build(room))
+    again, _ = cache.cached("toy", "x", lambda create: built.append(1) or build(create))
     assert again["numbers"].tolist() == [0, 1, 2, 3, 4] and built
     cache.cached("toy", "x", None)  # whole now: nothing to build
 
@@ -290,8 +290,8 @@ def test_a_cache_is_not_changed_by_its_readers_and_not_left_half_built():
     cache.cached("toy", "x", build)[0]["numbers"][0] = 99
     assert cache.cached("toy", "x", None)[0]["numbers"][0] == 0
 
-    def broken(room):
-        build(room)
+    def broken(create):
+        build(create)
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):

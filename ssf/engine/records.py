@@ -13,7 +13,6 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from ssf import distributed, folders
@@ -162,6 +161,8 @@ def records():
 
 def frame(records):
     """Records as a pandas frame, one row a network, columns in the order of FIELDS."""
+    import pandas as pd  # here, so that training needs not wait for it
+
     return pd.DataFrame(records, columns=FIELDS)
 
 
@@ -171,6 +172,8 @@ class Missing(Failed):
 
 def committed(name, command, folder=None):
     """The rows of <name>.csv, in `results` or another folder, as a frame; Missing without it."""
+    import pandas as pd
+
     path = (folder or folders.results()) / f"{name}.csv"
     if not path.exists():
         raise Missing(f"{path} is not there; {command} writes it.")

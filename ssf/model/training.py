@@ -167,9 +167,8 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
     with own_random_state(), bar:
         for epoch in bar:
             began = time.perf_counter()
-            learned = train_epoch(
-                config, network, forward, opt, masks, teacher, dataset, used, epoch
-            )
+            others = masks, teacher, dataset, used, epoch
+            learned = train_epoch(config, network, forward, opt, *others)
             seconds += time.perf_counter() - began
             history.append(learned | measure(network, dataset, held_out, learned))
             bar.set_postfix(loss=f"{learned['train_loss']:.3f}")

@@ -1,4 +1,5 @@
-"""The book, built once as `make book` builds it, and the chapters once more, trained live and small."""
+"""The book, built once as `make book` builds it, and the chapters once more, trained live and
+small."""
 
 import shutil
 

@@ -61,7 +61,8 @@ def figures(chapter):
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_every_figure_is_there_with_caption_and_alternative_text(pages, html, chapter):
-    """A picture has it from its cell, a chart with controls from its description (see test_browser)."""
+    """A picture has it from its cell, a chart with controls from its description (see
+    test_browser)."""
     page = pages[f"{chapter}.html"]
     assert figures(chapter)
     for expected in figures(chapter):
@@ -90,7 +91,8 @@ def test_findings_on_the_landing_page_are_the_chapters_sentences(pages, html):
 
 
 def test_the_ledger_is_on_its_page_and_in_short_on_the_landing_page(pages, html):
-    """Verdicts and intervals, as the rows have them, and the figure; on the landing page and in the README, too."""
+    """Verdicts and intervals, as the rows have them, and the figure; on the landing page and in the
+    README, too."""
     table = BeautifulSoup((html / "findings.html").read_text(), "html.parser").find("table")
     lines = {
         row.find("td").text: [cell.text for cell in row.find_all("td")]
@@ -200,8 +202,8 @@ def test_the_parameters_page_lists_every_parameter(html):
     for chapter in build.chapters():
         for name in build.known_parameters(chapter):
             assert (
-                f'<code class="docutils literal notranslate"><span class="pre">{name}</span></code></p></td>'
-                in table
+                f'<code class="docutils literal notranslate"><span class="pre">{name}</span>'
+                "</code></p></td>" in table
             ), name
 
 

@@ -1,4 +1,5 @@
 """The built pages in headless Chromium: what a reader sees, moves, hovers over and downloads."""
+# ruff: noqa: E501 (scripts for the browser)
 
 import functools
 import shutil

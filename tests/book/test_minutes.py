@@ -1,4 +1,5 @@
-"""The minutes of chapters: what is read, what is measured, what the book says of both. On a toy notebook."""
+"""The minutes of chapters: what is read, what is measured, what the book says of both. On a toy
+notebook."""
 
 import runpy
 import sys

@@ -1,4 +1,5 @@
-"""What is published beside the book: citation, licences, changelog, workflows, the environment, notebooks' form."""
+"""What is published beside the book: citation, licences, changelog, workflows, the environment,
+notebooks' form."""
 
 import re
 import subprocess
@@ -108,7 +109,8 @@ def test_workflows_run_the_python_that_the_lock_is_made_for():
 
 
 def test_caches_are_keyed_by_the_lock_and_networks_by_the_code_too():
-    """A network that other code has trained must not stand in for this code's: no key that is only nearly right."""
+    """A network that other code has trained must not stand in for this code's: no key that is only
+    nearly right."""
     caches = [
         (name, step["with"]) for name, step in STEPS if "actions/cache" in step.get("uses", "")
     ]
@@ -147,7 +149,8 @@ def test_the_tests_workflow_brings_a_browser():
 
 
 def test_the_environment_is_one_that_repo2docker_builds():
-    """It takes environment.yml in the root, if nothing goes before it, and a base image by python=X.Y."""
+    """It takes environment.yml in the root, if nothing goes before it, and a base image by
+    python=X.Y."""
     environment = yaml.safe_load(text("environment.yml"))
     assert set(environment) == {
         "name",
@@ -163,7 +166,8 @@ def test_the_environment_is_one_that_repo2docker_builds():
     assert (
         pip == "pip" and packages["pip"][-1] == "-e ."
     )  # the library: pyproject.toml alone is not looked at
-    before = "binder .binder Dockerfile Project.toml JuliaProject.toml REQUIRE default.nix DESCRIPTION install.R"
+    before = "binder .binder Dockerfile Project.toml JuliaProject.toml REQUIRE default.nix "
+    before += "DESCRIPTION install.R"
     for name in [*before.split(), "runtime.txt", "environment.yaml"]:
         assert not (ROOT / name).exists(), (
             f"{name} would go before environment.yml, or stop the build"
