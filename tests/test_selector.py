@@ -10,8 +10,8 @@ from ssf.model.selector import (
     Tokens,
     TokenSelector,
     distillation_loss,
-    information,
-    information_per_place,
+    information_per_place_scores,
+    information_scores,
     ratio_loss,
     selector_loss,
     temporal_change,
@@ -105,7 +105,7 @@ def test_firing_rate_and_oracle_by_hand():
 def test_information_by_hand():
     """The formulas of TP-Spikformer, token by token."""
     seen = tokens(count=64, time_steps=3)
-    scores, per_place = information(seen, 64), information_per_place(seen, 64)
+    scores, per_place = information_scores(seen, 64), information_per_place_scores(seen, 64)
     for b in range(5):
         rates = seen.x[:, b].mean(0)
         m = seen.x[:, b].mean(2)
@@ -131,7 +131,7 @@ def test_information_by_hand():
 
 
 def test_one_time_step_has_no_temporal_change():
-    assert information(tokens(time_steps=1), 64).isfinite().all()
+    assert information_scores(tokens(time_steps=1), 64).isfinite().all()
 
 
 def test_training_and_inference_ratios_can_differ():

@@ -1,4 +1,4 @@
-"""Token selectors: which tokens stay, and the losses that train the learned one (Rao et al., DynamicViT, 2021)."""
+"""Token selectors: which tokens stay, and the losses of the learned one (Rao et al., 2021)."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,10 @@ from ssf.config import Refused
 class Tokens:
     """What a selector looks at: the tokens before a block, and what is known of them.
 
-    x: [T,B,n,C]. grid: [B,n], their places in the stem's grid. alive: [B,n] of 0 and 1, or None where none was dropped.
-    received: [B,n], the attention they got in the block before. foreground: [B,N], of the whole grid.
+    x: [T,B,n,C]. grid: [B,n], their places in the stem's grid.
+    alive: [B,n] of 0 and 1, or None where none was dropped.
+    received: [B,n], the attention they got, as keys, in the block before (`SSA.received`).
+    foreground: [B,N], the share of each token of the whole grid that is foreground, if known.
     """
 
     x: torch.Tensor
@@ -23,45 +25,23 @@ class Tokens:
     received: torch.Tensor | None = None
     foreground: torch.Tensor | None = None
 
+    def last_if_dropped(self, scores):
+        """The scores [B,n], those of dropped tokens below all others."""
+        return scores if self.alive is None else scores.masked_fill(self.alive == 0, -torch.inf)
+
     def share(self, scores):
-        """Softmax over the tokens that are there."""
-        return (
-            scores if self.alive is None else scores.masked_fill(self.alive == 0, -torch.inf)
-        ).softmax(1)
-
-
-def random(tokens, _):
-    """A uniform number for each token: the control."""
-    return torch.rand(tokens.x.shape[1:3], device=tokens.x.device)
-
-
-def firing_rate(tokens, _):
-    """Mean firing rate over time steps and channels."""
-    return tokens.x.mean((0, 3))
-
-
-def attention(tokens, _):
-    """Attention received as a key in the block before (`SSA.received`)."""
-    return tokens.received
-
-
-def oracle(tokens, _):
-    """Share of the token's pixels that are foreground, where the data set tells."""
-    if tokens.foreground is None:
-        raise Refused(
-            "selector.kind is 'oracle'; allowed: where the foreground of every image is given."
-        )
-    return tokens.foreground.gather(1, tokens.grid)
+        """Softmax over the tokens that are left."""
+        return self.last_if_dropped(scores).softmax(1)
 
 
 def temporal_change(tokens):
-    """Mean over t of |m[t+1] - m[t]|, m[t] the channel mean at step t (Wei et al., TP-Spikformer, 2026)."""
+    """Mean over t of |m[t+1] - m[t]|, m[t] the channel mean at step t."""
     m = tokens.x.mean(3)
     return m.diff(dim=0).abs().sum(0) / max(len(m) - 1, 1)
 
 
-def information(tokens, size):
-    """TP-Spikformer's score as its paper has it: softmax(temporal change) + softmax(-cosine to the neighbourhood).
+def information_scores(tokens, size):
+    """softmax(temporal change) + softmax(-cosine) (Wei et al., TP-Spikformer, 2026, the paper).
 
     The cosine is that of a token's rate vector and the mean of the 3×3 tokens around it.
     """
@@ -69,52 +49,63 @@ def information(tokens, size):
     rates = rates if tokens.alive is None else rates * tokens.alive[..., None]
     side, places = round(size**0.5), tokens.grid[..., None].expand_as(rates)
     picture = rates.new_zeros(len(rates), size, rates.shape[2]).scatter(1, places, rates)
-    around = F.avg_pool2d(
-        picture.transpose(1, 2).unflatten(2, (side, side)), 3, stride=1, padding=1
-    )
-    unlike = -F.cosine_similarity(
-        rates, around.flatten(2).transpose(1, 2).gather(1, places), dim=-1
-    )
+    picture = picture.transpose(1, 2).unflatten(2, (side, side))
+    around = F.avg_pool2d(picture, 3, stride=1, padding=1).flatten(2).transpose(1, 2)
+    unlike = -F.cosine_similarity(rates, around.gather(1, places), dim=-1)
     return tokens.share(temporal_change(tokens)) + tokens.share(unlike)
 
 
-def information_per_place(tokens, _):
-    """The same as TP-Spikformer's published code has it: its neighbourhood mean sums over channels too.
+def information_per_place_scores(tokens, _):
+    """The same as TP-Spikformer's published code has it: its mean sums over channels too.
 
-    So it is one number at each place, the same for all channels, and the cosine with it is (sum of the rates) /
-    (their norm · sqrt(C)): the neighbours drop out.
+    So it is one number at each place, the same for all channels, and the cosine with it is (sum of
+    the rates) / (their norm · sqrt(C)): the neighbours drop out.
     """
     rates = tokens.x.mean(0)
     unlike = -F.cosine_similarity(rates, torch.ones_like(rates), dim=-1)
     return tokens.share(temporal_change(tokens)) + tokens.share(unlike)
 
 
+def oracle_scores(tokens, _):
+    """Share of the token's pixels that are foreground, where the data set tells."""
+    if tokens.foreground is None:
+        allowed = "where the foreground of every image is given"
+        raise Refused(f"selector.kind is 'oracle'; allowed: {allowed}.")
+    return tokens.foreground.gather(1, tokens.grid)
+
+
+SCORES = {  # of Tokens and the size of the whole grid: [B,n]
+    "random": lambda tokens, _: torch.rand(tokens.x.shape[1:3], device=tokens.x.device),
+    "firing_rate": lambda tokens, _: tokens.x.mean((0, 3)),
+    "attention": lambda tokens, _: tokens.received,
+    "information": information_scores,
+    "information_per_place": information_per_place_scores,
+    "oracle": oracle_scores,
+}
+
+
+def predictor(width):
+    """[B,n,C] -> log-probabilities [B,n,2]: keep, drop."""
+    return nn.Sequential(
+        nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 2), nn.LogSoftmax(-1)
+    )
+
+
 class TokenSelector(nn.Module):
     """Keeps a share of the tokens before each block named in `config.locations`.
 
-    The learned selector has one predictor a location, Linear(C, C/2) -> GELU -> Linear(C/2, 2) -> LogSoftmax on the
-    firing rates [B,N,C] (x averaged over time), channel 0 meaning "keep". The others are functions of this file, have
-    nothing to learn, and keep their exact share while training too.
+    The learned selector has one `predictor` a location, of the firing rates (x averaged over time).
+    The others are `SCORES`, with nothing to learn, and keep their exact share while training too.
     """
 
     def __init__(self, config, width, tokens):
         super().__init__()
-        self.kind, self.locations, self.tokens, self.removes = (
-            config.kind,
-            config.locations,
-            tokens,
-            config.removes,
-        )
+        self.kind, self.locations, self.tokens = config.kind, config.locations, tokens
+        self.removes, self.head_averages_dropped = config.removes, config.head_averages_dropped
         self.counts = config.counts(tokens)
         self.training_counts = config.counts(tokens, inference=False)
-        self.head_averages_dropped = config.head_averages_dropped
-        self.predictors = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 2), nn.LogSoftmax(-1)
-            )
-            for _ in self.locations
-            if config.kind == "learned"
-        )
+        learned = self.locations if self.kind == "learned" else ()
+        self.predictors = nn.ModuleList(predictor(width) for _ in learned)
 
     def log_probabilities(self, block, tokens):
         """[B,n,2] of the learned selector before a block: keep, drop."""
@@ -127,28 +118,20 @@ class TokenSelector(nn.Module):
         return SCORES[self.kind](tokens, self.tokens)
 
     def decide(self, block, tokens):
-        """Training: decisions [B,n] of 0 and 1; a token dropped before (0 in `alive`) stays dropped.
+        """Training: decisions [B,n] of 0 and 1; a token dropped before stays dropped.
 
-        Learned: a hard Gumbel-softmax sample with the straight-through gradient (Jang et al., 2017).
+        Learned: a hard Gumbel-softmax sample, straight-through gradient (Jang et al., 2017).
         """
         if self.kind == "learned":
             sample = F.gumbel_softmax(self.log_probabilities(block, tokens), hard=True)[..., 0]
             return sample if tokens.alive is None else sample * tokens.alive
-        scores = self.scores(block, tokens)
-        if tokens.alive is not None:
-            scores = scores.masked_fill(tokens.alive == 0, -torch.inf)
+        scores = tokens.last_if_dropped(self.scores(block, tokens))
         places = top(scores, self.training_counts[self.locations.index(block)])
         return torch.zeros_like(scores).scatter(1, places, 1)
 
     def choose(self, block, tokens):
-        """Inference: places [B,K], among the tokens given, of the K = floor(N · ratio) with the highest score."""
+        """Inference: places [B,K], among the tokens given, of the K highest scores."""
         return top(self.scores(block, tokens), self.counts[self.locations.index(block)])
-
-
-SCORES = {
-    score.__name__: score
-    for score in (random, firing_rate, attention, information, information_per_place, oracle)
-}
 
 
 def top(scores, k):
@@ -158,19 +141,17 @@ def top(scores, k):
 
 def ratio_loss(decisions, ratios):
     """Mean over locations and images of (share of tokens kept - ratio)² (Rao et al., 2021)."""
-    return torch.stack(
-        [((d.mean(1) - r) ** 2).mean() for d, r in zip(decisions, ratios, strict=True)]
-    ).mean()
+    pairs = zip(decisions, ratios, strict=True)
+    return torch.stack([((d.mean(1) - ratio) ** 2).mean() for d, ratio in pairs]).mean()
 
 
 def distillation_loss(student, teacher):
-    """KL(teacher || student) of the class distributions of two logits [B,classes], averaged over the batch.
+    """KL(teacher || student) of the classes by two logits [B,classes], averaged over the batch.
 
     The published code calls torch's kl_div with the student first, which is this direction.
     """
-    return F.kl_div(
-        student.log_softmax(-1), teacher.log_softmax(-1), reduction="batchmean", log_target=True
-    )
+    student, teacher = student.log_softmax(-1), teacher.log_softmax(-1)
+    return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
 
 def selector_loss(logits, labels, decisions, teacher_logits, config, label_smoothing=0.0):

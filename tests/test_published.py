@@ -18,7 +18,7 @@ SELECTOR = Selector(keep_ratio=0.7, locations=(1, 2))
 
 
 def checkpoint(model, selector=None):
-    """A published checkpoint of a network that fires, with the idle tensors the published modules own."""
+    """A published checkpoint of a network that fires, with the published modules' idle tensors."""
     network = Spikformer(model, selector)
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
@@ -192,7 +192,7 @@ def test_a_checkpoint_of_another_size_is_refused():
 
 
 def test_files(tmp_path):
-    """torch's format with the command line beside the weights, as the published scripts write it, and safetensors."""
+    """safetensors, and torch's format with the command line beside it, as the scripts write it."""
     state, network = checkpoint(STATIC), Spikformer(STATIC)
     torch.save(
         {"model": state, "epoch": 7, "args": argparse.Namespace(lr=1e-3, opt="adamw")},
