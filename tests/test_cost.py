@@ -133,6 +133,7 @@ def test_firing_rates_are_shares_and_leave_the_network_as_it_was():
     network, images = Spikformer(preset("quick").model), torch.randn(4, 1, 32, 32)
     before = {n: b.clone() for n, b in network.named_buffers()}
     rates = cost.firing_rates(network, images)
+    assert rates == cost.activity(network, preset("quick").model, None, images)[0]
     assert (
         list(rates)[0] == "stem.stages.0.lif"
         and list(rates)[-1] == "blocks.1.fc2.lif"
@@ -160,7 +161,7 @@ def test_synaptic_operations_agree_with_spikingjellys_counter(selector, by_torch
     """Linear layers with binary inputs to the unit, convolutions but for the border, where a spike
     reaches fewer."""
     network, model, images = firing(selector)
-    rows = {row.layer.name: row for row in cost.operations(network, model, selector, images)}
+    rows = {row.layer.name: row for row in cost.activity(network, model, selector, images)[1]}
     counter = SynOpCounter()
     with DispatchCounterMode([counter]), torch.no_grad():
         network.eval()(images)
@@ -185,7 +186,7 @@ def test_what_is_called_binary_is_and_the_residual_stream_is_not():
             module.register_forward_hook(
                 lambda _, given, __, name=name: seen.update({name: given[0].unique().tolist()})
             )
-    rows = cost.operations(network, model, None, images)
+    _, rows = cost.activity(network, model, None, images)
     for row in rows:
         if row.layer.role != "attention":
             values = seen[row.layer.weight.removesuffix(".weight")]
@@ -199,7 +200,7 @@ def test_what_is_called_binary_is_and_the_residual_stream_is_not():
 
 def test_energy_by_hand():
     network, model, images = firing()
-    rows = cost.operations(network, model, None, images)
+    _, rows = cost.activity(network, model, None, images)
     by = {row.layer.name: row for row in rows}
     total = {account: sum(cost.energy(rows, account).values()) for account in cost.ACCOUNTS}
     assert total["no spikes"] == pytest.approx(4.6 * cost.macs(model) / 1e6)
@@ -228,7 +229,7 @@ def test_attention_operations_are_driven_by_q_and_v():
     network.blocks[1].attention.qkv.register_forward_hook(lambda _, __, out: seen.update(out=out))
     row = next(
         r
-        for r in cost.operations(network, model, None, images)
+        for r in cost.activity(network, model, None, images)[1]
         if r.layer.name == "blocks.1.attention"
     )
     q, _, v = seen["out"].chunk(3, dim=-1)
@@ -242,11 +243,7 @@ def test_what_is_averaged_over_batches_is_what_one_batch_gives():
     network, images = Spikformer(config.model, config.selector).eval(), torch.randn(10, 1, 32, 32)
 
     def look(x):
-        return (
-            len(x),
-            cost.firing_rates(network, x),
-            cost.operations(network, config.model, config.selector, x),
-        )
+        return len(x), *cost.activity(network, config.model, config.selector, x)
 
     rates, rows = cost.averaged([look(images[:7]), look(images[7:])])
     _, whole, expected = look(images)
@@ -258,7 +255,7 @@ def test_what_is_averaged_over_batches_is_what_one_batch_gives():
 def test_pruned_weights_cause_no_additions_where_they_are_skipped():
     config = preset("smoke")
     network = Spikformer(config.model)
-    rows = cost.operations(network, config.model, None, torch.rand(4, 1, 32, 32))
+    _, rows = cost.activity(network, config.model, None, torch.rand(4, 1, 32, 32))
     masks = {"blocks.0.fc2.linear.weight": torch.tensor([[True, False, False, False]])}
     left = {row.layer.name: row for row in cost.surviving(rows, masks)}
     for row in rows:

@@ -4,7 +4,7 @@ import torch
 
 from ssf.datasets import batches
 from ssf.model import cost, training
-from ssf.model.selector import Tokens, top
+from ssf.model.selector import top
 
 LOOKED_AT = 100  # test images behind firing rates and operations
 # how well a selector finds the foreground, where the data set tells; None for the others
@@ -12,7 +12,7 @@ TRUTH = ("recall", "precision", "average_precision", "share")
 
 
 def observe(config, dataset, network, masks):
-    """{column: value} of a record: `activity` and, where the set tells, `TRUTH`."""
+    """{column: value} of a record: `activity_columns` and, where the set tells, `TRUTH`."""
     images = torch.arange(min(LOOKED_AT, len(dataset.test_labels)))
     looks = []
     with training.own_random_state():
@@ -23,7 +23,7 @@ def observe(config, dataset, network, masks):
             inputs = pixels, training.truth(network, foreground)
             look = cost.activity(network, config.model, config.selector, *inputs)
             looks.append((len(pixels), *look))
-    columns = activity(*cost.averaged(looks), masks)
+    columns = activity_columns(*cost.averaged(looks), masks)
     if config.selector and dataset.test_foreground is not None:
         scores = against_truth(network, network.selector, dataset, seed=config.seed)
         for column in TRUTH:
@@ -31,7 +31,7 @@ def observe(config, dataset, network, masks):
     return columns
 
 
-def activity(firing_rates, operations, masks):
+def activity_columns(firing_rates, operations, masks):
     """What a trained network does with an image, a mean over some.
 
     SOPs (additions that spikes cause), energy (microjoules, two accounts of `cost.energy`) and
@@ -50,16 +50,12 @@ def activity(firing_rates, operations, masks):
 
 @torch.no_grad()
 def tokens_before(network, images, block, foreground=None):
-    """What a selector before that block looks at, `selector.Tokens`, none dropped before."""
-    network.eval()
-    x = network.stem(images.transpose(0, 1) if images.ndim == 5 else images)
-    grid, received = torch.arange(x.shape[2], device=x.device).expand(x.shape[1], -1), None
-    for i in range(block):
-        attention = network.blocks[i].attention
-        watched, attention.watched = attention.watched, i == block - 1
-        x = network.blocks[i](x)
-        received, attention.watched = attention.received, watched
-    return Tokens(x, grid, None, received, foreground)
+    """What a selector before that block looks at, `selector.Tokens`."""
+    attention = network.blocks[max(block - 1, 0)].attention
+    watched, attention.watched = attention.watched, True
+    tokens, _ = network.eval().walk(images, foreground, block)
+    attention.watched = watched
+    return tokens
 
 
 def precision_recall(scores, foreground, keep):

@@ -1,9 +1,8 @@
 """What a network costs: parameters, multiply-accumulates (MACs), synaptic operations, energy.
 
-One MAC is one multiplication and one addition: FLOPs = 2 · MACs. Counted are convolutions, linear
-layers and the two attention products; BatchNorm, LIF, pooling, additions and scores without weights
-are not, as usual in the field. One SOP is one addition of a weight because of a spike: SOPs =
-(share of inputs that are not 0) · MACs.
+FLOPs = 2 · MACs. Counted are convolutions, linear layers and the two attention products; not
+BatchNorm, LIF, pooling, additions and scores without weights, as usual in the field. One SOP is one
+addition of a weight because of a spike: SOPs = (share of inputs that are not 0) · MACs.
 """
 
 from contextlib import contextmanager
@@ -35,48 +34,42 @@ def layers(model, selector=None, as_computed=False):
 
     Args:
         model, selector: parts of a RunConfig. With a selector the cost is that of inference: tokens
-            floored to floor(N · ratio) at each location, the selector's own MACs (once an image,
-            not once a time step) charged; where dropped tokens bypass a block, later blocks without
-            a selector see all again.
+            floored to floor(N · ratio) at each location, the selector's own MACs (once an image)
+            charged; where dropped tokens bypass a block, the next one sees all again.
         as_computed: False counts what the published model computes, the stem's first convolution in
             every time step and attention as (q kᵀ) v. True counts what this library does: that
             convolution once, and the cheaper of (q kᵀ) v and q (kᵀ v).
     """
-    rows, tokens = stem_layers(model, as_computed), model.tokens
-    counts = selector.counts(tokens) if selector else []
+    rows, tokens, c = stem_layers(model, as_computed), model.tokens, model.width
     for b in range(model.depth):
+        if selector and not selector.removes:  # those that skipped a block are back
+            tokens = model.tokens
         if selector and b in selector.locations:
             location = selector.locations.index(b)
             if selector.kind == "learned":
-                seen = tokens if selector.removes else model.tokens
-                rows += predictor_layers(model, location, seen)
-            tokens = counts[location]
-        elif selector and not selector.removes:  # those that skipped a block are back
-            tokens = model.tokens
+                for i, c_in, c_out in [(0, c, c // 2), (2, c // 2, 2)]:
+                    name = f"selector.predictors.{location}.{i}"
+                    rows.append(weighted(name, "selector", "weight", c_in * c_out, c_out, tokens))
+            tokens = selector.counts(model.tokens)[location]
         rows += block_layers(model, f"blocks.{b}", tokens, as_computed)
-    c, classes = model.width, model.classes
-    return [*rows, LayerCost("head", "head", "head.weight", (c + 1) * classes, c * classes)]
+    return [*rows, weighted("head", "head", "weight", c * model.classes, model.classes, 1)]
+
+
+def weighted(name, role, parameter, weights, others, times):
+    """A layer with weights and other parameters; each weight is multiplied so often an image."""
+    return LayerCost(name, role, f"{name}.{parameter}", weights + others, weights * times)
 
 
 def stem_layers(model, as_computed):
     rows, side, c = [], model.side, model.width
+    names = [*(f"stem.stages.{i}" for i in range(4)), "stem.position"]
     widths = [model.channels, c // 8, c // 4, c // 2, c, c]
-    for i, name in enumerate([*(f"stem.stages.{i}" for i in range(4)), "stem.position"]):
-        weights = widths[i] * widths[i + 1] * 9
+    for i, name in enumerate(names):
         once = as_computed and i == 0 and model.encoding == "direct"
-        macs = (1 if once else model.time_steps) * weights * side**2
-        size = weights + 2 * widths[i + 1]
-        rows.append(LayerCost(name, "SPS", f"{name}.conv.weight", size, macs))
+        times = side**2 * (1 if once else model.time_steps)
+        weights, others = widths[i] * widths[i + 1] * 9, 2 * widths[i + 1]
+        rows.append(weighted(name, "SPS", "conv.weight", weights, others, times))
         side //= 2 if i in model.pool_stages else 1
-    return rows
-
-
-def predictor_layers(model, location, tokens):
-    rows, c = [], model.width
-    for i, (c_in, c_out) in enumerate([(c, c // 2), (c // 2, 2)]):
-        name, weights = f"selector.predictors.{location}.{2 * i}", c_in * c_out
-        size, macs = weights + c_out, tokens * weights
-        rows.append(LayerCost(name, "selector", f"{name}.weight", size, macs))
     return rows
 
 
@@ -89,10 +82,9 @@ def block_layers(model, name, tokens, as_computed):
         ("fc1", c, hidden, True),
         ("fc2", hidden, c, True),
     ]:
-        weights, weight = c_in * c_out, f"{name}.{part}.linear.weight"
-        size, macs = weights + (2 + bias) * c_out, steps * tokens * weights
-        role = part.removeprefix("attention.")
-        rows.append(LayerCost(f"{name}.{part}", role, weight, size, macs))
+        layer, role = f"{name}.{part}", part.removeprefix("attention.")
+        sizes = c_in * c_out, (2 + bias) * c_out, steps * tokens
+        rows.append(weighted(layer, role, "linear.weight", *sizes))
     smaller = min(tokens, c // model.heads) if as_computed else tokens
     macs = steps * 2 * tokens * smaller * c
     return [*rows, LayerCost(f"{name}.attention", "attention", None, 0, macs)]
@@ -141,11 +133,9 @@ def keep_ratio_for(target, model, selector, blocks_only=False):
 @contextmanager
 def hooked(network, kinds, hook):
     """In eval mode, call hook(name, module, inputs, output) at every module of some kinds."""
-    handles = []
-    for name, module in network.named_modules():
-        if isinstance(module, kinds):
-            handles.append(module.register_forward_hook(partial(hook, name)))
-    training = network.training
+    training, modules = network.training, dict(network.named_modules())
+    names = [name for name, module in modules.items() if isinstance(module, kinds)]
+    handles = [modules[name].register_forward_hook(partial(hook, name)) for name in names]
     try:
         yield network.eval()
     finally:
@@ -158,7 +148,7 @@ def hooked(network, kinds, hook):
 def spikes(network, *inputs):
     """{layer: spikes [T, B, ...] of 0 and 1} of every LIF, in order of depth."""
     seen = {}
-    with hooked(network, LIF, lambda name, _, __, out: seen.__setitem__(name, out)):
+    with hooked(network, LIF, lambda name, _, __, out: seen.update({name: out})):
         network(*inputs)
     return seen
 
@@ -217,23 +207,16 @@ def activity(network, model, selector, *inputs):
     return rates, [Operations(row, *sizes[row.name]) for row in layers(model, selector)]
 
 
-def operations(network, model, selector, *inputs):
-    """[Operations] of every layer of `layers`, per image, from the network's `inputs` [B,...]."""
-    return activity(network, model, selector, *inputs)[1]
-
-
 def averaged(looks):
     """`activity` of several batches as one; looks: (images, firing rates, [Operations]) of each."""
-    total = sum(images for images, _, _ in looks)
+    images, rates, operations = zip(*looks, strict=True)
 
     def mean(values):
-        return sum(look[0] * value for look, value in zip(looks, values, strict=True)) / total
+        return sum(n * v for n, v in zip(images, values, strict=True)) / sum(images)
 
-    rates = {name: mean([look[1][name] for look in looks]) for name in looks[0][1]}
-    layers_seen = zip(*(look[2] for look in looks), strict=True)
-    return rates, [
+    return {name: mean([each[name] for each in rates]) for name in rates[0]}, [
         Operations(same[0].layer, mean([o.nonzero for o in same]), mean([o.mean for o in same]))
-        for same in layers_seen
+        for same in zip(*operations, strict=True)
     ]
 
 
@@ -250,8 +233,7 @@ ACCOUNTS = ("no spikes", "one addition", "as many additions", "multiplied")
 
 
 def energy(rows, account):
-    """Arithmetic energy of an image, {role: microjoules}, from [Operations], by one of four
-    accounts.
+    """Arithmetic energy of an image, {role: microjoules}, from [Operations], by one of `ACCOUNTS`.
 
     "no spikes": every product a MAC, as in a network of the same size without spikes.
     The others: a MAC in the first convolution and for averaged rates (selector, head), an addition

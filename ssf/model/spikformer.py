@@ -183,6 +183,11 @@ class Spikformer(nn.Module):
 
         `foreground` [B,N], the share of each token that is foreground, is for the oracle selector.
         """
+        tokens, kept = self.walk(images, foreground)
+        return self.head(self.mean(tokens)), kept
+
+    def walk(self, images, foreground=None, depth=None):
+        """`Tokens` after so many blocks, all without a number; and those kept at each location."""
         if images.shape[1:] != self.image_shape:
             allowed = ", ".join(map(str, self.image_shape))
             raise Refused(f"images are {list(images.shape)}; allowed: [B, {allowed}].")
@@ -190,13 +195,13 @@ class Spikformer(nn.Module):
         grid = torch.arange(x.shape[2], device=x.device).expand(x.shape[1], -1)
         tokens, kept = Tokens(x, grid, foreground=foreground), []
         step = self.masked_block if self.training else self.gathered_block
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self.blocks[:depth]):
             if self.selector is None or i not in self.selector.locations:
                 tokens.x = block(tokens.x, tokens.alive)
                 tokens.received = block.attention.received
             else:
                 kept.append(step(i, block, tokens))
-        return self.head(self.mean(tokens)), kept
+        return tokens, kept
 
     def masked_block(self, i, block, tokens):
         """A block behind a selector while training; the decision [B,N]. Changes `tokens`."""
