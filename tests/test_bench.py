@@ -108,6 +108,29 @@ def test_theory_and_clock_of_trained_networks(small, monkeypatch):
     )
 
 
+def answering(wrong):
+    """A network whose answers of 100 images are 1 for the first of them and 0 for the others."""
+    answers = torch.eye(2)[[1] * wrong + [0] * (100 - wrong)]
+    network = torch.nn.Identity()
+    network.forward = lambda images: answers
+    return network
+
+
+def test_a_deployed_network_that_answers_otherwise_is_not_timed():
+    images = torch.zeros(100, 1)
+    race.check_answers(answering(2), answering(0), images, "ticket")
+    with pytest.raises(AssertionError, match=r"ticket: .* agrees on 97.0% of the images"):
+        race.check_answers(answering(3), answering(0), images, "ticket")
+
+
+@needs_compiler
+def test_trained_networks_are_checked_before_they_are_timed(small, monkeypatch):
+    smoke = preset("smoke", **{"train.epochs": 1})
+    monkeypatch.setattr(bench, "Deployed", lambda network, model: lambda images: -network(images))
+    with pytest.raises(AssertionError, match="^dense: the deployed network agrees on"):
+        bench.time_trained(small, "sparsity", "smoke", {"dense": smoke})
+
+
 def test_feeding_counts_samples(small, monkeypatch):
     monkeypatch.setattr(bench, "FED", {"cifar10": (8, 24), "event-fashion": (8, 24)})
     bench.time_feeding(small)

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import vl_convert
 
 from ssf.figures import controls
 from ssf.model.neuron import LIF
+
+pytest.importorskip("altair", reason="the extra book is not installed")
+vl_convert = pytest.importorskip("vl_convert", reason="the extra book is not installed")
 
 
 def drawn(chart, **values):

@@ -6,9 +6,8 @@ import subprocess
 import sys
 
 import torch
-from chapters import ROOT
 
-from ssf import distributed
+from ssf import distributed, folders
 
 GRADIENTS = """
 import sys, torch
@@ -48,7 +47,12 @@ def torchrun(count, *command, **environment):
     ]
     given = os.environ | {"OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(
-        [*program, *command], capture_output=True, text=True, env=given, cwd=ROOT, timeout=120
+        [*program, *command],
+        capture_output=True,
+        text=True,
+        env=given,
+        cwd=folders.home(),
+        timeout=120,
     )
 
 

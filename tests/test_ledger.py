@@ -3,7 +3,6 @@
 from math import isnan
 
 import pandas as pd
-import papermill
 import pytest
 from scipy import stats
 
@@ -102,6 +101,7 @@ def test_a_missing_file_ends_in_a_sentence(monkeypatch, tmp_path):
         Failed, match="study_tickets.csv is not there; python -m ssf study tickets writes it"
     ):
         ledger.c1()
+    papermill = pytest.importorskip("papermill", reason="the extra book is not installed")
     notebook = folders.home() / "notebooks" / "02_winning_tickets.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="Error") as failure:
         papermill.execute_notebook(

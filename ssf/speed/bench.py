@@ -32,9 +32,10 @@ from ssf.speed.race import (
     Race,
     beside,
     can_deploy,
+    check_answers,
     model_of,
     noise,
-    with_firing_rate,  # fmt: skip
+    with_firing_rate,
 )
 from ssf.study import experiments
 
@@ -156,7 +157,10 @@ def time_trained(race, measure, name, configs):
         known |= {"batch": len(images), "accuracy": run.record["accuracy"]}
         contestants[kind, "ssf"] = race.inference(network, images)
         about[kind, "ssf"] = known | {"macs": cost.macs(model, selector)}
-        contestants[kind, "ssf, deployed"] = partial(Deployed(network, model), images)
+        deployed = Deployed(network, model)
+        if selector is None or selector.kind != "random":  # which draws anew at every call
+            check_answers(deployed, network, images, kind)
+        contestants[kind, "ssf, deployed"] = partial(deployed, images)
         about[kind, "ssf, deployed"] = known | {"macs": cost.macs(model, selector, run.masks)}
     race.time(measure, contestants)
     for row in race.rows[-len(contestants) :]:

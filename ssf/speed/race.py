@@ -117,6 +117,18 @@ def beside(network, model, names=PEERS):
     return {name: PEERS[name](network, model).to(device) for name in names} | {"ssf": network}
 
 
+@torch.no_grad()
+def check_answers(deployed, network, images, name):
+    """Raise AssertionError unless a deployed network says what its own does, of 98 % of the images.
+
+    Not of all: a potential within rounding of the threshold may fire in one of them only.
+    """
+    agree = (deployed(images).argmax(1) == network.eval()(images).argmax(1)).float().mean()
+    if agree < 0.98:
+        said = f"{name}: the deployed network agrees on {agree:.1%} of the images"
+        raise AssertionError(f"{said}; expected: at least 98 %.")
+
+
 def can_deploy(device):
     """Whether networks can be compiled for inference here."""
     return device.type == "cpu" and build.library("events", TIME=4, VECS=1) is not None
