@@ -184,7 +184,7 @@ def test_what_is_called_binary_is_and_the_residual_stream_is_not():
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
             module.register_forward_hook(
-                lambda _, given, __, name=name: seen.update({name: given[0].unique().tolist()})
+                lambda _, inputs, __, name=name: seen.update({name: inputs[0].unique().tolist()})
             )
     _, rows = cost.activity(network, model, None, images)
     for row in rows:
@@ -217,7 +217,7 @@ def test_energy_by_hand():
         assert total[account] == pytest.approx(expected / 1e6)
     assert total["one addition"] < total["as many additions"] < total["multiplied"]
     seen = []
-    network.blocks[1].fc1.linear.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    network.blocks[1].fc1.linear.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     network.eval()(images)
     assert by["blocks.1.fc1"].mean == pytest.approx(seen[0].mean().item())
     assert by["blocks.1.fc1"].nonzero == pytest.approx((seen[0] > 0).float().mean().item())
