@@ -9,8 +9,7 @@ from safetensors.torch import load_file
 
 from ssf.config import Refused
 
-# owned by the published modules, never used
-IDLE = re.compile(r"(block\.\d+\.norm[12]|norm)\.(weight|bias)|pos_embed")
+IDLE = re.compile(r"(block\.\d+\.norm[12]|norm)\.(weight|bias)|pos_embed")  # never used there
 RENAMED = (  # our names as the published ones, step by step
     (r"stem\.stages\.0\.(conv|bn)", r"patch_embed.proj_\1"),
     (r"stem\.stages\.(\d)\.(conv|bn)", r"patch_embed.proj_\2\1"),
@@ -37,10 +36,7 @@ def published_names(name, by_convolution):
 
 
 def read_weights(path):
-    """The contents of a checkpoint file, .safetensors or torch's. Nothing is unpickled.
-
-    But for the command line that the published scripts store beside the weights, a Namespace.
-    """
+    """A checkpoint file's tensors and plain values; unpickled is a Namespace of arguments alone."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -56,12 +52,10 @@ def read_weights(path):
 
 
 def load_published(network, checkpoint):
-    """Load published weights into a Spikformer, in place.
+    """Load published weights into a Spikformer of the checkpoint's size, in place.
 
-    Args:
-        network: of the checkpoint's size, with a selector if and only if the checkpoint has one.
-        checkpoint: {published name: tensor}, bare or under "model" or "state_dict", with or without
-            the prefix "module."; or the path of such a file. What is idle there is ignored.
+    checkpoint: {published name: tensor}, bare or under "model" or "state_dict", with or without the
+    prefix "module."; or the path of such a file. What is `IDLE` there is ignored.
 
     Raises Refused for a missing or unexpected name, another shape, a number that is not finite, or
     a file that is damaged or holds code. The network is then as it was.
@@ -91,8 +85,7 @@ def unwrapped(checkpoint):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        allowed = "names and tensors, or these under model"
-        raise Refused(f"the checkpoint is not a state_dict; allowed: {allowed}.")
+        raise Refused("the checkpoint is not a state_dict; allowed: tensors by their names.")
     for name in state:
         if f"module.{name}" in state:
             raise Refused(f"the checkpoint has {name} twice, with and without the prefix module.")
@@ -105,8 +98,7 @@ def fitting(name, value, own, parts):
     named = f"{name} in the checkpoint"
     dense = isinstance(value, torch.Tensor) and value.layout == torch.strided
     if not dense or value.is_complex():
-        kind = type(value).__name__
-        raise Refused(f"{named} is a {kind}; allowed: a dense tensor of numbers.")
+        raise Refused(f"{named} is a {type(value).__name__}; allowed: a dense tensor of numbers.")
     shape = [len(own) // parts, *own.shape[1:]] if own.ndim else []
     tensor = value.squeeze(-1) if value.ndim == 3 and value.shape[-1] == 1 else value
     if list(tensor.shape) != shape:

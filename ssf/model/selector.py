@@ -11,19 +11,13 @@ from ssf.config import Refused
 
 @dataclass
 class Tokens:
-    """What a selector looks at: the tokens before a block, and what is known of them.
+    """What a selector looks at: the tokens before a block, and what is known of them."""
 
-    x: [T,B,n,C]. grid: [B,n], their places in the stem's grid.
-    alive: [B,n] of 0 and 1, or None where none was dropped.
-    received: [B,n], the attention they got, as keys, in the block before (`SSA.received`).
-    foreground: [B,N], the share of each token of the whole grid that is foreground, if known.
-    """
-
-    x: torch.Tensor
-    grid: torch.Tensor | None = None
-    alive: torch.Tensor | None = None
-    received: torch.Tensor | None = None
-    foreground: torch.Tensor | None = None
+    x: torch.Tensor  # [T,B,n,C]
+    grid: torch.Tensor | None = None  # [B,n], their places in the stem's grid
+    alive: torch.Tensor | None = None  # [B,n] of 0 and 1; None: none was dropped
+    received: torch.Tensor | None = None  # [B,n], `SSA.received` of the block before
+    foreground: torch.Tensor | None = None  # [B,N], share of foreground in each of the whole grid
 
     def last_if_dropped(self, scores):
         """The scores [B,n], those of dropped tokens below all others."""
@@ -58,8 +52,7 @@ def information_scores(tokens, size):
 def information_per_place_scores(tokens, _):
     """The same as TP-Spikformer's published code has it: its mean sums over channels too.
 
-    So it is one number at each place, the same for all channels, and the cosine with it is (sum of
-    the rates) / (their norm · sqrt(C)): the neighbours drop out.
+    So the mean is the same for all channels, and its cosine with the rates is theirs with ones.
     """
     rates = tokens.x.mean(0)
     unlike = -F.cosine_similarity(rates, torch.ones_like(rates), dim=-1)
@@ -84,17 +77,10 @@ SCORES = {  # of Tokens and the size of the whole grid: [B,n]
 }
 
 
-def predictor(width):
-    """[B,n,C] -> log-probabilities [B,n,2]: keep, drop."""
-    return nn.Sequential(
-        nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 2), nn.LogSoftmax(-1)
-    )
-
-
 class TokenSelector(nn.Module):
     """Keeps a share of the tokens before each block named in `config.locations`.
 
-    The learned selector has one `predictor` a location, of the firing rates (x averaged over time).
+    The learned selector has one predictor a location, of the firing rates (x averaged over time).
     The others are `SCORES`, with nothing to learn, and keep their exact share while training too.
     """
 
@@ -104,8 +90,10 @@ class TokenSelector(nn.Module):
         self.removes, self.head_averages_dropped = config.removes, config.head_averages_dropped
         self.counts = config.counts(tokens)
         self.training_counts = config.counts(tokens, inference=False)
-        learned = self.locations if self.kind == "learned" else ()
-        self.predictors = nn.ModuleList(predictor(width) for _ in learned)
+        self.predictors = nn.ModuleList()
+        for _ in self.locations if self.kind == "learned" else ():
+            first, last = nn.Linear(width, width // 2), nn.Linear(width // 2, 2)
+            self.predictors.append(nn.Sequential(first, nn.GELU(), last, nn.LogSoftmax(-1)))
 
     def log_probabilities(self, block, tokens):
         """[B,n,2] of the learned selector before a block: keep, drop."""
