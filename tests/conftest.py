@@ -3,6 +3,8 @@
 They need nothing but the library: what asks for the book's packages is in tests/book.
 """
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
@@ -19,6 +21,27 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
+
+
+# Files whose tests share what is made once a process: the built pages, the chapters trained live.
+TOGETHER = {"test_book": "html", "test_browser": "html", "test_notebooks": "html"}
+TOGETHER |= {"test_live": "live"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each test goes to the next free process, those of `TOGETHER` all to one.
+
+    Not by marks of xdist_group: of those pytest-xdist 3.8 loses sight under pytest 9.2, in silence
+    (https://github.com/pytest-dev/pytest-xdist/issues/1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return TOGETHER.get(Path(nodeid.partition("::")[0]).stem, nodeid)
+
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)

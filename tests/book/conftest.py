@@ -12,12 +12,9 @@ from chapters import ROOT
 SMALL = {"source": "live", "preset": "smoke", "dataset": "cluttered-fashion"}
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Under xdist, all tests of one such fixture go to one process: it is made once."""
     for item in items:
-        for fixture in {"html", "live"} & {*getattr(item, "fixturenames", ())}:
-            item.add_marker(pytest.mark.xdist_group(fixture))
+        if {"html", "live"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.slow)
 
 
