@@ -95,6 +95,7 @@ def test_verdicts_come_from_rows(study_of):
     assert ledger.c4()["verdict"] == "not supported" and ledger.c4()["interaction"].mean < -0.05
 
 
+@pytest.mark.slow
 def test_a_missing_file_ends_in_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
     with pytest.raises(
