@@ -13,7 +13,8 @@ from ssf.engine import records
 from ssf.presets import preset
 from ssf.study import experiments
 
-SLOW = ("test_bench", "test_canary", "test_distributed", "test_runs", "test_store", "test_train")
+SLOW = ("test_bench", "test_canary", "test_distributed", "test_folders", "test_kernels")
+SLOW += ("test_naive", "test_runs", "test_store", "test_sweep", "test_train")
 
 
 def pytest_collection_modifyitems(items):
