@@ -30,9 +30,8 @@ def processes():
         # what replaces these is not in the oldest torch that we run with
         for start in ("`broadcast_buffers` is deprecated", "torch.distributed.nn.functional"):
             warnings.filterwarnings("ignore", start, FutureWarning)
-        warnings.filterwarnings(
-            "ignore", "Grad strides do not match bucket view"
-        )  # of one-channel convolutions
+        # of one-channel convolutions
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view")
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -99,8 +98,8 @@ class SyncBatchNorm(_BatchNorm):
     def forward(self, x):
         if not self.training:
             return super().forward(x)
-        given = x.dtype
-        x = x.to(torch.promote_types(given, torch.float32))  # bfloat16 can't count
+        dtype = x.dtype
+        x = x.to(torch.promote_types(dtype, torch.float32))  # bfloat16 can't count
         dims, shape = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2)
         count = all_reduce(torch.tensor([x.numel() / x.shape[1]], dtype=x.dtype, device=x.device))
         mean = all_reduce(x.sum(dims)) / count
@@ -111,7 +110,7 @@ class SyncBatchNorm(_BatchNorm):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * count / (count - 1), self.momentum)
         scale = (var + self.eps).rsqrt() * self.weight
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(given)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(dtype)
 
 
 def synchronised(network):
@@ -139,8 +138,6 @@ class _Step(nn.Module):
 
 def forward_of(network):
     """The network's forward_tokens, with gradients averaged over the processes."""
-    return (
-        network.forward_tokens
-        if size() == 1
-        else DistributedDataParallel(_Step(network), broadcast_buffers=False)
-    )
+    if size() == 1:
+        return network.forward_tokens
+    return DistributedDataParallel(_Step(network), broadcast_buffers=False)

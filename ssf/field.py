@@ -12,9 +12,8 @@ from pydantic_core import PydanticCustomError
 class Refused(ValueError):
     """A wrong argument, in one sentence: what it is called, what it is, what is allowed."""
 
-    def _render_traceback_(
-        self,
-    ):  # IPython, and so a notebook, shows the sentence without the frames
+    def _render_traceback_(self):
+        # IPython, and so a notebook, shows the sentence without the frames
         return [f"ValueError: {self}"]
 
 

@@ -51,16 +51,13 @@ def _masks_in(tensors):
     return {name.removeprefix(MASK): t for name, t in tensors.items() if name.startswith(MASK)}
 
 
-def run(config, any_code=False):
+def run(config, any_code=False, planned=0):
     """The Run of a config. One that other code made is trained again, but with `any_code`.
+
+    planned: an epoch that a ticket will be rewound to; its weights are kept.
 
     Raises Refused or Failed, one sentence, for what can't be trained or read.
     """
-    return _run(config, any_code)
-
-
-def _run(config, any_code, planned=0):
-    """planned: the epoch that a ticket will be rewound to."""
     folder = records.run_folder(config)
     if not _finished(folder, any_code):
         with distributed.first_process_in(files.lock(folder)):
@@ -86,12 +83,12 @@ def _make(config, any_code, planned):
     needs = tickets.builds_on(config)
     early = parent = teacher = None
     if needs.unpruned:
-        _run(needs.unpruned, any_code, planned)
+        run(needs.unpruned, any_code, planned)
         early = _early_weights(records.run_folder(needs.unpruned), planned)
     if needs.parent:
-        parent = _run(needs.parent, any_code, planned)
+        parent = run(needs.parent, any_code, planned)
     if needs.teacher:
-        teacher = _run(needs.teacher, any_code).network
+        teacher = run(needs.teacher, any_code).network
     kept = () if config.ticket else tickets.rewind_epochs(config.train.epochs) | {planned}
     tickets.train(config, dataset, parent, early, teacher, functools.partial(_fit, kept=kept))
 

@@ -92,10 +92,8 @@ STUDENTS = {  # of `selectors`, kind: what its selector has besides the defaults
 
 def selectors(seed):
     """C2: which score to keep tokens by, how many, before which block, and what the losses do."""
-    dense, kinds = (
-        preset("study-clutter", seed=seed),
-        ("learned", "firing_rate", "random", "oracle"),
-    )
+    dense = preset("study-clutter", seed=seed)
+    kinds = ("learned", "firing_rate", "random", "oracle")
     students = [("all_tokens", ALL_TOKENS)]
     students += [(k, Selector(kind=k, keep_ratio=rho)) for rho in (0.3, 0.5, 0.7) for k in kinds]
     students += [(k, Selector(kind=k, keep_ratio=0.5)) for k in ("attention", "information")]

@@ -136,8 +136,8 @@ def elsewhere():
         line = {"data": data, "C1": verdict(difference(ticket, dense), (gain,))}
         for claim, kind in (("C3", "selector"), ("C4", "both")):
             part = pick(frame, kind)
-            saved = 1 - part.macs.mean() / whole.macs.mean()
-            line[claim] = verdict(difference(part, whole), holds=saved >= ledger.SAVING)
+            holds = ledger.saving(part, whole).mean() >= ledger.SAVING
+            line[claim] = verdict(difference(part, whole), holds=holds)
         lines.append(line | {"seeds": len(ticket)})
     return pd.DataFrame(lines)
 

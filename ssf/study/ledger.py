@@ -74,6 +74,11 @@ def additivity(both, one, other, neither, value="accuracy"):
     return Estimate(tuple(b - x - y + n))
 
 
+def saving(these, whole):
+    """Share of the MACs that each of these rows saves, of the mean of the whole's."""
+    return 1 - these.macs / whole.macs.mean()
+
+
 def control(gain):
     """What a gain over a control says of it: "does worse", "does as well" or "may do as well".
 
@@ -140,7 +145,7 @@ def c3():
     """The same of a selector that saves 20 %, beside all tokens and as much training."""
     frame = rows("codesign")
     selector, longer = pick(frame, "selector", AT_RATIO), pick(frame, "all_tokens")
-    loss, saved = difference(selector, longer), 1 - selector.macs / longer.macs.mean()
+    loss, saved = difference(selector, longer), saving(selector, longer)
     return {
         "loss": loss,
         "random": difference(selector, pick(frame, "random_selector")),
@@ -154,7 +159,7 @@ def c4():
     frame = rows("codesign")
     selector, longer = pick(frame, "selector", AT_RATIO), pick(frame, "all_tokens")
     ticket, both = pick(frame, "ticket", AT), pick(frame, "both", AT | AT_RATIO)
-    loss, saved = difference(both, longer), 1 - both.macs / longer.macs.mean()
+    loss, saved = difference(both, longer), saving(both, longer)
     return {
         "loss": loss,
         "ticket": difference(ticket, longer),
