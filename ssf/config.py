@@ -65,7 +65,7 @@ class Model:
     channels: field.count() = 1
     side: field.count() = 32
     classes: field.count() = 10
-    depth: field.count() = 2
+    depth: field.count("the number of blocks; 0 is the stem alone", 0) = 2
     width: field.multiple("a positive multiple of 8 (the stem starts with width/8 channels)", 8) = (
         32
     )

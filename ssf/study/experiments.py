@@ -119,15 +119,42 @@ def codesign(seed):
     yield "random_selector", dense.with_(selector=chance)
     yield "ticket", cell(HEADLINE, 1.0)
     yield "both", cell(HEADLINE, CLAIMED)
+    student = dense.with_(selector=with_selector(CLAIMED))
+    yield from search("selector_first", student, HEADLINE, order="selector_first")
     if seed >= FIRST:
         return
     for number in CODESIGN_ROUNDS:
         for rho in CODESIGN_RATIOS:
             if number not in (0, HEADLINE) or rho not in (1.0, CLAIMED):
                 yield "grid", cell(number, rho)
+    yield from search("together", student, HEADLINE, order="together")
+
+
+LOW_RATIOS = (0.3, 0.2, 0.1)
+UNTAUGHT = {"selector.distill_weight": 0.0}
+
+
+def controls(seed):
+    """What else could explain C1, C3 and C4: less network, more training, no teacher."""
+    dense = preset("study", seed=seed)
+    yield "stem", dense.with_(**{"model.depth": 0})
+    for width in (16, 24):  # fewer and more parameters than the ticket has left
+        yield f"{width} channels", dense.with_(**{"model.width": width})
+    yield "56 channels", dense.with_(**{"model.width": 56})  # the MACs of the selector's network
+    yield "all_tokens, no distillation", dense.with_(selector=ALL_TOKENS).with_(**UNTAUGHT)
     student = dense.with_(selector=with_selector(CLAIMED))
-    for order in ("together", "selector_first"):
-        yield from search(order, student, HEADLINE, order=order)
+    yield "selector, no distillation", student.with_(**UNTAUGHT)
+    for rho in LOW_RATIOS:
+        for kind in ("learned", "random"):
+            part = Selector(kind=kind, keep_ratio=rho, locations=PLACES)
+            yield kind, dense.with_(selector=part)
+    # as many epochs as the search and its ticket take together
+    epochs = dense.train.epochs + HEADLINE * (dense.train.epochs - 1)
+    yield "dense, the search's epochs", dense.with_(**{"train.epochs": epochs})
+    if seed == 0:  # 25 % a round and rewinding to a fifteenth of the training, as published
+        longer = dense.with_(**{"train.epochs": 15})
+        yield "dense, 15 epochs", longer
+        yield from search("ticket, 25 % a round", longer, 9, fraction=0.25)
 
 
 HABITS = {
@@ -152,13 +179,17 @@ def habits(seed):
 
 
 def claims(dense, last, fraction=FRACTION):
-    """Dense, ticket and random ticket, selector and all tokens, and both: the claims' networks."""
+    """The claims' networks: dense, tickets, students, both; and the controls of the last."""
     yield "dense", dense
     yield from search("ticket", dense, last, fraction=fraction)
     yield "random", dense.with_(ticket=ticket(last, fraction, control="random"))
     yield "all_tokens", dense.with_(selector=ALL_TOKENS)
     yield "selector", dense.with_(selector=with_selector(CLAIMED))
     yield "both", dense.with_(selector=with_selector(CLAIMED), ticket=ticket(last, fraction))
+    yield "ticket, trained on", dense.with_(selector=ALL_TOKENS, ticket=ticket(last, fraction))
+    chance = Selector(kind="random", keep_ratio=CLAIMED, locations=PLACES)
+    yield "random_selector", dense.with_(selector=chance)
+    yield "stem", dense.with_(**{"model.depth": 0})
 
 
 CIFAR10_ROUNDS = 3
@@ -184,7 +215,7 @@ def rates(seed):
             yield name, preset(name, seed=seed, **{"train.lr": rate})
 
 
-_ALL = (rates, tickets, short, selectors, codesign, habits, cifar10, events)
+_ALL = (rates, tickets, short, selectors, codesign, controls, habits, cifar10, events)
 EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}
 
 
