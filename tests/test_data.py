@@ -60,7 +60,7 @@ def test_a_damaged_file_is_named_with_what_mends_it(tmp_path):
     raw[1000] ^= 1
     (tmp_path / "fashion-mini.npz").write_bytes(raw)
     with pytest.raises(
-        ValueError, match=rf"fashion-mini.npz is damaged: .*git checkout -- {tmp_path}"
+        ValueError, match=rf"fashion-mini.npz is missing or damaged: .*git checkout -- {tmp_path}"
     ):
         sets.load("fashion-mini", tmp_path)
 
@@ -69,7 +69,7 @@ def test_a_damaged_file_is_named_with_what_mends_it(tmp_path):
 def test_a_missing_file_is_named_with_what_mends_it(tmp_path, name):
     copy(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(ValueError, match=f"{name} is missing; .*git checkout -- {tmp_path}"):
+    with pytest.raises(ValueError, match=f"missing or damaged: .*SHA256SUMS.* -- {tmp_path}"):
         sets.load("fashion-mini", tmp_path)
 
 
@@ -78,12 +78,8 @@ def test_an_unknown_set_and_no_time_steps_are_refused():
         sets.load("imagenet")
     with pytest.raises(ValueError, match="time_steps is 0; allowed: a whole number of at least 1"):
         sets.load("event-fashion", time_steps=0)
-    for wrong, sentence in (
-        ({"seed": -1}, "seed is -1; allowed: a whole number of at least 0"),
-        ({"difficulty": 1.5}, "data.difficulty is 1.5; allowed: for cluttered-fashion: 0"),
-    ):
-        with pytest.raises(ValueError, match=sentence):
-            sets.load("cluttered-fashion", **wrong)
+    with pytest.raises(ValueError, match="data.difficulty is 1.5; allowed: for cluttered-fashion"):
+        sets.load("cluttered-fashion", difficulty=1.5)
 
 
 @pytest.mark.parametrize("name", ["fashion-mini", "cluttered-fashion", "event-fashion"])
@@ -111,15 +107,13 @@ def test_split_is_disjoint_seeded_and_of_the_size_asked_for():
         batches.split(labels, 1001, 0.1, seed=0)
 
 
-def test_batches_cover_every_image_once_in_the_order_given():
-    images, labels = torch.arange(10.0).view(10, 1, 1, 1), torch.arange(10)
-    drawn = list(batches.parts((images, labels, None), 4, torch.arange(9, -1, -1)))
-    assert [len(y) for _, y, _ in drawn] == [4, 4, 2] and all(
-        nothing is None for _, _, nothing in drawn
-    )
-    assert torch.cat([y for _, y, _ in drawn]).tolist() == list(range(9, -1, -1))
-    assert torch.cat([x for x, *_ in drawn]).flatten().tolist() == list(range(9, -1, -1))
-    assert torch.cat([y for _, y in batches.parts((images, labels))]).tolist() == list(range(10))
+def test_batches_to_look_at_cover_every_image_once_in_order():
+    images, labels = torch.arange(600.0).view(600, 1, 1, 1), torch.arange(600)
+    parts = list(batches.parts((images, labels, None)))
+    assert [len(y) for _, y, _ in parts] == [250, 250, 100]
+    assert all(nothing is None for _, _, nothing in parts)
+    assert torch.cat([y for _, y, _ in parts]).tolist() == list(range(600))
+    assert torch.cat([x for x, *_ in parts]).flatten().tolist() == list(range(600))
 
 
 def test_batches_to_look_at_shrink_as_samples_grow():
@@ -249,7 +243,7 @@ def test_the_script_that_made_the_set_draws_it_from_idx_files(tmp_path):
 def test_a_garbled_checksum_file_counts_as_damage(tmp_path):
     copy(tmp_path)
     (tmp_path / "SHA256SUMS").write_bytes(b"\xff\n\nnonsense")
-    with pytest.raises(ValueError, match="fashion-mini.npz is damaged"):
+    with pytest.raises(ValueError, match="fashion-mini.npz is missing or damaged"):
         sets.load("fashion-mini", tmp_path)
 
 

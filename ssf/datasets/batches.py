@@ -6,7 +6,7 @@ from ssf import distributed
 from ssf.config import demand
 from ssf.datasets import augment
 
-AT_ONCE = 2**22  # numbers in a batch that is only looked at, and at most 250 images
+AT_ONCE = 2**22  # numbers in a batch that is only looked at; at most 250 images
 
 
 def split(labels, size, validation_share, seed):
@@ -27,15 +27,11 @@ def token_shares(foreground, tokens):
     return torch.nn.functional.avg_pool2d(foreground[:, None].float(), patch).flatten(1)
 
 
-def parts(tensors, size=None, order=None):
-    """Tuples of the same rows of each tensor (None stays None), `size` of them a time.
-
-    In their order, or in that one. Without a size: as many as one can look at, 250 small images.
-    """
-    size = size or max(1, min(250, AT_ONCE // tensors[0][0].numel()))
-    order = torch.arange(len(tensors[0])) if order is None else order
-    for chosen in order.split(size):
-        yield tuple(None if t is None else t[chosen.to(t.device)] for t in tensors)
+def parts(tensors):
+    """Tuples of the same rows of each tensor (None stays None), as many as one can look at."""
+    size = max(1, min(250, AT_ONCE // tensors[0][0].numel()))
+    for start in range(0, len(tensors[0]), size):
+        yield tuple(None if t is None else t[start : start + size] for t in tensors)
 
 
 def training_batches(config, dataset, used, epoch, generator):

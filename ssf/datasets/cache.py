@@ -14,39 +14,38 @@ from filelock import FileLock
 
 from ssf import folders
 
-VERSION = 2  # raise it when a change to the code changes what is decoded
+VERSION = 3  # raise it when a change to the code changes what is decoded
 
 
-def digest(path):
-    """SHA-256 of a file, as hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _folder(name, source):
+    """The path of that name and source among what is decoded; the source may be anything."""
+    digest = hashlib.sha256(str(source).encode()).hexdigest()[:16]
+    (folders.cache() / "sets").mkdir(exist_ok=True)
+    return folders.cache() / "sets" / f"{name}-{digest}"
 
 
 def lock(folder):
     """A lock on a folder that all processes of this user share; the folder need not exist."""
-    locks = folders.cache() / "sets"
-    locks.mkdir(exist_ok=True)
-    return FileLock(locks / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.lock")
+    return FileLock(_folder("lock", folder).with_suffix(".lock"))
 
 
 def stamps(paths):
     """A string that changes when one of the files does: names, sizes and times."""
-    files = [(path.name, path.stat()) for path in sorted(paths)]
+    files = [(str(path.absolute()), path.stat()) for path in sorted(paths)]
     return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
 
 
-def cached(name, source, build):
-    """({array name: tensor mapped into memory, copy-on-write}, what `build` returned) of a source.
+def cached(name, paths, build, *settings):
+    """({array name: tensor mapped into memory, copy-on-write}, what `build` returned).
 
     Args:
         name: of the data set; the name of its folder begins with it.
-        source: a string that changes when what is to be decoded changes.
+        paths: what is decoded; where one of the files changes, anew.
         build: called with `create(array name, shape, dtype)` -> an empty array on disk; fills the
             arrays that it creates, and returns something that JSON can hold.
+        settings: what else the arrays depend on.
     """
-    key = hashlib.sha256(source.encode()).hexdigest()[:16]
-    folder = folders.cache() / "sets" / f"{name}-{key}"
+    folder = _folder(name, [VERSION, stamps(paths), settings])
     with lock(folder):
         if not is_whole(folder, stamps(folder.glob("*"))):
             shutil.rmtree(folder, ignore_errors=True)
@@ -60,27 +59,28 @@ def cached(name, source, build):
 
 def write(folder, build):
     """Build the arrays in a folder, and write their checksums beside them."""
-    arrays = {}
 
     def create(name, shape, dtype):
         path = folder / f"{name}.npy"
-        arrays[path.name] = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
-        return arrays[path.name]
+        return np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
 
-    facts = build(create)
-    for array in arrays.values():
-        array.flush()
-    sums = {name: digest(folder / name) for name in arrays}
-    meta = {"version": VERSION, "sha256": sums, "facts": facts}
+    meta = {"facts": build(create), "sha256": checksums(folder)}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+
+
+def checksums(folder):
+    """{file name: SHA-256} of a folder's arrays."""
+    sums = {}
+    for path in folder.glob("*.npy"):
+        with open(path, "rb") as file:
+            sums[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return sums
 
 
 @functools.cache  # a process reads the files once, and again when their stamps change
 def is_whole(folder, stamps):
-    """Does the folder hold undamaged arrays of this version?"""
+    """Does the folder hold the arrays that were written?"""
     try:
-        meta = json.loads((folder / "meta.json").read_text())
-        sums = meta["sha256"] if meta["version"] == VERSION else {}
-        return bool(sums) and all(digest(folder / name) == sums[name] for name in sums)
-    except (OSError, ValueError, KeyError):
+        return json.loads((folder / "meta.json").read_text())["sha256"] == checksums(folder)
+    except (OSError, ValueError):
         return False

@@ -23,15 +23,15 @@ from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, numbers, whole
 SIDE, ITEM = 32, 28  # pixels of the sensor and of an image
 UNIT = 4096  # of the fixed-point logarithm
 AT_ONCE = 250  # images
+STEPS = "a multiple of 3 from 3 to 255"
 
 
 @field.part
 class Camera:
     """How the camera sees. Thresholds are changes of ln(brightness), of grey level + `dark`."""
 
-    steps: Annotated[  # of time
-        int, Field(ge=3, le=255, multiple_of=3, description="a multiple of 3 from 3 to 255")
-    ] = 24
+    # of time: a third of them for each saccade
+    steps: Annotated[int, Field(ge=3, le=255, multiple_of=3, description=STEPS)] = 24
     # pixels, how far a saccade may end from the centre
     reach: field.count("0 to 8 pixels", 0, 8) = 3
     threshold: field.Positive = 0.25
@@ -49,11 +49,9 @@ def path(bits, camera):
     reach, third = WEIGHTS * camera.reach, camera.steps // 3
     turns = whole(bits[:, :4], -reach, reach).reshape(-1, 2, 2)
     stops = np.pad(turns, ((0, 0), (1, 1), (0, 0)))  # the centre, two turns, the centre
-    share, places = np.arange(third)[:, None], []
-    for a in range(3):
-        here, next_stop = stops[:, a, None], stops[:, a + 1, None]
-        places.append((here * (third - share) + next_stop * share) // third)
-    return np.concatenate([*places, stops[:, 3:]], axis=1)
+    share = np.arange(third)[:, None]
+    places = (stops[:, :3, None] * (third - share) + stops[:, 1:, None] * share) // third
+    return np.concatenate([places.reshape(len(turns), -1, 2), stops[:, 3:]], axis=1)
 
 
 def see(items, chosen, camera=None, seed=0, split=0):
@@ -66,8 +64,8 @@ def see(items, chosen, camera=None, seed=0, split=0):
     camera, chosen = camera or Camera(), np.asarray(chosen)
     n, pixels = len(chosen), SIDE**2
     bits = draws(seed, numbers(chosen, split), 4 + round(camera.noise * camera.steps * pixels))
-    table = [round(UNIT * math.log(level + camera.dark)) for level in range(256)]
-    table = torch.tensor(table, dtype=torch.int32)
+    logarithms = [round(UNIT * math.log(level + camera.dark)) for level in range(256)]
+    logarithms = torch.tensor(logarithms, dtype=torch.int32)
     uneven = whole(draws(seed + 1, [0], pixels), -1000, 1000).reshape(SIDE, SIDE)  # thousandths
     threshold = UNIT * camera.threshold * (1 + camera.mismatch * uneven / 1000)
     threshold = torch.from_numpy(threshold).round().int()
@@ -79,7 +77,7 @@ def see(items, chosen, camera=None, seed=0, split=0):
     for step in range(camera.steps + 1):
         start = margin + gaze[:, step]
         rows, columns = (hats(start[:, i], size, first, size, SIDE, ITEM) for i in (0, 1))
-        level = table[drawn(rows, looked_at, columns).div(WEIGHTS**2).int()]
+        level = logarithms[drawn(rows, looked_at, columns).div(WEIGHTS**2).int()]
         if step == 0:
             memory, blind = level.clone(), torch.zeros_like(level)
             continue
@@ -99,12 +97,11 @@ def integrate(events, time_steps):
     allowed = f"1 to {steps}, the steps of the simulated camera"
     demand(1 <= time_steps <= steps, "time_steps", time_steps, allowed)
     edges = [steps * i // time_steps for i in range(time_steps + 1)]
-    spans = zip(edges, edges[1:], strict=False)
-    return torch.stack([events[:, a:b].sum(1, dtype=torch.uint8) for a, b in spans], dim=1)
+    spans = [events[:, a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return torch.stack([span.sum(1, dtype=torch.uint8) for span in spans], dim=1)
 
 
-def frames(items, time_steps, camera=None, seed=0, split=0):
+def frames(items, time_steps, split=0):
     """`integrate` of `see` of all items, uint8 [N,T,2,32,32]."""
     parts = torch.arange(len(items)).split(AT_ONCE)
-    parts = (integrate(see(items, part, camera, seed, split), time_steps) for part in parts)
-    return torch.cat(list(parts))
+    return torch.cat([integrate(see(items, part, split=split), time_steps) for part in parts])

@@ -69,10 +69,10 @@ def cluttered(items, masks, chosen, difficulty=0.5, seed=0, split=0):
     return canvas.to(torch.uint8), cover >= SOLID // 2
 
 
-def canvases(items, difficulty=0.5, seed=0, split=0):
+def canvases(items, difficulty=0.5, split=0):
     """`cluttered` of all items, images uint8 [N,40,40] and foreground bool [N,40,40]."""
     masks, chosen = item_masks(items), torch.arange(len(items)).split(AT_ONCE)
-    parts = [cluttered(items, masks, part, difficulty, seed, split) for part in chosen]
+    parts = [cluttered(items, masks, part, difficulty, split=split) for part in chosen]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 

@@ -109,22 +109,20 @@ def embedded(root=None):
     """
     folder = root or folders.shipped()
     path, sums = folder / "fashion-mini.npz", folder / "SHA256SUMS"
-    mend = f"restore it with `git checkout -- {folder}`, or make it again with "
-    mend += "data/make_fashion_mini.py"
-    for file in (path, sums):
-        if not file.is_file():
-            raise Refused(f"{file} is missing; {mend}.")
-    raw = path.read_bytes()
+    raw, known = (file.read_bytes() if file.is_file() else b"" for file in (path, sums))
     line = f"{hashlib.sha256(raw).hexdigest()}  {path.name}"
-    if line not in sums.read_text(errors="replace").splitlines():
-        raise Refused(f"{path} is damaged: its SHA-256 is not the one in {sums.name}; {mend}.")
+    if line.encode() not in known.splitlines():
+        raise Refused(
+            f"{path} is missing or damaged: its SHA-256 is not in {sums.name} beside it; restore "
+            f"both with `git checkout -- {folder}`, or make them with data/make_fashion_mini.py."
+        )
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {s: (tensors[f"{s}_images"], tensors[f"{s}_labels"].long()) for s in static.SPLITS}
 
 
 @functools.lru_cache(maxsize=2)
-def made(name, root, time_steps, difficulty, seed):
+def made(name, root, time_steps, difficulty):
     """A set made of the embedded images."""
     title, tensors = "Fashion-MNIST (a sixth)", {}
     for number, (split, (items, labels)) in enumerate(embedded(root).items()):
@@ -132,34 +130,32 @@ def made(name, root, time_steps, difficulty, seed):
             images = pad(items, (2, 2, 2, 2))[:, None]
         elif name == "event-fashion":
             title = "event-fashion (simulated)"
-            images = camera.frames(items, time_steps, seed=seed, split=number)
+            images = camera.frames(items, time_steps, number)
         else:
             title = f"cluttered-fashion (difficulty {difficulty:g})"
-            images, foreground = clutter.canvases(items, difficulty, seed, number)
+            images, foreground = clutter.canvases(items, difficulty, number)
             images, tensors[f"{split}_foreground"] = images[:, None], foreground
         tensors |= {f"{split}_images": images, f"{split}_labels": labels}
     return Dataset(name, title, FASHION_CLASSES, **tensors)
 
 
-def load(name, root=None, time_steps=4, difficulty=0.5, seed=0):
+def load(name, root=None, time_steps=4, difficulty=0.5):
     """The data set of that name, fetched if need be and possible, decoded once, and kept.
 
     Args:
         root: the folder of its files; without one, a folder of its name in `folders.sets`.
         time_steps: T, frames of an event set.
         difficulty: of cluttered-fashion, 0 to 1.
-        seed: of what is drawn: cluttered-fashion and event-fashion.
 
     Raises Refused or Failed for an unknown name, and for files that are missing, damaged or of
     another kind.
     """
     Data(name, difficulty=difficulty)  # refuses what can't be
-    for argument, value, least in (("time_steps", time_steps, 1), ("seed", seed, 0)):
-        ok = isinstance(value, int) and value >= least
-        demand(ok, argument, value, f"a whole number of at least {least}")
+    ok = isinstance(time_steps, int) and time_steps >= 1
+    demand(ok, "time_steps", time_steps, "a whole number of at least 1")
     if name in MADE:
         time_steps = time_steps if name == "event-fashion" else 0  # so that a set is made once
-        return made(name, Path(root or folders.shipped()), time_steps, difficulty, seed)
+        return made(name, Path(root or folders.shipped()), time_steps, difficulty)
     root = Path(root).expanduser() if root else folders.sets() / name
     files = static.parquet_files(root) if name in ("cifar10", "cifar10-jpeg") else {}
     if name == "dvs128-gesture":
@@ -169,12 +165,9 @@ def load(name, root=None, time_steps=4, difficulty=0.5, seed=0):
     elif files:
         (arrays, jpeg), classes = static.parquet_set(files), static.CIFAR10_CLASSES
         name = "cifar10-jpeg" if jpeg else "cifar10"
-    elif name == "cifar10-jpeg":
-        raise Refused(
-            f"{root} has no train*.parquet and test*.parquet; "
-            "expected: CIFAR-10 as JPEG in parquet."
-        )
     else:
+        allowed = "with train*.parquet and test*.parquet, CIFAR-10 as JPEG"
+        demand(name != "cifar10-jpeg", "the folder", str(root), allowed)
         arrays, classes = static.torchvision_set(name, root)
     return Dataset(name, TITLES[name], classes, **arrays)
 

@@ -6,8 +6,8 @@ import re
 import numpy as np
 from tqdm import tqdm
 
-from ssf.config import Failed, Refused
-from ssf.datasets.cache import cached, digest, lock, stamps
+from ssf.config import Failed, Refused, demand
+from ssf.datasets.cache import cached, lock
 
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -34,16 +34,18 @@ def fetched(name, root):
         for path in root.glob(unpacked):
             if path.with_name(f"{path.name}.gz").exists():  # Fashion-MNIST: only this is checked
                 path.unlink()
-        return {
-            split: getattr(datasets, kind)(root, train=split == "train", download=True)
-            for split in SPLITS
-        }
+        kind = getattr(datasets, kind)
+        return {split: kind(root, train=split == "train", download=True) for split in SPLITS}
     except (RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise Failed(
-            f"{name} is not whole in {root} and could not be fetched ({reason}); "
+            f"{name} is not whole in {root} and could not be fetched ({first_line(error)}); "
             f"remove {root / unpacked} and put {files} there, from {page}."
         ) from None
+
+
+def first_line(error):
+    """What went wrong, by an error of somebody else's, in a line."""
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def torchvision_set(name, root):
@@ -69,7 +71,7 @@ def torchvision_set(name, root):
         if not list(root.glob(unpacked)):
             fetched(name, root)
         files = list(root.glob(f"{unpacked}.gz")) or root.glob(unpacked)
-        arrays, classes = cached(name, f"{root.resolve()} {stamps(files)}", build)
+        arrays, classes = cached(name, files, build)
     return arrays, tuple(classes)
 
 
@@ -79,13 +81,10 @@ def parquet_files(root):
         files = {split: sorted(folder.glob(f"{split}*.parquet")) for split in SPLITS}
         if any(files.values()):
             for split, paths in files.items():
-                shards = re.search(r"-of-(\d+)", paths[0].name) if paths else None
+                shards = re.search(r"-of-(\d+)", paths[0].name if paths else "")
                 expected = int(shards[1]) if shards else 1
-                if len(paths) < expected:
-                    raise Refused(
-                        f"{folder / split}*.parquet: {len(paths)} there; "
-                        f"expected: {expected}, of both splits."
-                    )
+                what, allowed = f"the number of {folder / split}*.parquet", f"{expected} or more"
+                demand(len(paths) >= expected, what, len(paths), allowed)
             return files
     return {}
 
@@ -93,8 +92,7 @@ def parquet_files(root):
 def parquet_set(files):
     """Arrays of CIFAR-10 from parquet, and whether any of the images went through JPEG.
 
-    The rows of a file may be sorted by class, so their order is drawn, with a fixed seed. Raises
-    Refused for a damaged file, another schema, and an image or a label that can't be.
+    The rows of a file may be sorted by class, so their order is drawn, with a fixed seed.
     """
 
     def build(create):
@@ -107,55 +105,32 @@ def parquet_set(files):
             create(f"{split}_labels", labels.shape, np.int64)[:] = labels[order]
         return jpeg
 
-    sums = [digest(path) for paths in files.values() for path in paths]
-    return cached("cifar10", f"parquet {sums}", build)
-
-
-def read_columns(path):
-    """Encoded images, and labels int64 [n], of a parquet file: img.bytes and label."""
-    import pyarrow
-    from pyarrow import compute, parquet
-
-    try:
-        table = parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise Refused(f"{path} is no whole parquet file ({reason}); fetch it again.") from None
-    try:
-        images = compute.struct_field(table["img"], "bytes").to_pylist()
-        labels = table["label"].to_numpy()
-        fits = labels.dtype.kind in "iu"  # a missing label makes them floats
-    except (KeyError, pyarrow.ArrowException):
-        fits = False
-    if not fits:
-        columns = ", ".join(f"{column.name} ({column.type})" for column in table.schema)
-        raise Refused(
-            f"{path} has the columns {columns}; "
-            "expected: img with a field bytes, and label, whole numbers."
-        )
-    last = len(CIFAR10_CLASSES) - 1
-    if len(labels) == 0 or labels.min() < 0 or labels.max() > last:
-        raise Refused(f"{path} has no rows, or labels beyond 0 to {last}; fetch it again.")
-    return images, labels.astype(np.int64)
+    return cached("cifar10", sum(files.values(), []), build)
 
 
 def read_parquet(path):
-    """Images uint8 [n,3,32,32], labels int64 [n] and, bool [n], which of the images are JPEGs."""
+    """Images uint8 [n,3,32,32], labels int64 [n] and, bool [n], which of the images are JPEGs.
+
+    Raises Refused for a damaged file, other columns, and an image or a label that can't be.
+    """
+    import pandas as pd
     from PIL import Image
 
-    encoded, labels = read_columns(path)
-    images = np.empty((len(labels), 3, 32, 32), np.uint8)
-    bar = tqdm(encoded, desc=f"decoding {path.name}", leave=False, disable=None)
-    for row, content in enumerate(bar):
-        try:
-            with Image.open(io.BytesIO(content)) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
-        except (OSError, TypeError, SyntaxError) as error:
-            raise Refused(
-                f"{path}, row {row}, is no readable image ({error}); fetch it again."
-            ) from None
-        height, width, _ = pixels.shape
-        if (height, width) != (32, 32):
-            raise Refused(f"{path}, row {row}, has {height}×{width} pixels; expected: 32×32.")
-        images[row] = pixels.transpose(2, 0, 1)
-    return images, labels, np.array([content.startswith(b"\xff\xd8") for content in encoded])
+    try:
+        table = pd.read_parquet(path, columns=["img", "label"])
+        labels, images, jpeg = table.label.to_numpy(), [], []
+        for row in tqdm(table.img, desc=f"decoding {path.name}", leave=False, disable=None):
+            with Image.open(io.BytesIO(row["bytes"])) as picture:
+                images.append(np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
+            jpeg.append(row["bytes"].startswith(b"\xff\xd8"))
+        images = np.stack(images)
+        if images.shape[1:] != (3, 32, 32) or labels.dtype.kind not in "iu":
+            raise ValueError(f"images {images.shape[1:]}, labels {labels.dtype}")
+        if labels.min() < 0 or labels.max() >= len(CIFAR10_CLASSES):
+            raise ValueError(f"labels from {labels.min()} to {labels.max()}")
+    except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:  # pyarrow's, PIL's
+        raise Refused(
+            f"{path} is not CIFAR-10 as parquet, or not whole ({first_line(error)}); expected: "
+            "img, with an encoded image of 32×32 pixels in its field bytes, and label, from 0 to 9."
+        ) from None
+    return images, labels.astype(np.int64), np.array(jpeg)
