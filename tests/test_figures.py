@@ -7,13 +7,13 @@ import torch
 from scipy import stats
 
 from ssf.figures.audit import count_pruned, draw_savings
-from ssf.figures.baseline import draw_camera, draw_learning_curve, draw_raster, draw_rates
+from ssf.figures.baseline import draw_camera, draw_learning_curve, draw_raster
 from ssf.figures.costs import draw_cost_accuracy, draw_energy
 from ssf.figures.selector import draw_keep_ratios, draw_tokens, draw_training_free, draw_truth
 from ssf.figures.speed import draw_clock, draw_firing, draw_growth, draw_roofline, draw_speed
 from ssf.figures.spike import draw_membrane, draw_surrogate
-from ssf.figures.style import draw_differences, draw_gallery, picture
-from ssf.figures.tickets import draw_densities, draw_tickets
+from ssf.figures.style import draw_differences, draw_gallery, draw_layers, picture
+from ssf.figures.tickets import draw_tickets
 from ssf.speed import bench
 from ssf.study.statistics import Estimate
 
@@ -42,15 +42,10 @@ def test_a_silent_layer_has_an_empty_raster():
     )
 
 
-def test_rates_and_densities_draw_a_bar_a_layer():
-    assert [b.get_width() for b in draw_rates({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [
-        0.1,
-        0.2,
-    ]
-    assert [b.get_width() for b in draw_densities({"stem": 0.1, "fc1": 0.2}).axes[0].patches] == [
-        10,
-        20,
-    ]
+def test_a_bar_a_layer():
+    ax = draw_layers({"stem": 0.1, "fc1": 0.2}, "rate").axes[0]
+    assert [bar.get_width() for bar in ax.patches] == [0.1, 0.2] and ax.get_xlabel() == "rate"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["stem", "fc1"]
 
 
 def test_tickets_draws_each_control_at_its_place():

@@ -9,14 +9,12 @@ def draw_savings(rows, target):
     rows: kind (images or events), part (whole or blocks), keep_ratio, saved.
     """
     fig, ax = figure(height=3.6)
-    for kind, colour in (("images", INK), ("events", COLOURS["events"])):
-        for part, style, name in (
-            ("blocks", "--", "blocks alone"),
-            ("whole", "-", "whole network"),
-        ):
-            line = rows[(rows.kind == kind) & (rows.part == part)].sort_values("keep_ratio")
-            label = f"{kind}, {name}"
-            ax.plot(line.keep_ratio, 100 * line.saved, style, color=colour, label=label)
+    colours = {"images": INK, "events": COLOURS["events"]}
+    parts = {"blocks": ("--", "blocks alone"), "whole": ("-", "whole network")}
+    for (kind, part), line in rows.groupby(["kind", "part"], sort=False):
+        dashes, name = parts[part]
+        style = {"color": colours[kind], "label": f"{kind}, {name}"}
+        ax.plot(line.keep_ratio, 100 * line.saved, dashes, **style)
     ax.axhline(100 * target, color=COLOURS["reinit"], lw=1)
     above = {"ha": "right", "va": "bottom", "fontsize": "small", "color": COLOURS["reinit"]}
     ax.text(1, 100 * target, "claimed", **above)
@@ -29,9 +27,9 @@ def count_pruned(weights, masks, near_zero):
 
     weights and masks: {name: tensor}, paired by name, as files keep them in an order of their own.
     """
-    pruned = sum((~mask).sum().item() for mask in masks.values())
-    alive = sum((weights[name][~mask] != 0).sum().item() for name, mask in masks.items())
-    small = sum(
-        (weights[name][mask].abs() < near_zero).sum().item() for name, mask in masks.items()
-    )
+    pruned = alive = small = 0
+    for name, mask in masks.items():
+        pruned += int((~mask).sum())
+        alive += int((weights[name][~mask] != 0).sum())
+        small += int((weights[name][mask].abs() < near_zero).sum())
     return pruned, alive, small

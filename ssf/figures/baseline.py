@@ -1,10 +1,11 @@
 """Figures of chapter 1: the dense Spikformer, its training, its spikes, and a moving camera."""
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.patches import Rectangle
 
-from ssf.figures.style import COLOURS, GREY, INK, done, draw_bars, figure, frameless, picture
+from ssf.figures.style import COLOURS, GREY, INK, done, figure, frameless, picture
 
 
 def draw_raster(spikes, neurons=60, images=6, seed=0):
@@ -31,25 +32,15 @@ def draw_raster(spikes, neurons=60, images=6, seed=0):
     return done(fig)
 
 
-def draw_rates(firing_rates):
-    """Firing rate of every layer, {layer: spikes per neuron and time step}, in order of depth."""
-    kinds = ["learned" if name.startswith("stem") else "ticket" for name in firing_rates]
-    colours = [COLOURS[kind] for kind in kinds]
-    return draw_bars(firing_rates, "firing rate (spikes per neuron and time step)", colours)
-
-
 def draw_learning_curve(history, chance):
     """Accuracy on the training and the validation split after each epoch; a line at `chance`."""
     fig, ax = figure()
-    epochs = [row["epoch"] for row in history]
-    for key, label, colour in (
-        ("train_accuracy", "training (while learning)", GREY),
-        ("validation_accuracy", "validation", COLOURS["ticket"]),
-    ):
-        if key in history[0]:
-            ax.plot(epochs, [100 * row[key] for row in history], "o-", color=colour, label=label)
+    table = 100 * pd.DataFrame(history).set_index("epoch")
+    names = {"train_accuracy": "training (while learning)", "validation_accuracy": "validation"}
+    table = table[[key for key in names if key in table]].rename(columns=names)
+    table.plot(ax=ax, style="o-", color=[GREY, COLOURS["ticket"]])
     ax.axhline(100 * chance, color=INK, ls=":", lw=1, label="chance")
-    ax.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(0, 100), xticks=epochs)
+    ax.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(0, 100), xticks=table.index)
     ax.legend(loc="lower right")
     return done(fig)
 

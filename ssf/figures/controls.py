@@ -55,11 +55,20 @@ def in_cells(chart, height, width):
     return chart.encode(x=alt.X("x:O", axis=None, scale=x), y=alt.Y("y:O", axis=None, scale=y))
 
 
-def png(image):
-    """An image [c,H,W] as a data address, a pixel 4 by 4, so that no browser blurs it."""
+def png(colours):
+    """Colours [H,W,3] of 0 to 1 as a data address, a pixel 4 by 4, so that no browser blurs it."""
     with io.BytesIO() as file:
-        matplotlib.image.imsave(file, picture(image).repeat(4, 0).repeat(4, 1), format="png")
+        matplotlib.image.imsave(file, colours.repeat(4, 0).repeat(4, 1), format="png")
         return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def tinted(pictures, tokens, across, down, width):
+    """Pictures (their column `url`) and above them the tokens that are dropped, in cells."""
+    size = {"width": width, "height": width * down / across}
+    middle = {"x": alt.value(size["width"] / 2), "y": alt.value(size["height"] / 2)}
+    below = pictures.mark_image(**size).encode(url="url:N", **middle)
+    over = in_cells(tokens.mark_rect(color=ORANGE, opacity=0.75), down, across)
+    return (below + over).properties(**size)
 
 
 def lif_chart(tau, v_threshold, steps=20):
@@ -111,13 +120,11 @@ def rounds_chart(mask, layers, accuracy):
     text = [f"test accuracy {100 * share:.1f} %" for share in accuracy.values()]
     text = alt.Chart(pd.DataFrame({"round": list(accuracy), "text": text}))
     order = list(layers.layer.unique())
-    axis = {"title": "share kept", "axis": alt.Axis(format="%"), "scale": alt.Scale(domain=[0, 1])}
+    kept = {"axis": alt.Axis(format="%"), "scale": alt.Scale(domain=[0, 1])}
     bars = alt.Chart(layers, title="every layer: what is left")
     bars = bars.transform_filter("datum.round == after").mark_bar(color=BLUE)
-    bars = bars.encode(
-        x=alt.X("kept:Q", **axis),
-        y=alt.Y("layer:N", sort=order, title=None, scale=alt.Scale(domain=order)),
-    )
+    y = alt.Y("layer:N", sort=order, title=None, scale=alt.Scale(domain=order))
+    bars = bars.encode(x=alt.X("kept:Q", title="share kept", **kept), y=y)
     text = caption(text.transform_filter("datum.round == after"), 256)
     return alt.vconcat(weights, text, bars.properties(width=150, height=240))
 
@@ -133,52 +140,44 @@ def tokens_chart(images, table, names):
     ranks = table.groupby("image")[list(names)].rank(ascending=False, method="first").astype(int)
     rows = ranks.rename(columns=names).assign(image=table.image, shows=1 * (table.foreground > 0))
     rows = rows.assign(x=table.token % side, y=table.token // side)
-    square = {"width": 280, "height": 280}
-    pictures = pd.DataFrame({"image": range(len(images)), "url": list(map(png, images))})
-    below = alt.Chart(pictures).add_params(
+    urls = [png(picture(image)) for image in images]
+    pictures = alt.Chart(pd.DataFrame({"image": range(len(images)), "url": urls})).add_params(
         slider("keep", "keep ratio ρ", 0.05, 1, 0.05, 0.5),
         menu("score", "chosen by", list(names.values())),
         slider("picture", "picture", 1, len(images), 1, 1),
     )
-    below = below.transform_filter("datum.image == picture - 1").mark_image(**square)
-    below = below.encode(url="url:N", x=alt.value(140), y=alt.value(140))
+    pictures = pictures.transform_filter("datum.image == picture - 1")
     kept = f"datum[score] <= floor(keep * {count})"
     tokens = alt.Chart(rows).transform_filter("datum.image == picture - 1")
-    dropped = tokens.transform_filter(f"!({kept})").mark_rect(color=ORANGE, opacity=0.75)
     text = tokens.transform_calculate(hit=f"datum.shows * ({kept} ? 1 : 0)")
     text = text.transform_aggregate(hit="sum(hit)", of="sum(shows)").transform_calculate(
         text="'shows the item: ' + datum.hit + ' of ' + datum.of + ' tokens kept'"
     )
-    layered = (below + in_cells(dropped, side, side)).properties(**square)
+    layered = tinted(pictures, tokens.transform_filter(f"!({kept})"), side, side, 280)
     return alt.vconcat(layered, caption(text, 280))
 
 
-def blocks_chart(images, table, across=4, size=76, pitch=82):
-    """Pictures that lose their background block by block: a slider says how many selectors they
-    have passed.
+def blocks_chart(images, table):
+    """Pictures, four in a row, that lose their background block by block: a slider says how many
+    selectors they have passed.
 
     images [n,c,H,W]; table: image (its number among them), token, and block_0, block_1, …: kept
-    before that block. A picture is `size` pixels wide, the next one `pitch` further.
+    before that block.
     """
     steps = [column for column in table if column.startswith("block_")]
     side = round((int(table.token.max()) + 1) ** 0.5)
-    numbers = np.arange(len(images))
-    pictures = pd.DataFrame({"url": list(map(png, images))})
-    pictures = pictures.assign(
-        x=pitch * (numbers % across) + size / 2, y=pitch * (numbers // across) + size / 2
-    )
+    gap, pitch = images.shape[-1] // side, side + 1  # pictures stand a token apart
+    across, down = 4 * pitch, -(-len(images) // 4) * pitch
+    canvas = np.ones((gap * down, gap * across, 3))
+    for number, image in enumerate(images):
+        y, x = gap * pitch * (number // 4), gap * pitch * (number % 4)
+        canvas[y : y + gap * side, x : x + gap * side] = picture(image)
     rows = pd.DataFrame({"gone": table[steps].sum(axis=1) + 1})  # the selector that drops it
-    rows["x"] = pitch * (table.image % across) + size / side * (table.token % side)
-    rows["y"] = pitch * (table.image // across) + size / side * (table.token // side)
-    rows = rows.assign(x2=rows.x + size / side, y2=rows.y + size / side)
-    width, height = pitch * across, pitch * -(-len(images) // across)
-    x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, width]))
-    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[height, 0]))
-    below = alt.Chart(pictures).mark_image(width=size, height=size).encode(url="url:N", x=x, y=y)
+    rows["x"] = pitch * (table.image % 4) + table.token % side
+    rows["y"] = pitch * (table.image // 4) + table.token // side
     passed = slider("passed", "selectors passed", 0, len(steps), 1, len(steps))
-    over = alt.Chart(rows).add_params(passed).transform_filter("datum.gone <= passed")
-    over = over.mark_rect(color=ORANGE, opacity=0.75).encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
-    return (below + over).properties(width=width, height=height)
+    gone = alt.Chart(rows).add_params(passed).transform_filter("datum.gone <= passed")
+    return tinted(alt.Chart(pd.DataFrame({"url": [png(canvas)]})), gone, across, down, 328)
 
 
 def pareto_chart(table, costs):
@@ -198,25 +197,20 @@ def pareto_chart(table, costs):
     chart = alt.Chart(rows.rename(columns={"label": "network"}))
     chart = chart.transform_filter("datum.cost == cost")
     kinds = [kind for kind in FAMILIES if kind in set(table.kind)]
-    families = alt.Scale(
-        domain=[FAMILIES[kind] for kind in kinds], range=[COLOURS[kind] for kind in kinds]
-    )
+    names, colours = zip(*((FAMILIES[kind], COLOURS[kind]) for kind in kinds), strict=True)
     legend = alt.Legend(orient="bottom", columns=2)
+    families = alt.Scale(domain=names, range=colours)
     colour = alt.Color("family:N", title=None, scale=families, legend=legend)
     axis = {"axis": alt.Axis(format="%"), "scale": alt.Scale(domainMin=0)}
     x = alt.X("share:Q", title="cost, of the dense network's", **axis)
     y = alt.Y("accuracy:Q", title="test accuracy (%)", scale=alt.Scale(zero=False))
-    hover = [
-        "network:N",
-        alt.Tooltip("share:Q", format=".1%"),
-        alt.Tooltip("accuracy:Q", format=".1f"),
-    ]
+    share, accuracy = alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("accuracy:Q", format=".1f")
     line = chart.transform_filter("datum.best")
     line = line.mark_line(interpolate="step-after", color=ORANGE, strokeWidth=1)
     low = alt.Y("low:Q", title="test accuracy (%)")
     whiskers = chart.mark_rule().encode(x=x, y=low, y2="high:Q", color=colour)
     dots = chart.mark_point(filled=True, size=60, opacity=1)
-    dots = dots.encode(x=x, y=y, color=colour, tooltip=hover)
+    dots = dots.encode(x=x, y=y, color=colour, tooltip=["network:N", share, accuracy])
     dots = dots.add_params(menu("cost", "cost", list(costs.values())))
     layered = line.encode(x=x, y=y, order="share:Q") + whiskers + dots
     return layered.properties(width=270, height=260)

@@ -51,26 +51,6 @@ def draw_cost_accuracy(rows):
     return done(fig, legend=2)
 
 
-def draw_pareto(table, costs):
-    """Mean accuracy against several costs, a panel each, and the front of what nothing beats.
-
-    table: kind, label, accuracy, and a column for each of costs, {column: label of its axis}.
-    """
-    fig, axes = figure(1, len(costs), height=3.4, sharey=True)
-    for ax, (column, label) in zip(axes, costs.items(), strict=True):
-        part = table.dropna(subset=column).sort_values(column)
-        best = part[front(part[column], part.accuracy)]
-        step = {"where": "post", "color": COLOURS["reinit"], "lw": 1, "zorder": 1}
-        ax.step(best[column], 100 * best.accuracy, **step)
-        for kind, rows in part.groupby("kind", sort=False):
-            style = {"color": COLOURS[kind], "marker": MARKERS.get(kind, "o"), "linewidths": 0}
-            ax.scatter(rows[column], 100 * rows.accuracy, s=22, label=FAMILIES[kind], **style)
-        ax.set(xlabel=label, xlim=(0, 1.08 * part[column].max()))
-        ax.locator_params(axis="x", nbins=4)
-    axes[0].set_ylabel("test accuracy (%)")
-    return done(fig, legend=3)
-
-
 def draw_energy(accounts):
     """Energy of an image by role of the layer, a stacked bar for {account: {role: microjoules}}."""
     fig, ax = figure(height=0.5 * len(accounts) + 1.2)

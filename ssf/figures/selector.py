@@ -3,19 +3,8 @@
 import numpy as np
 import torch
 
-from ssf.figures.style import (
-    COLOURS,
-    GREY,
-    INK,
-    done,
-    draw_pictures,
-    draw_sentence,
-    figure,
-    level,
-    lines,
-    over_seeds,
-    picture,
-)
+from ssf.figures import style
+from ssf.figures.style import COLOURS, GREY, INK, done, figure, level, over_seeds, picture
 
 SELECTORS = {  # label, and the kind of network whose colour it has
     "learned": ("learned", "learned"),
@@ -33,16 +22,15 @@ def draw_tokens(images, selections, titles=()):
 
     selections: {label: [n,N] of 0 and 1}, 1 is kept.
     """
-    shown, tint = [picture(image) for image in images], np.array([0.84, 0.37, 0.0])
+    shown, tint = np.stack([picture(image) for image in images]), np.array([0.84, 0.37, 0.0])
     rows = {"image": shown}
     for label, kept in selections.items():
         side = round(kept.shape[1] ** 0.5)
-        kept = torch.as_tensor(kept).cpu().bool().view(-1, side, side).numpy()
-        patch = np.ones((images.shape[-1] // side,) * 2 + (1,), bool)
-        shades = [np.kron(tokens[..., None], patch) for tokens in kept]
-        dimmed = [0.25 * image + 0.75 * tint for image in shown]
-        rows[label] = list(map(np.where, shades, shown, dimmed))
-    return draw_pictures(rows, titles)
+        kept = torch.as_tensor(kept).cpu().bool().view(-1, side, side, 1).numpy()
+        size = images.shape[-1] // side
+        kept = kept.repeat(size, 1).repeat(size, 2)
+        rows[label] = np.where(kept, shown, 0.25 * shown + 0.75 * tint)
+    return style.draw_pictures(rows, titles)
 
 
 def draw_truth(rows):
@@ -51,7 +39,7 @@ def draw_truth(rows):
     rows: kind, measure, mean, error (half of a 95 % interval); none where no truth is known.
     """
     if len(rows) == 0:
-        return draw_sentence("this data set does not tell its foreground")
+        return style.draw_sentence("this data set does not tell its foreground")
     measures, kinds = rows.measure.unique(), list(rows.kind.unique())
     fig, axes = figure(1, len(measures), height=0.3 * len(kinds) + 1, sharey=True)
     labels, colours = zip(*(SELECTORS[kind] for kind in kinds), strict=True)
@@ -72,9 +60,7 @@ def draw_keep_ratios(rows, levels, trained_at=None):
     """
     fig, ax = figure(height=3.6)
     for kind, (label, colour) in SELECTORS.items():
-        part = rows[rows.kind == kind]
-        if len(part):
-            over_seeds(ax, part, "keep_ratio", colour, label)
+        over_seeds(ax, rows[rows.kind == kind], "keep_ratio", colour, label)
     for (label, accuracies), kind in zip(levels.items(), ("dense", "longer"), strict=False):
         level(ax, accuracies, kind, label)
     if trained_at:
@@ -91,12 +77,14 @@ def draw_training_free(rows, dense):
     rows: kind, dropped, keep_ratio, accuracy. dense: its accuracy with all tokens.
     """
     fig, axes = figure(1, 2, height=3.2, sharey=True)
-    rows = rows.assign(percent=100 * rows.accuracy)
-    styles = {kind: SELECTORS[kind] for kind in rows.kind.unique()}
-    styles = {kind: (label, COLOURS[colour]) for kind, (label, colour) in styles.items()}
+    colours = {label: COLOURS[colour] for label, colour in SELECTORS.values()}
+    rows = rows.assign(label=[SELECTORS[kind][0] for kind in rows.kind])
     for ax, dropped in zip(axes, ("removed", "bypass"), strict=True):
-        part = rows[rows.dropped == dropped]
-        lines(ax, part, "keep_ratio", "percent", "kind", styles)
+        part = rows[rows.dropped == dropped].pivot(
+            index="keep_ratio", columns="label", values="accuracy"
+        )
+        part = 100 * part[rows.label.unique()]
+        part.plot(ax=ax, style="o-", ms=4, color=colours, legend=False)
         ax.axhline(100 * dense, color=INK, ls="--", lw=1, label="all tokens")
         ax.set(title=f"dropped tokens: {dropped}", xlabel="keep ratio ρ")
     axes[0].set_ylabel("test accuracy (%)")

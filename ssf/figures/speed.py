@@ -21,8 +21,9 @@ def by_implementation(rows, index, values):
     return table[[name for name in IMPLEMENTATIONS if name in table]]
 
 
-def draw_over_values(ax, table, form="g", **kwargs):
-    """A line a column against the table's index, a logarithmic axis with a tick at each value."""
+def draw_over_values(ax, rows, values, form="g", **kwargs):
+    """A line an implementation against the column `value`, a logarithmic axis with these ticks."""
+    table = by_implementation(rows, "value", values)
     table.plot(ax=ax, logx=True, style="o-", ms=4, color=IMPLEMENTATIONS, legend=False, **kwargs)
     ax.set_xticks(table.index, [f"{value:{form}}" for value in table.index])
     ax.minorticks_off()
@@ -56,10 +57,9 @@ def draw_growth(rows):
     fig, axes = figure(1, len(variables), height=2.6, sharey=True)
     for ax, variable in zip(axes, variables, strict=True):
         part = rows[rows.variable == variable]
-        table = by_implementation(part, "value", "seconds")
-        draw_over_values(ax, table, logy=True, xlabel=variable)
-        macs = part.groupby("value").macs.first()
-        expected = macs / macs.iloc[0] * table.ssf.iloc[0]
+        draw_over_values(ax, part, "seconds", logy=True, xlabel=variable)
+        ours = part[part.implementation == "ssf"].set_index("value").sort_index()
+        expected = ours.macs / ours.macs.iloc[0] * ours.seconds.iloc[0]
         ax.plot(expected, color=GREY, ls="--", label="in proportion to the MACs")
     axes[0].set_ylabel("seconds a step")
     return done(fig, legend=3)
@@ -72,9 +72,8 @@ def draw_roofline(rows):
     """
     fig, ax = figure()
     rows = rows.assign(speed=rows.megabytes / 1e3 / rows.seconds)
-    speeds = by_implementation(rows, "value", "speed")
-    draw_over_values(ax, speeds, xlabel="size of the currents (MB)")
-    ax.set(ylabel="GB/s of the bytes needed", ylim=(0, None))
+    labels = {"xlabel": "size of the currents (MB)", "ylabel": "GB/s of the bytes needed"}
+    draw_over_values(ax, rows, "speed", **labels, ylim=(0, None))
     ax.legend()
     return done(fig)
 
@@ -84,9 +83,12 @@ def draw_firing(rows):
     if len(rows) == 0:
         return draw_sentence(NOT_TIMED)
     fig, ax = figure()
-    speeds = by_implementation(rows.assign(speed=rows.batch / rows.seconds), "value", "speed")
-    draw_over_values(ax, speeds, ".2g", xlabel="firing rate (spikes per neuron and time step)")
-    ax.set(ylabel="images a second", ylim=(0, None))
+    rows = rows.assign(speed=rows.batch / rows.seconds)
+    labels = {
+        "xlabel": "firing rate (spikes per neuron and time step)",
+        "ylabel": "images a second",
+    }
+    draw_over_values(ax, rows, "speed", ".2g", **labels, ylim=(0, None))
     ax.legend(["multiplying", "adding spikes (deployed)"])
     return done(fig)
 

@@ -41,9 +41,7 @@ STYLE = {
 
 def figure(rows=1, columns=1, height=3.2, **kwargs):
     """A Figure and its axes, 12 or 19 cm wide; height: inches a row."""
-    if (
-        "ipykernel" in sys.modules
-    ):  # notebooks show figures as SVG: sharp on every screen, and small
+    if "ipykernel" in sys.modules:  # notebooks show SVG: sharp on every screen, and small
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("svg")
@@ -79,7 +77,10 @@ def over_seeds(ax, rows, x, kind, label):
     """A line through the means at each x of accuracy (%), a dot a seed, and the 95 % interval.
 
     With one seed, the interval is that of drawing the test images, if their number is known.
+    Without rows, nothing.
     """
+    if len(rows) == 0:
+        return
     table = aggregate(rows, [x]).sort_values(x)
     mean, half = table["mean"], table.high - table["mean"]
     if table.seeds.max() > 1:
@@ -106,17 +107,11 @@ def level(ax, accuracies, kind, label):
         ax.scatter([0] * estimate.seeds, values, color=colour, **at_the_axis, **DOTS)
 
 
-def lines(ax, rows, x, y, by, styles):
-    """A line for each {value of the column `by`: (label, colour)} that rows have."""
-    for value, (label, colour) in styles.items():
-        part = rows[rows[by] == value].sort_values(x)
-        if len(part):
-            ax.plot(part[x], part[y], "o-", ms=4, color=colour, label=label)
-
-
-def draw_bars(values, xlabel, colours):
-    """A bar for each of {layer: value}, from the first layer down."""
+def draw_layers(values, xlabel):
+    """A bar for each of {layer: value}, from the first layer down, the stem's in green."""
     fig, ax = figure(height=0.23 * len(values) + 0.8)
+    kinds = ["learned" if layer.startswith("stem") else "ticket" for layer in values]
+    colours = [COLOURS[kind] for kind in kinds]
     ax.barh(list(values), list(values.values()), color=colours, height=0.7)
     ax.invert_yaxis()
     ax.set_xlabel(xlabel)

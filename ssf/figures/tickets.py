@@ -1,6 +1,6 @@
 """Figures of chapter 2: what the search leaves, and how well it learns."""
 
-from ssf.figures.style import COLOURS, done, draw_bars, figure, level, over_seeds
+from ssf.figures.style import done, figure, level, over_seeds
 
 LABELS = {
     "dense": "dense",
@@ -14,11 +14,9 @@ def draw_tickets(records):
     """Test accuracy against sparsity: ticket, both controls, and the dense network as a line."""
     fig, ax = figure(height=3.6)
     level(ax, records[records.kind == "dense"].accuracy, "dense", LABELS["dense"])
+    records = records.assign(removed=(100 * records.sparsity).round(1))
     for kind in ("ticket", "reinit", "random"):
-        rows = records[records.kind == kind]
-        if len(rows):
-            rows = rows.assign(removed=(100 * rows.sparsity).round(1))
-            over_seeds(ax, rows, "removed", kind, LABELS[kind])
+        over_seeds(ax, records[records.kind == kind], "removed", kind, LABELS[kind])
     ax.set(xlabel="sparsity (% of the prunable weights removed)", ylabel="test accuracy (%)")
     return done(fig, legend=2)
 
@@ -38,9 +36,3 @@ def draw_masks(mask, rounds):
     axes[0].set(ylabel="outputs")
     fig.supxlabel("inputs", fontsize="medium")
     return done(fig)
-
-
-def draw_densities(densities):
-    """Share of the weights kept in each layer, {layer: 0 to 1}."""
-    kept = {layer: 100 * share for layer, share in densities.items()}
-    return draw_bars(kept, "weights kept (%)", COLOURS["ticket"])
