@@ -24,14 +24,13 @@ from ssf.model.neuron import LIF
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
 from ssf.speed import reference
-from ssf.speed.deploy import Deployed
+from ssf.speed.deploy import Deployed, can_deploy
 from ssf.speed.race import (
     NETWORKS,
     PEERS,
     RATE,
     Race,
     beside,
-    can_deploy,
     check_answers,
     model_of,
     noise,

@@ -10,21 +10,18 @@ weights without a survivor are skipped, and dropped tokens are gone.
 """
 
 import copy
-import time
-from dataclasses import dataclass
-from threading import Lock
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
-from ssf.config import Refused
+from ssf.config import Refused, demand
 from ssf.kernels import build
 from ssf.kernels.neurons import folded
 from ssf.kernels.spikes import LANES, WORD, Grid, Rows
 from ssf.model.neuron import LIF
 from ssf.model.selector import Tokens
 
-LAYOUTS = (1, 2, 4, 8)  # vectors of output channels that a row of weights is long
 SILENT = -1  # instead of a neuron's index: one without weights and bias, which never fires
 
 
@@ -69,63 +66,39 @@ class Layer:
 
     def outputs(self, neurons):
         """Those neurons, by index or SILENT, in that order."""
-        silent = neurons == SILENT
-        weight = self.weight[neurons].masked_fill(silent[:, None, None], 0)
-        return Layer(weight, self.bias[:, neurons].masked_fill(silent, 0), self.v_threshold)
+        weight = F.pad(self.weight, (0, 0, 0, 0, 0, 1))[neurons]  # SILENT: the last, of zeros
+        return replace(self, weight=weight, bias=F.pad(self.bias, (0, 1))[:, neurons])
 
     def inputs(self, neurons):
         """With the inputs from those neurons, by index or SILENT, in that order."""
-        silent = neurons == SILENT
-        weight = self.weight[:, neurons].masked_fill(silent[:, None], 0)
-        return Layer(weight, self.bias, self.v_threshold)
+        return replace(self, weight=F.pad(self.weight, (0, 0, 0, 1))[:, neurons])
 
     def with_known(self, constants):
         """With inputs that are known, [T, c_in] (else NaN), taken into the bias."""
-        bias = self.bias + constants.nan_to_num() @ self.weight.sum(2).T
-        return Layer(self.weight, bias, self.v_threshold)
+        return replace(self, bias=self.bias + constants.nan_to_num() @ self.weight.sum(2).T)
+
+
+def words_of(neurons):
+    """Words that the spikes of so many neurons take."""
+    return -(-neurons // WORD)
 
 
 class Unit:
     """A Layer ready to run on spikes."""
 
     def __init__(self, layer, model):
-        self.layer, self.model = layer, model
-        self.words = -(-len(layer.weight) // WORD)  # of what it puts out
-        self.vectors, self.lock = None, Lock()  # chosen by the first call, on the spikes it gets
+        c_out = len(layer.weight)
+        self.layer, self.model, self.words = layer, model, words_of(c_out)
+        # a row of weights is as long as its neurons and the words that are put out have room for
+        longest = 8 if self.words % 2 == 0 else 4
+        vectors = next(n for n in (8, 4, 2, 1) if n <= longest and (n - 1) * LANES < c_out)
+        self.library = build.library("events", TIME=model.time_steps, VECS=vectors)
+        self.rows = Rows(layer.weight, vectors)
+        self.live = self.rows.live()
+        self.bias = F.pad(layer.bias, (0, self.rows.short)).contiguous()
 
     def __call__(self, x, grid):
         """Spikes [B,T,positions,words] of spikes x."""
-        with self.lock:
-            if self.vectors is None:
-                seconds = {n: self.timed(x, grid, n) for n in LAYOUTS if self.fits(n)}
-                self.vectors = min(seconds, key=seconds.get)
-                self.prepare(self.vectors)
-        return self.run(x, grid)
-
-    def fits(self, vectors):
-        """Whether rows so long have room in the words put out, and a library computes them."""
-        written = -(-len(self.layer.weight) // (vectors * LANES)) * vectors * LANES
-        return written <= self.words * WORD and self.library_of(vectors) is not None
-
-    def library_of(self, vectors):
-        return build.library("events", TIME=self.model.time_steps, VECS=vectors)
-
-    def timed(self, x, grid, vectors):
-        """Seconds that a layout takes, the least of three."""
-        self.prepare(vectors)
-        seconds = []
-        for _ in range(3):
-            began = time.perf_counter()
-            self.run(x, grid)
-            seconds.append(time.perf_counter() - began)
-        return min(seconds)
-
-    def prepare(self, vectors):
-        self.library, self.rows = self.library_of(vectors), Rows(self.layer.weight, vectors)
-        self.live = self.rows.live()
-        self.bias = F.pad(self.layer.bias, (0, self.rows.short)).contiguous()
-
-    def run(self, x, grid):
         rows, words, steps = self.rows, x.shape[3], self.model.time_steps
         out = grid.empty(len(x), steps, self.words)
         self.library.unit(
@@ -142,7 +115,7 @@ class FirstUnit:
     def __init__(self, layer, model):
         every = torch.ones(len(layer.weight), dtype=torch.bool)
         self.layer, self.model = layer.outputs(indices(every, LANES)), model
-        self.words = -(-len(layer.weight) // WORD)
+        self.words = words_of(len(layer.weight))
         self.library = build.library("events", TIME=model.time_steps, VECS=1)
 
     def __call__(self, images, grid):
@@ -166,23 +139,23 @@ class Attention:
     """
 
     def __init__(self, pairs, values, model):
-        self.model = model
+        self.model, d = model, values.shape[1]
         if not values.any():  # nothing is left: one value, which no pair asks for
-            values = torch.zeros_like(values)
-            values[0, 0] = True
-        by_head = []
-        for own in torch.eye(len(values), dtype=torch.bool):  # the rows of one head
-            mine = values & own[:, None]
-            by_head.append(indices(mine, LANES) if mine.any() else mine.nonzero()[:, 0])
-        self.values, self.pairs = torch.cat(by_head), indices(pairs, WORD)
-        ends = torch.tensor([0, *(len(part) // LANES for part in by_head)]).cumsum(0)
-        head = self.pairs.clamp(min=0) // pairs.shape[1]  # a SILENT pair asks nothing of head 0
-        self.first, self.last = ends[head], ends[head + 1]
-        self.pieces, self.deepest = int(ends[-1]), int(ends.diff().max())
+            values = F.pad(torch.ones(1, 1, dtype=torch.bool), (0, d - 1, 0, len(values) - 1))
+        self.pairs, by_head = indices(pairs, WORD), []
+        for head, mine in enumerate(values):
+            own = indices(mine, LANES) if mine.any() else mine.nonzero()[:, 0]
+            by_head.append(torch.where(own == SILENT, SILENT, own + head * d))
+        self.values = torch.cat(by_head)
+        pieces = torch.tensor([len(own) // LANES for own in by_head])
+        head = self.pairs.clamp(min=0) // d  # a SILENT pair asks nothing of head 0
+        self.last = pieces.cumsum(0)[head]
+        self.first = self.last - pieces[head]
+        self.pieces, self.deepest = int(pieces.sum()), int(pieces.max())
         self.library = build.library("events", TIME=model.time_steps, VECS=1)
 
     def __call__(self, x):
-        model, tokens, words = self.model, x.shape[2], -(-self.pieces // 4)
+        model, tokens, words = self.model, x.shape[2], words_of(len(self.values))
         out = Grid(tokens=tokens).empty(len(x), model.time_steps, words).zero_()
         vectors = len(self.pairs) * self.deepest + (1 + tokens) * self.pieces
         work = build.empty(torch.get_num_threads(), vectors, LANES)
@@ -196,32 +169,31 @@ class Attention:
 
 class Block:
     def __init__(self, block, model):
-        self.left = {}
-        self.deploy_attention(block.attention, model)
-        fc1, fc2 = (Layer.of(unit, model.time_steps) for unit in (block.fc1, block.fc2))
-        constants = fc1.constant(model.tau)
-        fc2 = fc2.with_known(constants)
-        hidden = constants[0].isnan() & fc2.read()
-        self.fc1 = Unit(fc1.outputs(indices(hidden)), model)
-        self.fc2 = Unit(fc2.inputs(indices(hidden)), model)
-        self.left["fc1"] = hidden.sum().item(), len(hidden)
-
-    def deploy_attention(self, attention, model):
-        qkv, proj = (Layer.of(unit, model.time_steps) for unit in (attention.qkv, attention.proj))
+        parts = block.attention.qkv, block.attention.proj, block.fc1, block.fc2
+        qkv, proj, fc1, fc2 = (Layer.of(unit, model.time_steps) for unit in parts)
         fires = qkv.may_fire(model.tau).view(3, model.heads, -1)
         pairs, values = fires[0] & fires[1], fires[2] & proj.read().view(model.heads, -1)
         alive = (pairs.any(1) & values.any(1))[:, None]
         pairs, values = pairs & alive, values & alive
         self.attention = Attention(pairs, values, model)
-        q, v = self.attention.pairs, self.attention.values
-        # in the layer of all three, those of k start at width and those of v at 2 · width
-        k = torch.where(q == SILENT, SILENT, q + model.width)
-        own = torch.where(v == SILENT, SILENT, v + 2 * model.width)
-        self.qkv = Unit(qkv.outputs(torch.cat([q, k, own])), model)
+        chosen = self.attention.pairs, self.attention.pairs, self.attention.values
+        # in the layer of all three, q starts at 0, k at width and v at 2 · width
+        starts = enumerate(chosen)
+        own = [torch.where(of == SILENT, SILENT, of + i * model.width) for i, of in starts]
+        self.qkv = Unit(qkv.outputs(torch.cat(own)), model)
         self.proj = Unit(proj.inputs(self.attention.values), model)
-        self.left["heads"] = alive.sum().item(), model.heads
-        self.left["q and k"] = 2 * pairs.sum().item(), 2 * model.width
-        self.left["v"] = values.sum().item(), model.width
+
+        constants = fc1.constant(model.tau)
+        fc2 = fc2.with_known(constants)
+        hidden = constants[0].isnan() & fc2.read()
+        self.fc1 = Unit(fc1.outputs(indices(hidden)), model)
+        self.fc2 = Unit(fc2.inputs(indices(hidden)), model)
+        self.left = [
+            ("fc1", hidden.sum().item(), len(hidden)),
+            ("heads", alive.sum().item(), model.heads),
+            ("q and k", 2 * pairs.sum().item(), 2 * model.width),
+            ("v", values.sum().item(), model.width),
+        ]
 
     def __call__(self, x):
         grid = Grid(tokens=x.shape[2])
@@ -240,23 +212,17 @@ def shrunk(layers, tau):
     return layers
 
 
-def check(network, model):
-    if build.library("events", TIME=model.time_steps, VECS=1) is None:
-        raise Refused("a deployed network needs a C compiler; "
-                      "allowed: cc on the PATH, or its name in CC.")  # fmt: skip
-    if next(network.parameters()).device.type != "cpu":
-        raise Refused("the network is on a GPU; allowed: a network on the CPU.")
-    if network.selector and network.selector.kind in ("attention", "oracle"):
-        raise Refused(f"selector.kind is {network.selector.kind!r}; "
-                      "allowed: one that goes by the tokens alone.")  # fmt: skip
+def can_deploy(device):
+    """Whether networks can be compiled for inference here."""
+    return device.type == "cpu" and build.library("events", TIME=4, VECS=1) is not None
 
 
 class Deployed:
     """A trained Spikformer for inference: images or frames, float -> logits [B,classes].
 
     It predicts what the network does, up to rounding: a current may be summed in another order.
-    Weights that are exactly zero are taken for pruned. Each layer's layout is the fastest of
-    LAYOUTS on the first images. `left`: {part: (neurons left, of so many)}; heads count whole ones.
+    Weights that are exactly zero are taken for pruned. `left`: {part: (neurons left, of so many)};
+    heads count whole ones.
 
     Raises ValueError without a C compiler, for a network on a GPU, and for selectors that ask for
     more than tokens.
@@ -264,7 +230,14 @@ class Deployed:
 
     @torch.autocast("cpu", enabled=False)
     def __init__(self, network, model, batch=64):
-        check(network, model)
+        if not can_deploy(next(network.parameters()).device):
+            raise Refused(
+                "a deployed network needs a C compiler and is on the CPU; "
+                "allowed: cc on the PATH, or its name in CC, and network.cpu()."
+            )
+        kind = network.selector.kind if network.selector else None
+        allowed = "one that goes by the tokens alone"
+        demand(kind not in ("attention", "oracle"), "selector.kind", kind, allowed)
         self.head, self.selector = copy.deepcopy(network.head), copy.deepcopy(network.selector)
         self.model, self.batch, self.image_shape = model, batch, network.image_shape
         self.library = build.library("events", TIME=model.time_steps, VECS=1)
@@ -275,9 +248,9 @@ class Deployed:
         self.blocks = [Block(block, model) for block in network.blocks]
         channels = sum(unit.conv.out_channels for unit in units)
         self.left = {"SPS": (sum(len(layer.weight) for layer in layers), channels)}
-        for part in self.blocks[0].left:
-            left, of = zip(*(block.left[part] for block in self.blocks), strict=True)
-            self.left[part] = sum(left), sum(of)
+        for part, left, of in (row for block in self.blocks for row in block.left):
+            before = self.left.get(part, (0, 0))
+            self.left[part] = before[0] + left, before[1] + of
 
     @torch.inference_mode()
     @torch.autocast("cpu", enabled=False)
@@ -327,7 +300,7 @@ class Deployed:
 
     def counts(self, x):
         """The residual stream [B,T,N,C] as numbers."""
-        width = -(-self.model.width // WORD)
+        width = words_of(self.model.width)
         out = build.empty(*x.shape[:3], width * WORD)
         self.library.counts(x, x.shape[3], width, out, x.shape[:3].numel())
         return out[..., : self.model.width]

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ssf.kernels import build
 from ssf.model.neuron import LIF
 from ssf.presets import preset
 from ssf.speed.reference import Reference, SpikingJellyBlocks
@@ -127,8 +126,3 @@ def check_answers(deployed, network, images, name):
     if agree < 0.98:
         said = f"{name}: the deployed network agrees on {agree:.1%} of the images"
         raise AssertionError(f"{said}; expected: at least 98 %.")
-
-
-def can_deploy(device):
-    """Whether networks can be compiled for inference here."""
-    return device.type == "cpu" and build.library("events", TIME=4, VECS=1) is not None
