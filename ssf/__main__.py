@@ -10,22 +10,21 @@ from ssf.config import PARTS, Failed, Refused, RunConfig, demand
 from ssf.presets import PRESETS, PUBLISHED_ACCURACY, preset
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
-EXAMPLES = {
-    "presets": "  python -m ssf presets",
-    "train": """  python -m ssf train --preset quick --seed 1 -o epochs=3
+EXAMPLES = """examples:
+  python -m ssf presets
+  python -m ssf train --preset quick --seed 1 -o epochs=3
   python -m ssf train --preset quick -o model.width=48 -o ticket.round=2
-  torchrun --nproc-per-node 2 -m ssf train --preset smoke""",
-    "sweep": """  python -m ssf sweep notebooks/02_winning_tickets.ipynb -p seed=0,1,2 -p rounds=3
-  python -m ssf sweep notebooks/03_token_selector.ipynb -p seed=0,1 --scheduler tcp://host:8786""",
-    "bench": """  python -m ssf bench --quick
-  python -m ssf bench --only feeding""",
-    "study": """  python -m ssf study tickets --seeds 0,1,2
-  python -m ssf study tickets --seeds 3,4 --only dense --only ticket""",
-    "inside": "  python -m ssf inside",
-    "results": """  python -m ssf results
+  torchrun --nproc-per-node 2 -m ssf train --preset smoke
+  python -m ssf sweep notebooks/02_winning_tickets.ipynb -p seed=0,1,2 -p rounds=3
+  python -m ssf sweep notebooks/03_token_selector.ipynb -p seed=0,1 --scheduler tcp://host:8786
+  python -m ssf bench --quick
+  python -m ssf bench --only feeding
+  python -m ssf study tickets --seeds 0,1,2
+  python -m ssf study tickets --seeds 3,4 --only dense --only ticket
+  python -m ssf inside
+  python -m ssf results
   python -m ssf results --export mine
-  python -m ssf results --rerun 97b7acd93840cff6""",
-}
+  python -m ssf results --rerun 97b7acd93840cff6"""
 
 
 def option(text):
@@ -54,23 +53,20 @@ def list_presets(_):
         print(row(name, config.hash(), size, macs, config.data.name, published or "–"))
     print("\nMACs: of one image, all time steps.")
     print("Accuracies: of the dense network (Zhou et al., ICLR 2023).")
-    return DONE
 
 
 def train(args):
     config = preset(args.preset, **{"seed": args.seed, **dict(map(option, args.override))})
     from ssf import distributed
-    from ssf.engine import records, runs
+    from ssf.engine import runs
+    from ssf.engine.records import run_folder
 
     with distributed.processes():
         record = runs.run(config).record
         if distributed.rank() == 0:
-            left, of = f"{record['parameters_left']:,}", f"{record['parameters']:,}"
-            print(
-                f"accuracy {record['accuracy']:.4f} · {left} of {of} parameters · "
-                f"{record['macs'] / 1e9:.4f} GMACs · {records.run_folder(config)}"
-            )
-    return DONE
+            left = f"{record['parameters_left']:,} of {record['parameters']:,} parameters"
+            macs = f"{record['macs'] / 1e9:.4f} GMACs"
+            print(f"accuracy {record['accuracy']:.4f} · {left} · {macs} · {run_folder(config)}")
 
 
 def sweep(args):
@@ -81,13 +77,9 @@ def sweep(args):
         name, _, values = text.partition("=")
         if not name or "=" not in text:
             raise Refused(f"-p is {text!r}; allowed: parameter=value,value,…, e.g. seed=0,1,2.")
-        allowed = f"once, with all its values: {name}=0,1"
-        if name in parameters:
-            raise Refused(f"-p {name} is given twice; allowed: {allowed}.")
-        parameters[name] = [sweep.value_of(value) for value in values.split(",")]
-    before, outcomes = sweep.sweep(
-        args.notebook, parameters, args.out, args.scheduler, args.workers
-    )
+        parameters.setdefault(name, []).extend(map(sweep.value_of, values.split(",")))
+    options = args.out, args.scheduler, args.workers
+    before, outcomes = sweep.sweep(args.notebook, parameters, *options)
     failed = [outcome for outcome in outcomes if outcome["error"]]
     for outcome in failed:
         print(f"ssf: failed at {outcome['point']}: {outcome['error']}", file=sys.stderr)
@@ -109,7 +101,6 @@ def bench(args):
         print(shown.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
     name = "_".join(["bench", *args.only, bench.device_name().replace(" ", "_")])
     print(records.export(rows, name))
-    return DONE
 
 
 def study(args):
@@ -125,14 +116,9 @@ def study(args):
     for kind in args.only:
         demand(kind in kinds, "--only", kind, ", ".join(kinds))
     for kind, run in experiments.run(args.experiment, seeds, args.only):
-        record = run.record
-        print(
-            f"{kind}, seed {record['seed']}: accuracy {record['accuracy']:.4f}, "
-            f"sparsity {record['sparsity']:.3f}, {record['seconds']:.0f} s",
-            flush=True,
-        )
+        row = "seed {seed}: accuracy {accuracy:.4f}, sparsity {sparsity:.3f}, {seconds:.0f} s"
+        print(kind, row.format(**run.record), sep=", ", flush=True)
     print(experiments.path(args.experiment))
-    return DONE
 
 
 def inside(_):
@@ -141,7 +127,6 @@ def inside(_):
 
     for name, rows in inside.LOOKS.items():
         print(records.export(rows(), f"inside_{name}"))
-    return DONE
 
 
 def rerun(identity):
@@ -157,7 +142,6 @@ def rerun(identity):
         print("what computes is not what it was:", *changed, sep="\n")
     else:
         print("on the same versions, by the same path")
-    return DONE
 
 
 def results(args):
@@ -175,28 +159,22 @@ def results(args):
     elif len(rows):
         shown = ["id", "data.name", "model.depth", "model.width", "ticket.control", "ticket.round"]
         shown += ["selector.kind", "selector.keep_ratio", "seed", "accuracy", "sparsity", "macs"]
-        text = rows[[*shown, "seconds"]].to_string(
-            index=False, na_rep="–", float_format="{:.4g}".format
-        )
-        print(text)
+        form = {"index": False, "na_rep": "–", "float_format": "{:.4g}".format}
+        print(rows[[*shown, "seconds"]].to_string(**form))
     else:
         print(f"no records under {folders.runs()}")
     return FAILED if sentences else DONE
 
 
 def parser():
-    form = argparse.RawDescriptionHelpFormatter
-    every = "examples:\n" + "\n".join(EXAMPLES.values())
-    top = argparse.ArgumentParser(
-        "python -m ssf", description=__doc__, epilog=every, formatter_class=form
-    )
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    top = argparse.ArgumentParser("python -m ssf", description=__doc__, epilog=EXAMPLES, **form)
     commands = top.add_subparsers(required=True, metavar="command")
 
     def command(name, do, text):
-        examples = f"examples:\n{EXAMPLES[name]}"
-        sub = commands.add_parser(
-            name, help=text, description=text, epilog=examples, formatter_class=form
-        )
+        own = [line for line in EXAMPLES.splitlines() if f" ssf {name}" in line]
+        epilog = "\n".join(["examples:", *own])
+        sub = commands.add_parser(name, help=text, description=text, epilog=epilog, **form)
         sub.set_defaults(do=do)
         return sub.add_argument
 
@@ -230,7 +208,7 @@ def main(argv=None):
     """The exit code of a command line: 0 done, 1 failed, 2 wrong use. A fault of ours is raised."""
     args = parser().parse_args(argv)
     try:
-        return args.do(args)
+        return args.do(args) or DONE
     except BrokenPipeError:  # the reader, head say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE

@@ -100,6 +100,6 @@ def test_a_fault_of_our_own_shows_its_traceback(monkeypatch):
 
 
 def test_the_example_of_a_rerun_names_a_row_of_the_study():
-    identity = EXAMPLES["results"].split()[-1]
+    identity = EXAMPLES.split("--rerun ")[1]
     rows = pd.read_csv(folders.shipped() / "results" / "study_tickets.csv")
     assert identity in set(rows.id)
