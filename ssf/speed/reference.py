@@ -4,7 +4,9 @@ Both run on SpikingJelly's own neuron and share a library network's weights, so 
 gradients can be compared. Plain on purpose: it stays as it is while the library gets faster.
 """
 
-from spikingjelly.activation_based import functional, surrogate
+from collections import OrderedDict
+
+from spikingjelly.activation_based import functional, layer, surrogate
 from spikingjelly.activation_based.model.spikformer import SpikformerBlock
 from spikingjelly.activation_based.neuron import LIFNode
 from torch import nn
@@ -32,19 +34,16 @@ class Linear(nn.Module):
         return self.lif(current.unflatten(0, x.shape[:2]).contiguous())
 
 
-class Conv(nn.Module):
+def conv(c_in, c_out, model, pool=False):
     """Convolution, BatchNorm2d, LIF, perhaps pooling: [T,B,c_in,H,W] -> [T,B,c_out,H,W]."""
-
-    def __init__(self, c_in, c_out, model, pool):
-        super().__init__()
-        self.conv, self.bn = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out)
-        self.lif = lif(model)
-        self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
-
-    def forward(self, x):
-        currents = self.bn(self.conv(x.flatten(0, 1)))
-        spikes = self.lif(currents.unflatten(0, x.shape[:2]).contiguous())
-        return self.pool(spikes.flatten(0, 1)).unflatten(0, x.shape[:2])
+    layers = {
+        "conv": layer.Conv2d(c_in, c_out, 3, padding=1, bias=False, step_mode="m"),
+        "bn": layer.BatchNorm2d(c_out, step_mode="m"),
+        "lif": lif(model),
+    }
+    if pool:
+        layers["pool"] = layer.MaxPool2d(3, stride=2, padding=1, step_mode="m")
+    return nn.Sequential(OrderedDict(layers))
 
 
 class Stem(nn.Module):
@@ -52,9 +51,9 @@ class Stem(nn.Module):
         super().__init__()
         widths = [model.channels, *(model.width // d for d in (8, 4, 2, 1))]
         self.stages = nn.Sequential(
-            *(Conv(widths[i], widths[i + 1], model, i in model.pool_stages) for i in range(4))
+            *(conv(widths[i], widths[i + 1], model, i in model.pool_stages) for i in range(4))
         )
-        self.position = Conv(model.width, model.width, model, False)
+        self.position = conv(model.width, model.width, model)
 
     def forward(self, x):
         x = self.stages(x)
@@ -75,8 +74,8 @@ class Attention(nn.Module):
 
     def forward(self, x):
         q, k, v = (
-            layer(x).unflatten(-1, (self.heads, -1)).permute(0, 1, 3, 2, 4).contiguous()
-            for layer in (self.q, self.k, self.v)
+            unit(x).unflatten(-1, (self.heads, -1)).permute(0, 1, 3, 2, 4).contiguous()
+            for unit in (self.q, self.k, self.v)
         )
         current = ((q @ k.transpose(-2, -1)) @ v) * self.scale
         return self.proj(self.attention_lif(current.transpose(2, 3).flatten(3).contiguous()))
@@ -105,6 +104,8 @@ class Reference(nn.Module):
     Raises ValueError for a network with a selector, or for events.
     """
 
+    block = Block
+
     def __init__(self, network, model):
         super().__init__()
         if network.selector or model.encoding != "direct":
@@ -112,42 +113,29 @@ class Reference(nn.Module):
                           "allowed: a dense network, still images.")  # fmt: skip
         self.time_steps = model.time_steps
         self.stem = Stem(model)
-        self.blocks = nn.ModuleList(self.block(model) for _ in range(model.depth))
+        self.blocks = nn.Sequential(*(self.block(model) for _ in range(model.depth)))
         self.head = nn.Linear(model.width, model.classes)
         self.load_state_dict(self.named(network.state_dict()))
         self.train(network.training)
 
-    block = Block
-
     @staticmethod
     def named(tensors):
         """The library's {name: tensor} under this network's names: q, k and v apart."""
-        named = {}
-        for name, value in tensors.items():
-            if ".qkv." in name:
-                parts = value.chunk(3) if value.ndim else [value] * 3
-                named |= {
-                    name.replace(".qkv.", f".{part}."): v
-                    for part, v in zip("qkv", parts, strict=True)
-                }
-            else:
-                named[name] = value
+        named = {name: value for name, value in tensors.items() if ".qkv." not in name}
+        for name in tensors.keys() - named.keys():
+            parts = tensors[name].chunk(3) if tensors[name].ndim else [tensors[name]] * 3
+            for part, value in zip("qkv", parts, strict=True):
+                named[name.replace(".qkv.", f".{part}.")] = value
         return named
 
-    def tokens(self, x):
-        """The stem's maps [T,B,C,H,W] as what the blocks take."""
-        return x.flatten(-2).transpose(-1, -2)
-
-    def pooled(self, x):
-        """Mean over tokens: [T,B,C]."""
-        return x.mean(2)
+    def encode(self, x):
+        """The stem's maps [T,B,C,H,W] through the blocks, a mean over tokens: [T,B,C]."""
+        return self.blocks(x.flatten(-2).transpose(-1, -2)).mean(2)
 
     def forward(self, images):
         functional.reset_net(self)
-        x = self.tokens(self.stem(images.unsqueeze(0).repeat(self.time_steps, 1, 1, 1, 1)))
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.pooled(x).mean(0))
+        x = self.stem(images.unsqueeze(0).repeat(self.time_steps, 1, 1, 1, 1))
+        return self.head(self.encode(x).mean(0))
 
 
 class SpikingJellyBlocks(Reference):
@@ -155,6 +143,11 @@ class SpikingJellyBlocks(Reference):
 
     Its layers have no bias. Before a BatchNorm none is needed: it is folded into the running mean.
     """
+
+    UNITS = {
+        "attention.qkv": "attn.qkv_conv_bn", "attention.proj": "attn.proj_conv_bn",
+        "fc1": "mlp.fc1", "fc2": "mlp.fc2",
+    }  # fmt: skip
 
     @staticmethod
     def block(model):
@@ -165,29 +158,20 @@ class SpikingJellyBlocks(Reference):
                           "tau 2, alpha 4; allowed: these.")  # fmt: skip
         return SpikformerBlock(model.width, model.heads, model.mlp_ratio)
 
-    @staticmethod
-    def named(tensors):
-        units = {
-            "attention.qkv": ("attn.qkv_conv_bn"), "attention.proj": ("attn.proj_conv_bn"),
-            "fc1": "mlp.fc1", "fc2": "mlp.fc2",
-        }  # fmt: skip
+    @classmethod
+    def named(cls, tensors):
         named = {name: value for name, value in tensors.items() if not name.startswith("blocks.")}
-        for name, value in tensors.items():
-            if not name.startswith("blocks."):
-                continue
-            _, number, rest = name.split(".", 2)
-            unit, layer, end = rest.rsplit(".", 2)
-            if (layer, end) == ("linear", "bias"):
-                continue
-            if (layer, end) == ("linear", "weight"):
+        for name in tensors.keys() - named.keys():
+            _, number, *unit, kind, end = name.split(".")
+            unit, value = ".".join(unit), tensors[name]
+            if kind == "linear":
+                if end == "bias":
+                    continue
                 value = value.unsqueeze(-1)
-            if end == "running_mean":
+            elif end == "running_mean":
                 value = value - tensors.get(f"blocks.{number}.{unit}.linear.bias", 0)
-            named[f"blocks.{number}.{units[unit]}.{0 if layer == 'linear' else 1}.{end}"] = value
+            named[f"blocks.{number}.{cls.UNITS[unit]}.{int(kind == 'bn')}.{end}"] = value
         return named
 
-    def tokens(self, x):
-        return x
-
-    def pooled(self, x):
-        return x.mean((3, 4))
+    def encode(self, x):
+        return self.blocks(x).mean((3, 4))
