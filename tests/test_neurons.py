@@ -5,6 +5,7 @@ from torch import nn
 from ssf import folders
 from ssf.kernels import build
 from ssf.model.neuron import LIF
+from ssf.model.spikformer import MaxPool
 
 
 def by_equation(x, tau, v_threshold):
@@ -189,3 +190,75 @@ def test_whole_numbers_and_other_defaults_of_torch_change_nothing(either):
 def test_time_steps_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="currents are of 3 time steps; allowed: 4"):
         LIF()(torch.randn(3, 5, 8), nn.BatchNorm1d(8), 4)
+
+
+def in_float64(x, norm, grad, tau, v_threshold, alpha):
+    """Spikes of currents x, and the gradients of x, to_x and `scale`, by hand in float64.
+
+    to_x: the gradient of the normalised current; `scale` times it is what BatchNorm passes on.
+    """
+    x = x.double().requires_grad_()
+    mean, var = x.mean((0, 1)), x.var((0, 1), unbiased=False)
+    scale = norm.weight.double() / (var + norm.eps).sqrt()
+    currents = (x - mean) * scale + norm.bias.double()
+    currents.retain_grad()
+    spikes = LIF(tau, v_threshold, alpha)(currents)
+    (spikes * grad.double()).sum().backward()
+    return spikes, x.grad, currents.grad, scale.detach()
+
+
+def test_gradients_in_bfloat16_err_by_two_roundings():
+    """Against float64, with the currents as they are in memory.
+
+    The kernel computes in float32 and rounds twice to bfloat16, each time by a relative 2⁻⁸ at
+    most: the normalised current's gradient g, and scale · g + b · x + c, what BatchNorm makes of
+    it. So the result errs by 2⁻⁸ (|scale · g| + |result|), and what float32 adds.
+    """
+    if build.library("lif", TIME=4, HALF=1) is None:
+        pytest.skip("no C compiler here")
+    torch.manual_seed(0)
+    x, grad = (torch.randn(4, 500, 24).bfloat16() for _ in range(2))
+    norm, neuron = nn.BatchNorm1d(24), (2.0, 1.0, 4.0)
+    nn.init.constant_(norm.bias, 0.5)  # or few would fire
+    leaf = x.clone().requires_grad_()
+    spikes = LIF(*neuron)(leaf, norm)
+    spikes.backward(grad)
+    expected, to_x, to_current, scale = in_float64(x, norm, grad, *neuron)
+    assert spikes.dtype == leaf.grad.dtype == torch.bfloat16
+    same = (spikes == expected).all(0)  # but potentials within float32's rounding of the threshold
+    assert same.float().mean() > 0.999 and 0.05 < spikes.float().mean() < 0.95
+    error = (leaf.grad.double() - to_x).abs()[:, same]
+    bound = (2**-8 * ((scale * to_current).abs() + to_x.abs()) + 1e-5)[:, same]
+    assert (error <= bound).all() and (error > 0.2 * bound).any()
+
+
+def test_a_neuron_without_batchnorm_rounds_once():
+    x, grad = torch.randn(4, 700).bfloat16(), torch.randn(4, 700).bfloat16()
+    leaf, wide = x.clone().requires_grad_(), x.double().requires_grad_()
+    spikes, expected = LIF()(leaf), LIF()(wide)
+    assert torch.equal(spikes.double(), expected)
+    spikes.backward(grad)
+    expected.backward(grad.double())
+    torch.testing.assert_close(leaf.grad.double(), wide.grad, rtol=2**-8, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 16, 8, 8), (2, 5, 7, 9), (2, 130, 4, 4)])
+@pytest.mark.parametrize("values", ["spikes", "numbers"])
+def test_the_kernels_pooling_is_torchs(monkeypatch, dtype, shape, values):
+    x = torch.randn(shape)
+    x = (x > 0.5).float() if values == "spikes" else x
+    x = x.to(dtype).contiguous(memory_format=torch.channels_last)
+
+    def compute():
+        leaf = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+        maxima = MaxPool()(leaf)
+        maxima.backward(torch.linspace(-1, 1, maxima.numel()).view(maxima.shape).to(dtype))
+        return maxima.detach(), leaf.grad
+
+    (ours, to_x), (torchs, expected) = with_and_without_kernel(monkeypatch, compute)
+    assert torch.equal(ours, torchs)
+    if dtype == torch.float32:
+        assert torch.equal(to_x, expected)
+    else:  # torch rounds after each of up to four additions
+        torch.testing.assert_close(to_x, expected, rtol=2**-7, atol=2**-7)

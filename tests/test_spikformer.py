@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ssf.config import Selector
+from ssf.model.selector import Tokens
 from ssf.model.spikformer import SSA, ConvUnit, LinearUnit, Spikformer
 from ssf.presets import preset
 
@@ -266,15 +267,45 @@ def test_training_and_inference_choose_the_same_tokens(kind, dropped):
             assert foreground[b][gone[0][b].bool()].min() >= foreground[b][~gone[0][b].bool()].max()
 
 
-def test_autocast_keeps_potentials_and_attention_exact(smoke):
-    network, images = Spikformer(smoke.model).eval(), torch.randn(2, 1, 32, 32)
-    seen = []
-    for block in network.blocks:
-        block.attention.attention_lif.register_forward_pre_hook(
-            lambda _, args: seen.append(args[0])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("tokens", [16, 1024])  # q (kᵀ v) where there are many; sums up to 8192
+def test_attentions_spikes_are_exact_in_bfloat16(smoke, masked, tokens):
+    attention = SSA(smoke.model)
+    q, k, v = (torch.rand(2, 3, 2, tokens, 8) < 0.8 for _ in range(3))
+    keep = (torch.rand(1, 3, 1, tokens, 1) < 0.5) if masked else None
+    spikes = []
+    for dtype in (torch.float32, torch.bfloat16):
+        given = None if keep is None else keep.to(dtype)
+        current = attention.attend(q.to(dtype), k.to(dtype), v.to(dtype), given)
+        spikes.append(attention.attention_lif(current * attention.scale).float())
+    assert current.dtype == torch.bfloat16 and current.max() > (256 if tokens > 256 else 0)
+    assert torch.equal(*spikes) and 0 < spikes[0].mean()
+
+
+@pytest.mark.parametrize("kind", ["learned", "firing_rate", "attention", "information"])
+@pytest.mark.parametrize("dropped", ["removed", "bypass"])
+def test_every_selector_runs_in_bfloat16(kind, dropped):
+    """Forward and backward, and its scores tell tokens apart as in float32."""
+    model = preset("quick").model
+    network = Spikformer(model, Selector(kind, 0.5, (1,), dropped))
+    images = torch.rand(4, 1, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, (kept,) = network.forward_tokens(images)
+        logits.float().sum().backward()
+        with torch.no_grad():
+            _, (chosen,) = network.eval().forward_tokens(images)
+    assert logits.dtype == torch.bfloat16 and kept.shape == chosen.shape == (4, 64)
+    assert chosen.sum(1).tolist() == [32] * 4
+    assert network.stem.stages[0].conv.weight.grad.norm() > 0
+    if kind != "learned":
+        assert (
+            network.selector.scores(
+                1,
+                Tokens(
+                    torch.rand(2, 4, 64, 32).bfloat16(),
+                    torch.arange(64).expand(4, -1),
+                    received=torch.rand(4, 64),
+                ),
+            ).dtype
+            == torch.float32
         )
-    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        logits = network(images)
-    assert logits.dtype == torch.bfloat16 and all(
-        current.dtype == torch.float32 for current in seen
-    )

@@ -1,12 +1,14 @@
-"""Kernels in C for the CPU. `build`: compiled and bound; `neurons`, `spikes`: what they compute.
+"""Kernels in C for the CPU. `build`: compiled and bound; `neurons`, `pooling`, `spikes`: the calls.
 
-The model makes one call for each product (`linear`, `conv3x3`) and neuron (`lif`); None is the
-answer where torch's or SpikingJelly's own code is to compute. `path()` says, for a run's record,
-what computes on this machine. Without this room everything but deployed networks runs.
+The model makes one call for each product (`linear`, `conv3x3`), neuron (`lif`) and pooling
+(`max_pool`); None is the answer where torch's or SpikingJelly's own code is to compute. `path()`
+says, for a run's record, what computes on this machine. Without this room everything but deployed
+networks runs.
 """
 
 from ssf.kernels.build import path
 from ssf.kernels.neurons import lif
+from ssf.kernels.pooling import max_pool
 from ssf.kernels.spikes import conv3x3, linear
 
-__all__ = ["conv3x3", "lif", "linear", "path"]
+__all__ = ["conv3x3", "lif", "linear", "max_pool", "path"]

@@ -27,7 +27,7 @@ FLAGS = ("-O3", "-fopenmp-simd", "-fPIC")
 # The first that work. Apple's compiler has no OpenMP, and some refuse -march=native.
 EXTRA_FLAGS = (["-march=native", "-fopenmp"], ["-march=native"], [])
 # May a · b + c be rounded once? Not where torch rounds twice.
-CONTRACT = {"lif": "off", "events": "fast"}
+CONTRACT = {"lif": "off", "pool": "off", "events": "fast"}
 
 
 def tensor_of(dtype):
@@ -46,19 +46,25 @@ def tensor_of(dtype):
 
 
 FLOATS, DOUBLES = tensor_of(torch.float32), tensor_of(torch.float64)
-WORDS, SHORTS = tensor_of(torch.int64), tensor_of(torch.int16)
+HALVES = tensor_of(torch.bfloat16)
+WORDS, SHORTS, BYTES = (tensor_of(d) for d in (torch.int64, torch.int16, torch.uint8))
 LONG, FLOAT = ctypes.c_long, ctypes.c_float
-STEPS = (FLOATS, LONG)  # currents, and how far apart their time steps are
+VALUES = object()  # FLOATS or, compiled with HALF, HALVES
+STEPS = (VALUES, LONG)  # currents, and how far apart their time steps are
 MAP = (LONG,) * 4  # rows, columns, the first position and the positions in a row
 LAYER = (LONG, *MAP, LONG, LONG, LONG, WORDS)  # positions, map, chunks, groups, shared, offsets
 NEURON = (FLOAT, FLOAT)  # tau and v_threshold
 DECLARED = {  # the arguments of each function, as in the sources, less the last: int threads
     "lif": {
         "moments": (*STEPS, LONG, FLOATS, LONG, FLOATS, DOUBLES),
-        "lif_forward": (*STEPS, FLOATS, LONG, FLOATS, FLOATS, LONG, FLOATS, *NEURON),
-        "lif_backward": (*STEPS, *STEPS, FLOATS, LONG, FLOATS, FLOATS, FLOATS, LONG, FLOATS,
+        "lif_forward": (*STEPS, VALUES, LONG, FLOATS, FLOATS, LONG, VALUES, *NEURON),
+        "lif_backward": (*STEPS, *STEPS, VALUES, LONG, FLOATS, FLOATS, FLOATS, LONG, FLOATS,
                          DOUBLES, *NEURON, FLOAT),
-        "norm_backward": (FLOATS, *STEPS, LONG, FLOATS, FLOATS, FLOATS, LONG),
+        "norm_backward": (VALUES, *STEPS, LONG, FLOATS, FLOATS, FLOATS, LONG),
+    },
+    "pool": {
+        "pool_forward": (VALUES, VALUES, BYTES, *(LONG,) * 4),
+        "pool_backward": (VALUES, BYTES, VALUES, *(LONG,) * 4),
     },
     "events": {
         "fire": (FLOATS, LONG, LONG, WORDS, LONG, *MAP, LONG, LONG, *NEURON),
@@ -80,6 +86,7 @@ def library(name, **constants):
 
     constants: what the source is compiled for, e.g. TIME=4. Every call runs on torch's threads.
     """
+    values = HALVES if "HALF" in constants else FLOATS
     try:
         path, flags = compiled(name, **constants)
     except OSError:
@@ -89,7 +96,9 @@ def library(name, **constants):
     return SimpleNamespace(
         flags=flags,
         **{
-            function: declared(getattr(source, function), arguments)
+            function: declared(
+                getattr(source, function), [values if a is VALUES else a for a in arguments]
+            )
             for function, arguments in DECLARED[name].items()
         },
     )
@@ -127,7 +136,8 @@ def cached(source, command):
     """Where a compiled source is kept: a name for each source, command and processor."""
     cpu = Path("/proc/cpuinfo")
     features = re.search(r"flags.*", cpu.read_text()) if cpu.exists() else None
-    key = repr((source.read_bytes(), command, platform.machine(), features and features[0]))
+    sources = source.read_bytes() + source.with_name("values.h").read_bytes()
+    key = repr((sources, command, platform.machine(), features and features[0]))
     return folders.cache() / f"{source.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
 
 

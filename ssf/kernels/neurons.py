@@ -7,17 +7,19 @@ from torch.autograd.function import once_differentiable
 from ssf.kernels import build
 from ssf.kernels.build import empty
 
+CONSTANTS = {torch.float32: {}, torch.bfloat16: {"HALF": 1}}  # what lif.c is compiled for
 BLOCK = 1024  # values that a thread works on at a time: its potentials stay in the nearest cache
 
 
 def lif(x, norm, time_steps, tau, v_threshold, alpha):
     """Spikes [T, ..., C] of currents x [T, ..., C], normalised by norm if there is one, or None.
 
-    x may be [1, ..., C], a current seen in each of `time_steps`. None: not currents for the kernel.
+    x may be [1, ..., C], a current seen in each of `time_steps`, float32 or bfloat16: the spikes
+    are of its dtype. None: not currents for the kernel.
     """
-    if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():
+    if x.device.type != "cpu" or x.dtype not in CONSTANTS or not x.numel():
         return None
-    if build.library("lif", TIME=time_steps or len(x)) is None:
+    if build.library("lif", TIME=time_steps or len(x), **CONSTANTS[x.dtype]) is None:
         return None
     constants = float(tau), float(v_threshold), float(alpha)
     if norm is None:
@@ -78,7 +80,7 @@ class Currents:
         self.stride = self.x.stride(0) if self.time == self.own else 0
         self.count, self.channels = self.x[0].numel(), channels
         self.block = channels * -(-BLOCK // channels)
-        self.library = build.library("lif", TIME=self.time)
+        self.library = build.library("lif", TIME=self.time, **CONSTANTS[x.dtype])
 
     def over_block(self, values):
         """Values [C] as float32, repeated to the length of a block."""
@@ -100,7 +102,7 @@ class Currents:
 def moments(currents):
     """Mean and biased variance [C], in float64. Sums are of differences from the first row."""
     x, stride, count, block = currents.x, currents.stride, currents.count, currents.block
-    origin = x[0].reshape(-1, currents.channels)[0]
+    origin = x[0].reshape(-1, currents.channels)[0].float()
     sums = currents.work(2, torch.float64).zero_()
     origins, work = currents.over_block(origin), currents.work(2)
     currents.library.moments(x, stride, count, origins, block, work, sums)
@@ -110,10 +112,11 @@ def moments(currents):
 
 def lif_forward(currents, scale, shift, tau, v_threshold):
     """Spikes [T, ...] of the currents scale · x + shift, each over_block."""
-    spikes = empty(currents.time, *currents.x.shape[1:])
+    dtype = currents.x.dtype
+    spikes = empty(currents.time, *currents.x.shape[1:], dtype=dtype)
     currents.library.lif_forward(
         currents.x, currents.stride, spikes, currents.count, scale, shift, currents.block,
-        currents.work(currents.time), tau, v_threshold,
+        currents.work(currents.time, dtype), tau, v_threshold,
     )  # fmt: skip
     return spikes
 
@@ -123,7 +126,7 @@ def lif_backward(currents, grad, scale, shift, mean, tau, v_threshold, alpha):
 
     scale, shift, mean: over_block. Without a mean there are no sums.
     """
-    grad, out = dense_steps(grad), empty(*currents.x.shape)
+    grad, out = dense_steps(grad), empty(*currents.x.shape, dtype=currents.x.dtype)
     sums = None if mean is None else currents.work(2, torch.float64).zero_()
     currents.library.lif_backward(
         currents.x, currents.stride, grad, grad.stride(0), out, currents.count, scale, shift,

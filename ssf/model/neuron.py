@@ -20,7 +20,7 @@ class LIF(LIFNode):
     (Fang et al., Science Advances 2023, eqs. 1-3; values as in Spikformer, Zhou et al., ICLR 2023.)
     The step has the gradient of sigmoid(alpha (H - v_threshold)); the reset passes none. V starts
     at 0 in every call, unless `carries_over` is set, to show what the published code does to its
-    teacher. Potentials are float32 also under autocast.
+    teacher. Currents may be bfloat16, and so are the spikes then; potentials are float32 always.
     """
 
     carries_over = False
@@ -38,18 +38,18 @@ class LIF(LIFNode):
         if time_steps and len(x_seq) not in (1, time_steps):
             raise Refused(f"currents are of {len(x_seq)} time steps; "
                           f"allowed: {time_steps}, or one that is repeated.")  # fmt: skip
-        x_seq = x_seq.to(torch.promote_types(x_seq.dtype, torch.float32))
         if not self.carries_over:
             neuron = self.tau, self.v_threshold, self.alpha
             spikes = kernels.lif(x_seq, norm, time_steps, *neuron)
             if spikes is not None:
                 return spikes
+        dtype, x_seq = x_seq.dtype, x_seq.to(torch.promote_types(x_seq.dtype, torch.float32))
         if norm is not None:
             x_seq = norm(x_seq.flatten(0, -2)).view(x_seq.shape)
         x_seq = x_seq.expand(time_steps or -1, *x_seq.shape[1:])
         if not self.carries_over or getattr(self.v, "shape", None) != x_seq.shape[1:]:
             self.reset()
-        spikes = super().multi_step_forward(x_seq)
+        spikes = super().multi_step_forward(x_seq).to(dtype)
         if not self.carries_over:
             self.reset()  # drops the last potential, and with it the graph it hangs on
         return spikes

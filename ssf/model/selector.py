@@ -28,9 +28,14 @@ class Tokens:
         return self.last_if_dropped(scores).softmax(1)
 
 
+def wide(x):
+    """At least float32, the dtype of a mean over many: in bfloat16 scores would be equal."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 def temporal_change(tokens):
     """Mean over t of |m[t+1] - m[t]|, m[t] the channel mean at step t."""
-    m = tokens.x.mean(3)
+    m = tokens.x.mean(3, dtype=wide(tokens.x))
     return m.diff(dim=0).abs().sum(0) / max(len(m) - 1, 1)
 
 
@@ -39,7 +44,7 @@ def information_scores(tokens, size):
 
     The cosine is that of a token's rate vector and the mean of the 3×3 tokens around it.
     """
-    rates = tokens.x.mean(0)
+    rates = tokens.x.mean(0, dtype=wide(tokens.x))
     rates = rates if tokens.alive is None else rates * tokens.alive[..., None]
     side, places = round(size**0.5), tokens.grid[..., None].expand_as(rates)
     picture = rates.new_zeros(len(rates), size, rates.shape[2]).scatter(1, places, rates)
@@ -54,7 +59,7 @@ def information_per_place_scores(tokens, _):
 
     So the mean is the same for all channels, and its cosine with the rates is theirs with ones.
     """
-    rates = tokens.x.mean(0)
+    rates = tokens.x.mean(0, dtype=wide(tokens.x))
     unlike = -F.cosine_similarity(rates, torch.ones_like(rates), dim=-1)
     return tokens.share(temporal_change(tokens)) + tokens.share(unlike)
 
@@ -69,7 +74,7 @@ def oracle_scores(tokens, _):
 
 SCORES = {  # of Tokens and the size of the whole grid: [B,n]
     "random": lambda tokens, _: torch.rand(tokens.x.shape[1:3], device=tokens.x.device),
-    "firing_rate": lambda tokens, _: tokens.x.mean((0, 3)),
+    "firing_rate": lambda tokens, _: tokens.x.mean((0, 3), dtype=wide(tokens.x)),
     "attention": lambda tokens, _: tokens.received,
     "information": information_scores,
     "information_per_place": information_per_place_scores,
@@ -145,9 +150,12 @@ def distillation_loss(student, teacher):
 def selector_loss(logits, labels, decisions, teacher_logits, config, label_smoothing=0.0):
     """Cross-entropy + ratio_weight · ratio loss + distill_weight · distillation.
 
-    Selectors that are not learned keep their exact share by construction and have no ratio loss.
+    Selectors that are not learned keep their exact share by construction and have no ratio loss;
+    without the teacher's logits there is no distillation.
     """
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     if config.kind == "learned":
         loss = loss + config.ratio_weight * ratio_loss(decisions, config.ratios())
+    if teacher_logits is None:
+        return loss
     return loss + config.distill_weight * distillation_loss(logits, teacher_logits)

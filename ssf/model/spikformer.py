@@ -6,7 +6,7 @@ from torch import nn
 from ssf.config import Refused
 from ssf.model import kernels
 from ssf.model.neuron import LIF
-from ssf.model.selector import Tokens, TokenSelector
+from ssf.model.selector import Tokens, TokenSelector, wide
 
 
 def lif(model, v_threshold=None):
@@ -32,6 +32,17 @@ class Conv(nn.Conv2d):
     def forward(self, x):
         currents = kernels.conv3x3(x, self.weight, self.of_spikes)
         return super().forward(x) if currents is None else currents
+
+
+class MaxPool(nn.MaxPool2d):
+    """The largest of 3×3 pixels, at every second one: [n,C,H,W] -> [n,C,H/2,W/2]."""
+
+    def __init__(self):
+        super().__init__(3, stride=2, padding=1)
+
+    def forward(self, x):
+        maxima = kernels.max_pool(x)
+        return super().forward(x) if maxima is None else maxima
 
 
 class LinearUnit(nn.Module):
@@ -62,7 +73,7 @@ class ConvUnit(nn.Module):
         super().__init__()
         self.conv, self.bn = Conv(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm1d(c_out)
         self.lif, self.time_steps = lif(model), model.time_steps
-        self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
+        self.pool = MaxPool() if pool else nn.Identity()
 
     def forward(self, x):
         spikes = self.lif(on_maps(self.conv, x), self.bn, self.time_steps)
@@ -93,7 +104,8 @@ class SSA(nn.Module):
 
     `keep` [B,N] of 0 and 1 masks the keys of dropped tokens; a token always sees itself. There is
     no softmax, so (q kᵀ) v = q (kᵀ v), and the cheaper of the two is computed.
-    Spikes are 0 or 1, so both are exact (in float32, which is why autocast stops here).
+    Spikes are 0 or 1, so both are exact, and the spikes that follow are so in bfloat16, too: it
+    holds whole numbers up to 256, and rounds a larger sum to 256 or more, far above the threshold.
 
     Where `watched`, `received` [B,N] is left behind: the attention that each kept token gets as a
     key, summed over time steps, heads and the kept queries; 0 for a dropped one.
@@ -113,15 +125,18 @@ class SSA(nn.Module):
         q, k, v = (
             s.unflatten(-1, (self.heads, -1)).transpose(2, 3) for s in self.qkv(x).chunk(3, dim=-1)
         )
+        if keep is not None:
+            keep = keep[None, :, None, :, None].to(q.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            current = self.attend(q, k, v, None if keep is None else keep[None, :, None, :, None])
+            current = self.attend(q, k, v, keep)
         return self.proj(self.attention_lif((current * self.scale).transpose(2, 3).flatten(3)))
 
     def attend(self, q, k, v, keep):
         """(q kᵀ) v [T,B,heads,N,d], masked."""
         if self.watched:
             asked, heard = (q, k) if keep is None else (q * keep, k * keep)
-            self.received = (asked.sum(-2, keepdim=True) * heard).sum((0, 2, 4)).detach()
+            pairs = asked.sum(-2, keepdim=True) * heard
+            self.received = pairs.sum((0, 2, 4), dtype=wide(q)).detach()
         seen = v if keep is None else v * keep
         if q.shape[-2] <= q.shape[-1]:
             out = (q @ k.transpose(-1, -2)) @ seen
@@ -210,7 +225,8 @@ class Spikformer(nn.Module):
         if self.selector.removes:
             tokens.x, tokens.alive = through, decision
         else:
-            tokens.x = tokens.x + decision[None, :, :, None] * (through - tokens.x)
+            taken = decision[None, :, :, None].to(through.dtype)
+            tokens.x = tokens.x + taken * (through - tokens.x)
         tokens.received = block.attention.received
         return decision
 

@@ -1,6 +1,8 @@
 """fit and evaluate: from a config and starting weights to trained ones and a learning curve."""
 
+import functools
 import math
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -44,6 +46,19 @@ class Trained:
 
 def device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@functools.cache
+def multiplies_bfloat16(device):
+    """Does this device multiply bfloat16 faster than float32? If not, one line says so."""
+    if device.type != "cpu":
+        return True
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    fast = any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    if not fast:
+        print("ssf: this processor has no products of bfloat16; training in float32",
+              file=sys.stderr)  # fmt: skip
+    return fast
 
 
 def own_random_state():
@@ -212,14 +227,16 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
 
 def batch_loss(config, forward, teacher, x, y, foreground=None):
     """Training loss of one batch, and its logits [B,classes]."""
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=config.train.mixed_precision):
+    selector, target = config.selector, None
+    mixed = config.train.mixed_precision and multiplies_bfloat16(x.device)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=mixed):
         logits, kept = forward(x, foreground)
-        if config.selector:
+        if selector and selector.distill_weight:
             with torch.no_grad():
                 target = teacher(x).float()
     logits, smoothing = logits.float(), config.train.label_smoothing
-    if config.selector:
-        return selector_loss(logits, y, kept, target, config.selector, smoothing), logits
+    if selector:
+        return selector_loss(logits, y, kept, target, selector, smoothing), logits
     return F.cross_entropy(logits, y, label_smoothing=smoothing), logits
 
 
