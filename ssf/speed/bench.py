@@ -122,7 +122,7 @@ def time_events(race):
 
 
 def sparse_kinds(quick):
-    """A network's name and {kind: config} on fashion-mini: dense, a ticket, ρ = 0.7, and both."""
+    """A network's name and {kind: config} on fashion-mini: dense, 95 % ticket, ρ = 0.7, both."""
     name, train_size, epochs = ("2-64", 1200, 2) if quick else ("4-128", 2800, 3)
     model = model_of(name, channels=1)
     train = {"data.train_size": train_size, "train.epochs": epochs, "train.batch_size": 32}
@@ -149,21 +149,20 @@ def time_trained(race, measure, name, configs):
     """Time {kind: config}'s networks, multiplying and deployed, one call of each in turn."""
     trained = {kind: runs.run(config) for kind, config in configs.items()}
     dataset = sets.load(configs["dense"].data.name)
-    images, contestants, about = dataset.standardise(dataset.test_images[:256]), {}, {}
+    images, contestants, macs = dataset.standardise(dataset.test_images[:256]), {}, {}
     for kind, run in trained.items():
         network, model, selector = run.network.cpu(), run.config.model, run.config.selector
-        known = {"network": name, "variable": kind, "value": run.record["firing_rate"]}
-        known |= {"batch": len(images), "accuracy": run.record["accuracy"]}
-        contestants[kind, "ssf"] = race.inference(network, images)
-        about[kind, "ssf"] = known | {"macs": cost.macs(model, selector)}
         deployed = Deployed(network, model)
-        if selector is None or selector.kind != "random":  # which draws anew at every call
-            check_answers(deployed, network, images, kind)
+        check_answers(deployed, network, images, kind)
+        contestants[kind, "ssf"] = race.inference(network, images)
         contestants[kind, "ssf, deployed"] = partial(deployed, images)
-        about[kind, "ssf, deployed"] = known | {"macs": cost.macs(model, selector, run.masks)}
-    race.time(measure, contestants)
-    for row in race.rows[-len(contestants) :]:
-        row |= about[row["implementation"]] | {"implementation": row["implementation"][1]}
+        macs[kind, "ssf"] = cost.macs(model, selector)
+        macs[kind, "ssf, deployed"] = cost.macs(model, selector, run.masks)
+    for row in race.time(measure, contestants, network=name, batch=len(images)):
+        kind, implementation = row["implementation"]
+        record = trained[kind].record
+        row |= {"variable": kind, "value": record["firing_rate"], "accuracy": record["accuracy"]}
+        row |= {"implementation": implementation, "macs": macs[kind, implementation]}
 
 
 FED = {  # batch, samples
@@ -184,7 +183,7 @@ def time_feeding(race):
         model = model_of("2-64", **DATASETS[name], **parts)
         config = RunConfig(Data(name), model, train=Train(batch_size=batch))
         with tempfile.TemporaryDirectory() as folder:
-            dataset = mapped(config, Path(folder) / "images.npy", count).to(race.device)
+            dataset = mapped(config, Path(folder) / "images", count).to(race.device)
             images = dataset.standardise(dataset.train_images[:batch])
             network, labels = Spikformer(model).to(race.device), dataset.train_labels[:batch]
             contestants = {"training": race.training_step(network, images, labels)}
@@ -192,9 +191,8 @@ def time_feeding(race):
                 mixup = 0.5 if kind == "published" else 0.0
                 recipe = config.with_(**{"data.augment": kind, "train.mixup": mixup})
                 contestants[kind] = partial(draw_epoch, recipe, dataset)
-            race.time("feeding", contestants, network="2-64", variable=name)
-        for row in race.rows[-len(contestants) :]:
-            row["batch"] = batch if row["implementation"] == "training" else count
+            rows = race.time("feeding", contestants, network="2-64", variable=name, batch=count)
+        rows[0]["batch"] = batch  # of training
 
 
 def draw_epoch(config, dataset):
@@ -209,8 +207,9 @@ def mapped(config, path, count):
     model, rng = config.model, np.random.default_rng(0)
     frames = (model.time_steps,) if model.encoding == "frames" else ()
     shape = (count, *frames, model.channels, model.side, model.side)
-    np.save(path, rng.integers(0, 256 if model.encoding == "direct" else 3, shape, np.uint8))
-    images = torch.from_numpy(np.load(path, mmap_mode="c"))
+    images = np.memmap(path, np.uint8, "w+", shape=shape)
+    images[:] = rng.integers(0, 256 if model.encoding == "direct" else 3, shape, np.uint8)
+    images = torch.from_numpy(images)
     labels = torch.arange(count) % model.classes
     classes = tuple(map(str, range(model.classes)))
     return sets.Dataset(config.data.name, "noise", classes, images, labels, images[:1], labels[:1])
@@ -309,14 +308,13 @@ def shares(rows, measure, labels):
     rows = rows.pivot(index="variable", columns="implementation")
     parent, rows = rows.loc["dense"], rows.loc[list(labels)]
     columns = [
-        list(labels.values()),
         rows.macs["ssf, deployed"] / parent.macs["ssf"],
-        rows.seconds["ssf"] / parent.seconds["ssf"],
-        rows.seconds["ssf, deployed"] / parent.seconds["ssf"],
+        *(rows.seconds[name] / parent.seconds["ssf"] for name in ("ssf", "ssf, deployed")),
         rows.value["ssf"],
         rows.accuracy["ssf"],
     ]
-    return pd.DataFrame(dict(zip(SHARES, columns, strict=True))).reset_index(drop=True)
+    table = pd.DataFrame(dict(zip(SHARES[1:], columns, strict=True)))
+    return table.assign(label=list(labels.values()))[SHARES].reset_index(drop=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,10 @@ class Race:
         self.bar = tqdm(desc="race", leave=False, disable=None)
 
     def time(self, measure, contestants, repeats=None, **about):
-        """Time {implementation: function}, one call of each in turn, after one to warm up."""
+        """Time {implementation: function}, one call of each in turn, after one to warm up.
+
+        Adds a row for each, which are returned, too.
+        """
         repeats = repeats or (3 if self.quick else 9)
         times = {name: [] for name in contestants}
         for repeat in range(1 + repeats):
@@ -42,9 +45,11 @@ class Race:
                 if repeat:
                     times[name].append(time.perf_counter() - began)
                 self.bar.update()
-        for name, t in times.items():
-            timed = {"seconds": statistics.median(t), "low": min(t), "high": max(t)}
-            self.rows.append({"measure": measure, "implementation": name} | timed | about)
+        rows = [{"measure": measure, "implementation": name} | about for name in times]
+        for row, t in zip(rows, times.values(), strict=True):
+            row |= {"seconds": statistics.median(t), "low": min(t), "high": max(t)}
+        self.rows += rows
+        return rows
 
     def autocast(self):
         """bfloat16 on a GPU, as published code trains there; float32 on a CPU."""
