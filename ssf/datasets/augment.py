@@ -22,15 +22,15 @@ def one_of(generator, like, count):
     return torch.randint(count, (len(like),), generator=generator).to(like.device)
 
 
-def for_each(values, images):
-    """Values [B] that broadcast over the images [B,...]."""
-    return values.view(-1, *[1] * (images.ndim - 1))
-
-
 def flip(images, generator):
-    """Each image [...,W] mirrored with probability 1/2."""
+    """Each image [B,...,W] mirrored with probability 1/2."""
     mirrored = uniform(generator, images) < 0.5
-    return torch.where(for_each(mirrored, images), images.flip(-1), images)
+    return where(mirrored, images.flip(-1), images)
+
+
+def where(chosen, one, other):
+    """Of two batches [B,...], the images of `one` that are chosen, [B], else those of the other."""
+    return torch.where(chosen.view(-1, *[1] * (one.ndim - 1)), one, other)
 
 
 def light(images, generator, foreground=None):
@@ -60,6 +60,8 @@ def warp(images, matrices, mode, fill=0.0):
 
     matrices: [n,2,3], of (x, y, 1), in pixels. fill: grey levels [c] for what lies beyond.
     """
+    if len(images) == 0:
+        return images.float()
     height, width = images.shape[-2:]
     scale = matrices.new_tensor([[1, height / width, 2 / width], [width / height, 1, 2 / height]])
     grid = F.affine_grid(matrices * scale, images.shape, align_corners=False)
@@ -99,14 +101,7 @@ EVENT_MOVES = {  # for a magnitude m from -1 to 1; up to 5 of 128 pixels, whole 
 }
 
 
-def equalize(images):
-    """The histogram of each channel made even; uint8 -> uint8."""
-    from torchvision.transforms.v2 import functional  # here: it takes a second
-
-    return functional.equalize(images)
-
-
-def rand_augment(images, generator, fill=128.0, magnitude=9.0, spread=0.4):
+def rand_augment(images, generator, fill=128.0):
     """RandAugment (Cubuk et al., 2020) as the published code has it: uint8 [B,c,H,W] -> same.
 
     Its config says "rand-m9-n1-mstd0.4-inc1", which in timm is a choice of 15 operations; its own
@@ -114,20 +109,20 @@ def rand_augment(images, generator, fill=128.0, magnitude=9.0, spread=0.4):
     at a magnitude drawn around 9 of 10 (standard deviation 0.4), interpolated by cubic splines;
     `fill`, a grey level or one a channel, moves in.
     """
+    from torchvision.transforms.v2.functional import equalize  # here: it takes a second
+
     changed = uniform(generator, images) < 0.5
     operation = torch.where(changed, one_of(generator, images, 1 + len(MOVES)), -1)
-    level = magnitude + spread * torch.randn(len(images), generator=generator).to(images.device)
+    level = 9 + 0.4 * torch.randn(len(images), generator=generator).to(images.device)
     level, sign = (level / 10).clamp(0, 1), 1 - 2.0 * one_of(generator, images, 2)
-    out, side = images.clone(), images.shape[-1]
-    rows = [(operation == i).nonzero().squeeze(1) for i in range(1 + len(MOVES))]
-    moves = zip(MOVES.values(), rows, strict=False)
-    matrices = torch.cat([move(level[own], sign[own], side) for move, own in moves])
-    moved, even = torch.cat(rows[:-1]), rows[-1]
-    if len(moved):
-        warped = warp(images[moved], matrices, "bicubic", fill)
-        out[moved] = warped.round().clamp(0, 255).to(torch.uint8)
-    if len(even):
-        out[even] = equalize(images[even])
+    out = images.clone()
+    for i, move in enumerate(MOVES.values()):
+        own = operation == i
+        matrices = move(level[own], sign[own], images.shape[-1])
+        warped = warp(images[own], matrices, "bicubic", fill)
+        out[own] = warped.round().clamp(0, 255).to(torch.uint8)
+    even = operation == len(MOVES)
+    out[even] = equalize(images[even])
     return out
 
 
@@ -147,13 +142,11 @@ def erase(images, generator, probability=0.25, areas=(0.02, 1 / 3), stretch=1 / 
     hit = fits.any(1, keepdim=True) & (uniform(generator, images, 0, 1, 1) < probability)
     top = (uniform(generator, images, 0, 1, 1) * (height - tall + 1)).floor()
     left = (uniform(generator, images, 0, 1, 1) * (width - wide + 1)).floor()
-    rows = torch.arange(height, device=images.device)
-    columns = torch.arange(width, device=images.device)
+    rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
     rows = (rows >= top) & (rows < top + tall) & hit
     columns = (columns >= left) & (columns < left + wide)
     inside = rows[:, :, None] & columns[:, None]
-    shape = [len(images), *[1] * (images.ndim - 3), height, width]
-    return images.masked_fill(inside.view(shape), 0)
+    return images.masked_fill(inside.view(-1, *[1] * (images.ndim - 3), height, width), 0)
 
 
 def event_frames(frames, generator):
@@ -167,12 +160,11 @@ def event_frames(frames, generator):
     operation, side = one_of(generator, frames, 2 + len(EVENT_MOVES)), frames.shape[-1]
     magnitude = one_of(generator, frames, 31) / 15.0 - 1
     cut = erase(out, generator, 1.0, (0.001, 0.11), 1.0)
-    out = torch.where(for_each(operation == 1, out), cut, out)
+    out = where(operation == 1, cut, out)
     for i, move in enumerate(EVENT_MOVES.values()):
-        own = (operation == 2 + i).nonzero().squeeze(1)
-        if len(own):
-            warped = warp(out[own].flatten(1, 2), move(magnitude[own], side), "nearest")
-            out[own] = warped.view_as(out[own]).to(out.dtype)
+        own = operation == 2 + i
+        warped = warp(out[own].flatten(1, 2), move(magnitude[own], side), "nearest")
+        out[own] = warped.view_as(out[own]).to(out.dtype)
     return out
 
 
@@ -185,8 +177,8 @@ def mixup(images, labels, classes, generator, alpha, probability=1.0):
     soft = F.one_hot(labels, classes).float()
     seed = torch.randint(2**62, (1,), generator=generator)  # torch's Beta takes no generator
     rng = np.random.default_rng(int(seed))
-    share, mixes = rng.beta(alpha, alpha), rng.random() < probability
-    if not mixes:
+    share = rng.beta(alpha, alpha)
+    if rng.random() >= probability:
         return images.float(), soft
     mixed = images.float().lerp(images.flip(0).float(), 1 - share)
     soft = soft.lerp(soft.flip(0), 1 - share)

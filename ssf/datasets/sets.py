@@ -67,9 +67,8 @@ class Dataset:
     def statistics(self):
         """Mean and standard deviation of the training pixels, each [c,1,1], in grey levels."""
         levels, moments = torch.arange(256.0, dtype=torch.float64), []
-        for channel in range(self.train_images.shape[1]):
-            pixels = self.train_images[:, channel].flatten()
-            share = torch.bincount(pixels, minlength=256).cpu().double()
+        for channel in self.train_images.unbind(1):
+            share = channel.flatten().bincount(minlength=256).cpu().double()
             share /= share.sum()
             mean = (share * levels).sum()
             moments.append(torch.stack([mean, ((levels - mean) ** 2 * share).sum().sqrt()]))
@@ -90,16 +89,16 @@ class Dataset:
         """The set in a few lines: images and classes of both splits."""
         kind = "samples of frames" if self.counts_events else "images"
         shape = "×".join(map(str, self.train_images.shape[1:]))
-        labels = self.train_labels, self.test_labels
-        train, test = map(len, labels)
-        counts = [split.bincount(minlength=len(self.classes)) for split in labels]
-        balanced = all(bool((count == count[0]).all()) for count in counts)
-        lines = [
-            f"{self.title}: {train:,} training and {test:,} test {kind}, {shape}",
-            f"{len(self.classes)} classes{', balanced' if balanced else ''}:",
-        ]
+        labels, classes = (self.train_labels, self.test_labels), len(self.classes)
+        counts = [split.bincount(minlength=classes).tolist() for split in labels]
+        train, test = map(sum, counts)
+        balanced = ", balanced" if all(len(set(count)) == 1 for count in counts) else ""
         rows = zip(self.classes, *counts, strict=True)
-        return "\n".join(lines + [f"  {row[0]:<28}{row[1]:>7,}{row[2]:>7,}" for row in rows])
+        return "\n".join([
+            f"{self.title}: {train:,} training and {test:,} test {kind}, {shape}",
+            f"{classes} classes{balanced}:",
+            *(f"  {name:<28}{of_train:>7,}{of_test:>7,}" for name, of_train, of_test in rows),
+        ])  # fmt: skip
 
 
 def embedded(root=None):
