@@ -18,7 +18,7 @@ from pydantic import Field
 
 from ssf import field
 from ssf.config import demand
-from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, numbers, whole
+from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, whole
 
 SIDE, ITEM = 32, 28  # pixels of the sensor and of an image
 UNIT = 4096  # of the fixed-point logarithm
@@ -63,7 +63,7 @@ def see(items, chosen, camera=None, seed=0, split=0):
     """
     camera, chosen = camera or Camera(), np.asarray(chosen)
     n, pixels = len(chosen), SIDE**2
-    bits = draws(seed, numbers(chosen, split), 4 + round(camera.noise * camera.steps * pixels))
+    bits = draws(seed, chosen, 4 + round(camera.noise * camera.steps * pixels), split)
     logarithms = [round(UNIT * math.log(level + camera.dark)) for level in range(256)]
     logarithms = torch.tensor(logarithms, dtype=torch.int32)
     uneven = whole(draws(seed + 1, [0], pixels), -1000, 1000).reshape(SIDE, SIDE)  # thousandths

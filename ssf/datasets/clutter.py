@@ -6,7 +6,7 @@ Seeded and made on the fly; `draws` sees to it that every machine makes the same
 import numpy as np
 import torch
 
-from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, numbers, whole
+from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, whole
 
 SIDE, ITEM = 40, 28  # pixels of the canvas and of an item
 SIZES = (20, 28)  # of the item on the canvas
@@ -52,8 +52,7 @@ def cluttered(items, masks, chosen, difficulty=0.5, seed=0, split=0):
         split: 0 or 1; the same numbers of the two have nothing in common.
     """
     chosen, used = np.asarray(chosen), 3 + 6 * FRAGMENTS
-    count = used + sum(points**2 for points, _ in GRIDS)
-    bits = draws(seed, numbers(chosen, split), count)
+    bits = draws(seed, chosen, used + sum(points**2 for points, _ in GRIDS), split)
     canvas = (texture(bits[:, used:]) * round(170 * difficulty) / 256).floor()
     for f in range(round(FRAGMENTS * difficulty)):
         which, extent, row, column, top, left = bits[:, 3 + 6 * f : 9 + 6 * f].T

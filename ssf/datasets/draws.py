@@ -19,16 +19,15 @@ def mixed(z):
     return z ^ (z >> np.uint64(31))
 
 
-def draws(seed, images, count):
-    """Random bits uint64 [n,count] of the images with numbers [n]; each has its own stream."""
+def draws(seed, images, count, split=0):
+    """Random bits uint64 [n,count] of the images with numbers [n].
+
+    Each has its own stream, and so have images of the same number in the splits 0 and 1 of a set.
+    """
+    numbers = np.asarray(images, np.uint64) + np.uint64(split << 32)
     of_seed = mixed(np.array([seed], np.uint64) * STEP + STEP)
-    of_image = mixed(np.asarray(images, np.uint64) * STEP + of_seed)
+    of_image = mixed(numbers * STEP + of_seed)
     return mixed(of_image[:, None] + np.arange(1, count + 1, dtype=np.uint64) * STEP)
-
-
-def numbers(chosen, split):
-    """Numbers of images as `draws` takes them, so that the splits of a set share no stream."""
-    return np.asarray(chosen, np.uint64) + np.uint64(split << 32)
 
 
 def whole(bits, low, high):
@@ -44,8 +43,9 @@ def hats(start, size, first, extent, target, source):
     Linear interpolation. The first four are int64 [n], `first` and `start` in 1/64 of a pixel.
     Weights are whole numbers that add up to 64 or, beyond the part that is drawn, to 0.
     """
-    columns = (torch.as_tensor(np.asarray(v))[:, None] for v in (start, size, first, extent))
-    start, size, first, extent = columns
+    start, size, first, extent = (
+        torch.as_tensor(np.asarray(v))[:, None] for v in (start, size, first, extent)
+    )
     centre = WEIGHTS * torch.arange(target) + WEIGHTS // 2 - start
     place = (centre * extent).div(size, rounding_mode="floor") + first - WEIGHTS // 2
     place[(centre < 0) | (centre >= WEIGHTS * size)] = -WEIGHTS  # beside the source

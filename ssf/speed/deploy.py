@@ -140,11 +140,9 @@ class Attention:
 
     def __init__(self, pairs, values, model):
         self.model, d = model, values.shape[1]
-        if not values.any():  # nothing is left: one value, which no pair asks for
-            values = F.pad(torch.ones(1, 1, dtype=torch.bool), (0, d - 1, 0, len(values) - 1))
         self.pairs, by_head = indices(pairs, WORD), []
-        for head, mine in enumerate(values):
-            own = indices(mine, LANES) if mine.any() else mine.nonzero()[:, 0]
+        for head, mine in enumerate(values):  # the first has a piece even if nothing is left
+            own = indices(mine, LANES) if mine.any() or head == 0 else mine.nonzero()[:, 0]
             by_head.append(torch.where(own == SILENT, SILENT, own + head * d))
         self.values = torch.cat(by_head)
         pieces = torch.tensor([len(own) // LANES for own in by_head])
