@@ -1,8 +1,7 @@
 """A run's folder, and its record: write, read, frame, export.
 
-runs/<id>/ holds config.json, log.jsonl (one line an epoch), checkpoint.safetensors, state.json
-(what the checkpoint holds, for people), epoch-<n>.safetensors (weights that tickets are rewound to)
-and, once finished, record.json.
+runs/<id>/ holds config.json, log.jsonl (one line an epoch), checkpoint.safetensors,
+epoch-<n>.safetensors (weights that tickets are rewound to) and, once finished, record.json.
 """
 
 import functools
@@ -27,11 +26,10 @@ def run_folder(config):
 
 
 def write_checkpoint(folder, tensors, **state):
-    """The state of a training after an epoch: first the checkpoint, whole; the rest retells it."""
+    """The state of a training after an epoch: first the checkpoint, whole; the log retells it."""
     files.write_tensors(folder / "checkpoint.safetensors", tensors, **state)
     lines = "".join(json.dumps(row) + "\n" for row in state["history"])
     files.write(folder / "log.jsonl", lambda temporary: temporary.write_text(lines))
-    files.write_json(folder / "state.json", {k: v for k, v in state.items() if k != "history"})
 
 
 def read_checkpoint(folder):
@@ -45,13 +43,11 @@ def provenance():
     """Versions of what computes, the commit of this code and whether it was changed since."""
 
     def git(*arguments):
+        command = {"cwd": folders.home(), "stderr": subprocess.DEVNULL, "text": True}
         try:
-            done = subprocess.run(
-                ["git", *arguments], cwd=folders.home(), capture_output=True, text=True
-            )
-        except OSError:  # no git on this machine
+            return subprocess.check_output(["git", *arguments], **command).strip()
+        except (OSError, subprocess.CalledProcessError):  # no git, or no repository
             return None
-        return done.stdout.strip() if done.returncode == 0 else None
 
     status = git("status", "--porcelain", "--untracked-files=no")
     return {
@@ -137,8 +133,7 @@ def read_record(folder):
     record = files.read_json(path)
     if not isinstance(record, dict):
         raise files.damaged(path)
-    written = record.get("results_version", 0)
-    if not isinstance(written, int) or written > RESULTS_VERSION:
+    if (written := record.get("results_version", 0)) > RESULTS_VERSION:
         known = f"this code knows up to {RESULTS_VERSION}: update it"
         raise Failed(f"{path} is of results version {written}; {known}.")
     record = dict.fromkeys(ADDED) | record

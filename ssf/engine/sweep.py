@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,13 +25,10 @@ PATIENCE = 5  # seconds for a scheduler to answer
 
 def value_of(text):
     """What a parameter's text means to papermill: True, False, None, a whole number, a number."""
-    if text in ("True", "False", "None"):
-        return {"True": True, "False": False, "None": None}[text]
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
+    words = {"True": True, "False": False, "None": None}
+    for meaning in (words.__getitem__, int, float):
+        with suppress(KeyError, ValueError):
+            return meaning(text)
     return text
 
 
@@ -68,7 +65,7 @@ def refuse_unknown(notebook, parameters):
             raise Refused(f"a parameter is {name!r}; allowed: {allowed}.")
 
 
-def execute(notebook, target, point, threads, gpus):
+def execute(notebook, target, point, gpus):
     """Execute a point in this process; {"point", "error" (None or a sentence), "seconds"}."""
     import papermill
     from distributed import get_worker
@@ -76,8 +73,6 @@ def execute(notebook, target, point, threads, gpus):
     target, began = Path(target), time.perf_counter()
     if target.exists():  # Dask may give a point to a second worker
         return {"point": point, "error": None, "seconds": 0.0}
-    if threads:  # for the kernel, so that points side by side share the cores
-        os.environ["OMP_NUM_THREADS"] = str(threads)
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[int(get_worker().name) % len(gpus)]
     about = {"cwd": folders.home(), "progress_bar": False, "log_output": False}
@@ -102,11 +97,12 @@ def execute(notebook, target, point, threads, gpus):
 
 @contextmanager
 def cluster(scheduler=None, workers=None):
-    """(Dask client, threads of each point or None for the worker's own, GPUs to share).
+    """(Dask client, GPUs to share).
 
     Without a scheduler's address, of this machine: one worker a GPU where there are some, else
     `workers` that share the cores. Raises Refused for a scheduler that does not answer.
     """
+    import dask
     from dask.system import CPU_COUNT
     from distributed import Client, LocalCluster
 
@@ -117,8 +113,7 @@ def cluster(scheduler=None, workers=None):
             reason = f"no scheduler answers at {scheduler} ({type(error).__name__})."
             raise Refused(reason) from None
         with client:
-            alone = set(client.nthreads().values()) <= {1}  # then a worker's cores are its point's
-            yield client, None if alone else 1, []
+            yield client, []
         return
     import torch
 
@@ -126,8 +121,10 @@ def cluster(scheduler=None, workers=None):
     gpus = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
     workers = workers or len(gpus) or max(1, CPU_COUNT // 2)
     silent = {"dashboard_address": None, "silence_logs": "ERROR"}
-    with LocalCluster(workers, threads_per_worker=1, **silent) as local, Client(local) as client:
-        yield client, max(1, CPU_COUNT // workers), gpus
+    threads = {"distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": max(1, CPU_COUNT // workers)}
+    with dask.config.set(threads), LocalCluster(workers, threads_per_worker=1, **silent) as local:
+        with Client(local) as client:
+            yield client, gpus
 
 
 def sweep(notebook, parameters, out="sweeps", scheduler=None, workers=None):
@@ -150,10 +147,10 @@ def sweep(notebook, parameters, out="sweeps", scheduler=None, workers=None):
 
     folder.mkdir(parents=True, exist_ok=True)
     outcomes, source = [], str(Path(notebook).resolve())
-    with cluster(scheduler, workers) as (client, *resources):
+    with cluster(scheduler, workers) as (client, gpus):
         futures = {}
         for target, point in todo.items():
-            task = client.submit(execute, source, str(target), point, *resources, pure=False)
+            task = client.submit(execute, source, str(target), point, gpus, pure=False)
             futures[task] = point
         for task in tqdm(as_completed(futures), total=len(futures), desc="points", disable=None):
             if task.status == "finished":
