@@ -12,14 +12,12 @@ IS_CHECKOUT = (BESIDE / "pyproject.toml").exists()
 
 
 def home():
-    """The repository or, of an installed library, the working directory: runs/ and sweeps go
-    there."""
+    """The repository or, of an installed library, the working directory: of runs/ and sweeps/."""
     return BESIDE if IS_CHECKOUT else Path.cwd()
 
 
 def shipped():
-    """The folder data/: the embedded images and the committed results. A wheel carries it
-    inside."""
+    """data/: the embedded images and the committed results. A wheel carries it inside."""
     return BESIDE / "data" if IS_CHECKOUT else Path(str(files("ssf") / "data"))
 
 

@@ -5,30 +5,10 @@ from inspect import ismodule
 
 from ssf.config import Data, Model, RunConfig, Selector, Ticket, Train, demand
 
-_SMOKE = RunConfig(
-    Data(train_size=256),
-    Model(width=16, heads=2, time_steps=2, pool_stages=(0, 1)),
-    train=Train(epochs=2, batch_size=32, lr=2e-2, warmup_epochs=0.5),
-)
-_QUICK = RunConfig(
-    Data(train_size=2800, augment="none"),
-    Model(width=32, heads=4, time_steps=2, pool_stages=(0, 1)),
-    train=Train(epochs=4, batch_size=25, lr=2e-2, warmup_epochs=0.3),
-)
 _CLUTTER = RunConfig(
     Data("cluttered-fashion", train_size=4000, augment="none", difficulty=0.25),
     Model(side=40, width=48, heads=4, time_steps=2, pool_stages=(0, 1)),
     train=Train(epochs=3, batch_size=50, lr=2e-2, warmup_epochs=0.3),
-)
-_STUDY = RunConfig(
-    Data(augment="none"),
-    Model(width=64, heads=4, time_steps=4, pool_stages=(0, 1, 2)),
-    train=Train(epochs=6, batch_size=50, lr=2e-2, warmup_epochs=0.3),
-)
-_STUDY_CIFAR10 = RunConfig(
-    Data("cifar10-jpeg", augment="light"),
-    Model(channels=3, width=96, heads=6, time_steps=2, pool_stages=(0, 1, 2)),
-    train=Train(epochs=5, batch_size=100, lr=2e-2, warmup_epochs=0.5),
 )
 _PAPER = RunConfig(
     Data("cifar10", augment="published"),
@@ -57,17 +37,33 @@ _DENSE = _PAPER.with_(selector=None, ticket=None, **{"train.batch_size": 128})
 
 PRESETS = {
     # seconds: for tests and for a first look
-    "smoke": _SMOKE,
+    "smoke": RunConfig(
+        Data(train_size=256),
+        Model(width=16, heads=2, time_steps=2, pool_stages=(0, 1)),
+        train=Train(epochs=2, batch_size=32, lr=2e-2, warmup_epochs=0.5),
+    ),
     # the notebooks' default: the whole of the method on two cores in about a minute a chapter
     # (lr: of 0.005, 0.01, 0.02 and 0.04 the best on the validation images of seeds 100 and 101)
-    "quick": _QUICK,
+    "quick": RunConfig(
+        Data(train_size=2800, augment="none"),
+        Model(width=32, heads=4, time_steps=2, pool_stages=(0, 1)),
+        train=Train(epochs=4, batch_size=25, lr=2e-2, warmup_epochs=0.3),
+    ),
     # the same where items stand in clutter, for the token selector
     "clutter": _CLUTTER,
     # the networks of the study (lr: best of 0.01, 0.02, 0.04 on validation images, seed 100; on
     # CIFAR-10, of 0.005, too)
-    "study": _STUDY,
+    "study": RunConfig(
+        Data(augment="none"),
+        Model(width=64, heads=4, time_steps=4, pool_stages=(0, 1, 2)),
+        train=Train(epochs=6, batch_size=50, lr=2e-2, warmup_epochs=0.3),
+    ),
     "study-clutter": _CLUTTER.with_(**{"data.train_size": 6000, "train.epochs": 4}),
-    "study-cifar10": _STUDY_CIFAR10,
+    "study-cifar10": RunConfig(
+        Data("cifar10-jpeg", augment="light"),
+        Model(channels=3, width=96, heads=6, time_steps=2, pool_stages=(0, 1, 2)),
+        train=Train(epochs=5, batch_size=100, lr=2e-2, warmup_epochs=0.5),
+    ),
     # the dense baselines of the Spikformer paper, CIFAR
     "spikformer-4-256": _DENSE.with_(**{"model.width": 256, "model.heads": 8}),
     "spikformer-2-384": _DENSE.with_(**{"model.depth": 2}),
