@@ -8,6 +8,7 @@ or committed data, is taken as it is. With --book DIR the pages are those of a c
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
 
@@ -77,6 +79,21 @@ def execute(notebook, out, parameters):
     head = "".join(cells(notebook)[0]["source"])
     page["cells"][0]["source"] = f"{head}\n\n*{minutes.of(notebook).capitalize()}.*"
     out.write_text(json.dumps(page, indent=1))
+
+
+def execute_all(book, shared):
+    """Every chapter, as many at a time as cores have room for, the longest first.
+
+    That is one at a time, unless OMP_NUM_THREADS says that each has fewer threads than cores.
+    """
+    cores = os.cpu_count()
+    workers = max(1, cores // int(os.environ.get("OMP_NUM_THREADS", cores)))
+    order = list(shared)
+    if workers > 1:
+        order.sort(key=lambda notebook: -minutes.by_heading(notebook).seconds.sum())
+    # papermill changes this process's folder and back; in ROOT, that changes nothing for others
+    with contextlib.chdir(ROOT), ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda n: execute(n, book / n.name, shared[n]), order))  # raises what failed
 
 
 def sentences(book):
@@ -206,8 +223,7 @@ def main(argv=None):
     parameters = {name: value_of(value) for name, value in args.parameter}
     book = args.book.resolve()
     os.environ["SSF_BOOK"] = str(book)  # figures with controls are to find Vega beside their page
-    for notebook, own in share_out(parameters).items():
-        execute(notebook, book / notebook.name, own)
+    execute_all(book, share_out(parameters))
     pages(book)
 
 

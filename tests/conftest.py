@@ -17,21 +17,32 @@ SLOW = ("test_bench", "test_canary", "test_distributed", "test_folders", "test_k
 SLOW += ("test_naive", "test_runs", "test_store", "test_sweep", "test_train")
 
 
+# Files whose tests share what is made once a process: the built pages, the chapters trained live,
+# the sets made of the embedded images. The first begin first, as they take longest.
+TOGETHER = {"test_book": "html", "test_browser": "html", "test_notebooks": "html"}
+TOGETHER |= {"test_live": "live", "test_data": "sets"}
+
+
 def pytest_collection_modifyitems(items):
-    """Whole files that train or start processes: `make quick` leaves them out."""
+    """Whole files that train or start processes: `make quick` leaves them out.
+
+    What takes long comes first, so that at the end no process waits long for another.
+    """
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
+    order = [*dict.fromkeys(TOGETHER.values())]
 
+    def place(item):
+        group = TOGETHER.get(item.path.stem)
+        return order.index(group) if group else len(order) + ("slow" not in item.keywords)
 
-# Files whose tests share what is made once a process: the built pages, the chapters trained live.
-TOGETHER = {"test_book": "html", "test_browser": "html", "test_notebooks": "html"}
-TOGETHER |= {"test_live": "live"}
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Each test goes to the next free process, those of `TOGETHER` all to one.
+    """Each test goes to the next free process, in order, and those of a group in `TOGETHER` to one.
 
     Not by marks of xdist_group: of those pytest-xdist 3.8 loses sight under pytest 9.2, in silence
     (https://github.com/pytest-dev/pytest-xdist/issues/1386).
@@ -42,6 +53,7 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid):
             return TOGETHER.get(Path(nodeid.partition("::")[0]).stem, nodeid)
 
+    config.option.loadscopereorder = False  # by the number of tests, not by how long they take
     return Together(config, log)
 
 

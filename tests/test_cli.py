@@ -15,6 +15,7 @@ def test_presets_lists_every_preset_with_its_size(capsys):
     assert "cifar10 95.19, cifar100 77.86" in rows["spikformer-4-384"] and "–" in rows["quick"]
 
 
+@pytest.mark.slow
 def test_train_prints_its_record_and_finds_it_again(capsys):
     command = ["train", "--preset", "smoke", "-o", "data.train_size=64", "-o", "train.epochs=1"]
     assert main(command) == 0 == main(command)
@@ -54,6 +55,7 @@ def test_a_field_needs_no_part_where_only_one_has_it():
     assert option("train.lr=1e-3") == ("train.lr", 1e-3)
 
 
+@pytest.mark.slow
 def test_a_failed_training_ends_with_code_1(capsys):
     assert main(["train", "--preset", "smoke", "-o", "data.train_size=64", "-o", "lr=1e30"]) == 1
     err = capsys.readouterr().err
@@ -64,6 +66,7 @@ def test_a_failed_training_ends_with_code_1(capsys):
     )
 
 
+@pytest.mark.slow
 def test_results_lists_and_exports_what_was_trained(capsys, tmp_path, monkeypatch):
     assert main(["results"]) == 0 and "no records under" in capsys.readouterr().out
     assert main(["train", "--preset", "smoke", "-o", "data.train_size=64", "-o", "epochs=1"]) == 0

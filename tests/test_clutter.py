@@ -68,6 +68,7 @@ def test_a_mask_encloses_its_holes_and_ends_at_the_item():
     assert masks[1].sum() == 18
 
 
+@pytest.mark.slow
 def test_a_network_of_the_set_learns_with_the_oracle():
     """Training and evaluation take the truth along: the oracle keeps foreground, first of all."""
     from ssf.engine import runs

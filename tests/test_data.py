@@ -16,6 +16,7 @@ from ssf.datasets import batches, sets
 from ssf.presets import preset
 
 DATA = Path(__file__).parents[1] / "data"
+EVENTS = pytest.param("event-fashion", marks=pytest.mark.slow)  # making the set takes 5 s
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_an_unknown_set_and_no_time_steps_are_refused():
         sets.load("cluttered-fashion", difficulty=1.5)
 
 
-@pytest.mark.parametrize("name", ["fashion-mini", "cluttered-fashion", "event-fashion"])
+@pytest.mark.parametrize("name", ["fashion-mini", "cluttered-fashion", EVENTS])
 def test_every_set_that_is_always_there_fits_its_model(name):
     told, made = DATASETS[name], sets.load(name, time_steps=3)
     frames = () if told["encoding"] == "direct" else (3,)
@@ -132,7 +133,7 @@ def epoch(name, number=0, **overrides):
     )
 
 
-@pytest.mark.parametrize("name", ["cluttered-fashion", "event-fashion"])
+@pytest.mark.parametrize("name", ["cluttered-fashion", EVENTS])
 @pytest.mark.parametrize("kind", ["none", "light", "published"])
 def test_an_epoch_is_a_function_of_its_seed(name, kind):
     a, b, other = (epoch(name, number, **{"data.augment": kind}) for number in (0, 0, 1))
@@ -215,6 +216,7 @@ def make(folder, out):
     )
 
 
+@pytest.mark.slow
 def test_the_script_that_made_the_set_draws_it_from_idx_files(tmp_path):
     rng = np.random.default_rng(0)
     for name, count in (("train", 11_000), ("t10k", 2_500)):
@@ -247,7 +249,7 @@ def test_a_garbled_checksum_file_counts_as_damage(tmp_path):
         sets.load("fashion-mini", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["cluttered-fashion", "event-fashion"])
+@pytest.mark.parametrize("name", ["cluttered-fashion", EVENTS])
 def test_the_datasheet_has_the_checksum_of_what_is_made_on_the_fly(name):
     images, _, foreground = sets.load(name).part("test")
     raw = images.numpy().tobytes() + (b"" if foreground is None else foreground.numpy().tobytes())

@@ -27,6 +27,7 @@ def tiny(monkeypatch, tmp_path):
     return tmp_path / "study_tiny.csv"
 
 
+@pytest.mark.slow
 def test_rows_are_written_as_networks_are_done_and_survive_the_runs(
     tiny, monkeypatch, tmp_path_factory, capsys
 ):
@@ -45,6 +46,7 @@ def test_rows_are_written_as_networks_are_done_and_survive_the_runs(
     assert "ticket, seed 0: accuracy" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_interrupted_experiment_leaves_the_rows_so_far(tiny):
     networks = experiments.run("tiny", [0])
     next(networks)
@@ -53,6 +55,7 @@ def test_an_interrupted_experiment_leaves_the_rows_so_far(tiny):
     assert pd.read_csv(tiny).kind.tolist() == ["dense"]
 
 
+@pytest.mark.slow
 def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny):
     assert main(["study", "tiny", "--seeds", "0,1", "--only", "dense"]) == 0
     rows = pd.read_csv(tiny)
@@ -62,6 +65,7 @@ def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny):
     assert line["hours"] == pytest.approx(rows.seconds.sum() / 3600, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
     main(["study", "tiny", "--seeds", "0"])
     rows = pd.read_csv(tiny)
@@ -86,6 +90,7 @@ def test_a_row_can_be_trained_again_and_a_wrong_one_is_told(tiny, capsys):
     assert "code of before, now" in said
 
 
+@pytest.mark.slow
 def test_two_processes_that_write_one_file_lose_no_row(tiny, monkeypatch):
     """The second one finishes while the first has read the rows and not yet written them."""
     for seed in (0, 1):
@@ -113,6 +118,7 @@ def test_two_processes_that_write_one_file_lose_no_row(tiny, monkeypatch):
     assert pd.read_csv(tiny.with_name("study_manifest.csv")).networks.tolist() == [2]
 
 
+@pytest.mark.slow
 def test_a_row_trained_again_leaves_threads_and_folders_as_they_were(tiny, monkeypatch):
     list(experiments.run("tiny", [0], ["dense"]))
     (identity,) = rows = experiments.as_text("tiny")

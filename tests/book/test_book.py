@@ -218,6 +218,7 @@ def test_a_parameter_that_no_chapter_has_is_refused():
         build.share_out({"widht": 96})
 
 
+@pytest.mark.slow
 def test_a_failing_cell_names_its_notebook(tmp_path):
     """And the reader sees one sentence, not where in the library it was raised."""
     notebook = ROOT / "notebooks" / "03_token_selector.ipynb"

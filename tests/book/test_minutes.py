@@ -48,6 +48,7 @@ def test_a_piece_ends_at_each_heading_and_not_at_a_comment_in_code(toy):
     assert cells == {"toy-1": "A toy", "toy-3": "Slow | fast", "toy-4": "Slow | fast"}
 
 
+@pytest.mark.slow
 def test_every_code_cell_is_timed_where_nothing_was_trained(toy, monkeypatch, tmp_path):
     """The toy refuses to start where something is among the runs."""
     (tmp_path / "runs" / "trained").mkdir(parents=True)
@@ -62,6 +63,7 @@ def test_every_code_cell_is_timed_where_nothing_was_trained(toy, monkeypatch, tm
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["trained"]
 
 
+@pytest.mark.slow
 def test_a_failing_cell_ends_in_a_sentence(toy):
     notebook = nbformat.read(toy, 4)
     notebook.cells[3].source = "1 / 0"
