@@ -16,7 +16,7 @@ GROUND = 0  # config, field, presets, folders, distributed
 ROOMS = {"figures": 5, "speed": 5, "study": 4, "engine": 3, "model": 2, "datasets": 1, "kernels": 1}
 ENTRANCE = 6  # __main__
 FILE, FUNCTION, LINE = 350, 45, 100  # at most: lines, lines, characters
-LIBRARY, MODEL = 7_800, 1_300  # lines at most, of ssf/ and of ssf/model/; wished: 5,500 and 1,100
+LIBRARY, MODEL = 7_700, 1_325
 HIDDEN = ("papermill", "nbformat", "nbclient", "IPython", "ipykernel", "jupyter_client", "altair",
           "vl_convert", "yaml", "bs4", "dask", "distributed", "playwright")  # fmt: skip
 
@@ -121,6 +121,7 @@ def test_import_takes_no_longer_than_torchs():
     assert own < torchs + 0.3
 
 
+@pytest.mark.slow
 def test_import_prints_nothing_and_leaves_slow_packages_alone():
     code = (
         "import ssf.engine.runs, ssf.figures, sys;"

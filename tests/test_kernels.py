@@ -111,3 +111,16 @@ def test_spikes_under_autocast_are_multiplied_in_its_dtype(kind):
 def test_potentials_stay_float32_where_currents_are_not():
     x = 3 * torch.randn(4, 50)
     assert torch.equal(LIF()(x.bfloat16()).float(), LIF()(x.bfloat16().float()))
+
+
+def test_without_products_of_bfloat16_a_line_says_so_once(monkeypatch, capsys):
+    cpu = torch.device("cpu")
+    try:
+        for known, answer in (({"avx512_bf16": True}, True), ({"avx512_bf16": False}, False)):
+            kernels.multiplies_bfloat16.cache_clear()
+            monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+            assert kernels.multiplies_bfloat16(cpu) is kernels.multiplies_bfloat16(cpu) is answer
+            assert kernels.multiplies_bfloat16(torch.device("cuda"))
+    finally:
+        kernels.multiplies_bfloat16.cache_clear()
+    assert capsys.readouterr().err.count("training in float32") == 1

@@ -6,9 +6,9 @@ says, for a run's record, what computes on this machine. Without this room every
 networks runs.
 """
 
-from ssf.kernels.build import path
+from ssf.kernels.build import multiplies_bfloat16, path
 from ssf.kernels.neurons import lif
 from ssf.kernels.pooling import max_pool
 from ssf.kernels.spikes import conv3x3, linear
 
-__all__ = ["conv3x3", "lif", "linear", "max_pool", "path"]
+__all__ = ["conv3x3", "lif", "linear", "max_pool", "multiplies_bfloat16", "path"]

@@ -15,6 +15,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -114,6 +115,17 @@ def path():
     """What computes on this machine: "plain", or "kernels, " and the flags that compiled them."""
     events = library("events", TIME=1, VECS=1)
     return "plain" if events is None else "kernels, " + " ".join(events.flags)
+
+
+@functools.cache
+def multiplies_bfloat16(device):
+    """Does a device multiply bfloat16 faster than float32? Where not, one line says so."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    instructions = ("avx512_bf16", "amx_bf16", "bf16")
+    if device.type != "cpu" or any(known.get(name) for name in instructions):
+        return True
+    print("ssf: no products of bfloat16 on this processor; training in float32", file=sys.stderr)
+    return False
 
 
 def compiled(name, **constants):

@@ -4,12 +4,12 @@ The kernels' room may be deleted. Then torch computes everything.
 """
 
 try:
-    from ssf.kernels import conv3x3, lif, linear, max_pool
+    from ssf.kernels import conv3x3, lif, linear, max_pool, multiplies_bfloat16
 except ModuleNotFoundError:
 
     def conv3x3(*_):
         """No kernel computes this."""
 
-    lif = linear = max_pool = conv3x3
+    lif = linear = max_pool = multiplies_bfloat16 = conv3x3
 
-__all__ = ["conv3x3", "lif", "linear", "max_pool"]
+__all__ = ["conv3x3", "lif", "linear", "max_pool", "multiplies_bfloat16"]

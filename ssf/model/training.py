@@ -1,8 +1,6 @@
 """fit and evaluate: from a config and starting weights to trained ones and a learning curve."""
 
-import functools
 import math
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -13,6 +11,7 @@ from tqdm import tqdm
 from ssf import distributed
 from ssf.config import Failed
 from ssf.datasets import batches, sets
+from ssf.model import kernels
 from ssf.model.neuron import LIF
 from ssf.model.selector import selector_loss
 from ssf.model.spikformer import Spikformer
@@ -46,19 +45,6 @@ class Trained:
 
 def device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@functools.cache
-def multiplies_bfloat16(device):
-    """Does this device multiply bfloat16 faster than float32? If not, one line says so."""
-    if device.type != "cpu":
-        return True
-    known = getattr(torch.cpu, "get_capabilities", dict)()
-    fast = any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    if not fast:
-        print("ssf: this processor has no products of bfloat16; training in float32",
-              file=sys.stderr)  # fmt: skip
-    return fast
 
 
 def own_random_state():
@@ -205,30 +191,34 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
     network.train()
     stream = batches.training_batches(config, dataset, used, epoch, generator)
     steps = math.ceil(len(used) / config.train.batch_size)
-    total = correct = seen = 0
+    places, sizes, means = [], [], []
     for step, (x, y, foreground, weight, size) in enumerate(stream):
-        if size == 1 and seen:
+        if size == 1 and sizes:
             continue
         rate = learning_rate(config.train, epoch + step / steps)
-        place = f"epoch {epoch + 1}, step {step + 1}, at a learning rate of {rate:.2g}"
         loss, logits = batch_loss(config, forward, teacher, x, y, truth(network, foreground))
         loss = loss * weight
         labels = y if y.ndim == 1 else y.argmax(1)
         right = (logits.argmax(1) == labels).float().mean() * weight
-        mean_loss, mean_right = distributed.mean(torch.stack([loss.detach(), right])).tolist()
-        if not math.isfinite(mean_loss):
-            raise Failed(f"the loss is {mean_loss} in {place}; a smaller train.lr may help")
-        take_step(config, network, opt, masks, loss, rate, place)
-        total += mean_loss * size
-        correct += mean_right * size
-        seen += size
-    return {"epoch": epoch + 1, "train_loss": total / seen, "train_accuracy": correct / seen}
+        places.append(f"epoch {epoch + 1}, step {step + 1}, at a learning rate of {rate:.2g}")
+        means.append(distributed.mean(torch.stack([loss.detach(), right])))
+        sizes.append(size)
+        take_step(config, network, opt, masks, loss, rate, places[-1])
+    losses, rights = torch.stack(means).T.tolist()  # once an epoch: no step waits for a GPU
+    for place, loss in zip(places, losses, strict=True):
+        if not math.isfinite(loss):
+            raise Failed(f"the loss is {loss} in {place}; a smaller train.lr may help")
+
+    def mean(values):
+        return sum(size * value for size, value in zip(sizes, values, strict=True)) / sum(sizes)
+
+    return {"epoch": epoch + 1, "train_loss": mean(losses), "train_accuracy": mean(rights)}
 
 
 def batch_loss(config, forward, teacher, x, y, foreground=None):
     """Training loss of one batch, and its logits [B,classes]."""
     selector, target = config.selector, None
-    mixed = config.train.mixed_precision and multiplies_bfloat16(x.device)
+    mixed = config.train.mixed_precision and kernels.multiplies_bfloat16(x.device)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=mixed):
         logits, kept = forward(x, foreground)
         if selector and selector.distill_weight:

@@ -205,6 +205,22 @@ def events(seed):
     return claims(preset("study", seed=seed, **{"data.name": "event-fashion"}), HEADLINE)
 
 
+HALF = {"train.mixed_precision": True}
+
+
+def precision(seed):
+    """Dense network, ticket and selector of each preset in half precision."""
+    searched = {"study": (HEADLINE, FRACTION), "study-cifar10": (CIFAR10_ROUNDS, 0.55)}
+    for name, (last, fraction) in searched.items():
+        dense = preset(name, seed=seed, **HALF)
+        yield f"{name}, dense", dense
+        yield from search(f"{name}, ticket", dense, last, fraction=fraction)
+        yield f"{name}, selector", dense.with_(selector=with_selector(CLAIMED))
+    dense = preset("study-clutter", seed=seed, **HALF)
+    yield "study-clutter, dense", dense
+    yield "study-clutter, selector", dense.with_(selector=Selector(keep_ratio=0.5))
+
+
 CHOSEN_WITH = 100  # the seed that hyper-parameters were chosen with, in no comparison
 
 
@@ -215,7 +231,7 @@ def rates(seed):
             yield name, preset(name, seed=seed, **{"train.lr": rate})
 
 
-_ALL = (rates, tickets, short, selectors, codesign, controls, habits, cifar10, events)
+_ALL = (rates, tickets, short, selectors, codesign, controls, habits, cifar10, events, precision)
 EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}
 
 
