@@ -104,7 +104,7 @@ def bench(args):
 
 
 def study(args):
-    from ssf.study import experiments
+    from ssf.study import experiments, results
 
     known = experiments.EXPERIMENTS
     demand(args.experiment in known, "the experiment", args.experiment, ", ".join(known))
@@ -115,10 +115,11 @@ def study(args):
     kinds = dict.fromkeys(kind for kind, _ in known[args.experiment](0))
     for kind in args.only:
         demand(kind in kinds, "--only", kind, ", ".join(kinds))
-    for kind, run in experiments.run(args.experiment, seeds, args.only):
-        row = "seed {seed}: accuracy {accuracy:.4f}, sparsity {sparsity:.3f}, {seconds:.0f} s"
-        print(kind, row.format(**run.record), sep=", ", flush=True)
-    print(experiments.path(args.experiment))
+    with results.time_limit(args.minutes):
+        for kind, run in results.run(args.experiment, seeds, args.only):
+            row = "seed {seed}: accuracy {accuracy:.4f}, sparsity {sparsity:.3f}, {seconds:.0f} s"
+            print(kind, row.format(**run.record), sep=", ", flush=True)
+    print(results.path(args.experiment))
 
 
 def inside(_):
@@ -130,15 +131,15 @@ def inside(_):
 
 
 def rerun(identity):
-    from ssf.study import experiments
+    from ssf.study import results
 
-    row, record, deviation = experiments.rerun(identity)
+    row, record, deviation = results.rerun(identity)
     before, now = float(row["accuracy"]), record["accuracy"]
     verdict = "the same" if now == before else f"{100 * (now - before):+.2f} points"
     if now != before and deviation is not None:
         verdict += f", seeds have a standard deviation of {100 * deviation:.2f}"
     print(f"accuracy {before:.6f} in the row, {now:.6f} now: {verdict}")
-    if changed := experiments.changed(row, record):
+    if changed := results.changed(row, record):
         print("what computes is not what it was:", *changed, sep="\n")
     else:
         print("on the same versions, by the same path")
@@ -197,6 +198,7 @@ def parser():
     add("experiment")
     add("--seeds", default="0,1,2")
     add("--only", metavar="KIND", help="networks of that kind", **many)
+    add("--minutes", type=float, help="stop after so long; the same command goes on from there")
     command("inside", inside, "what some of the study's networks are like inside: data/results/")
     add = command("results", results, "the records under runs/, as a table or a file")
     add("--export", metavar="NAME", help="write them to data/results/NAME.csv")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ssf.presets import preset
-from ssf.study import experiments, findings
+from ssf.study import experiments, findings, results
 
 
 def test_a_difference_is_to_what_it_is_told_to_be_to(study_of):
@@ -88,8 +88,8 @@ def test_the_inflation_is_that_of_all_networks_each_once():
         row["id"]: row["accuracy_test_maximum"] - row["accuracy"]
         for name in set(experiments.EXPERIMENTS) - {"rates"}
         for row in (
-            pd.read_csv(experiments.path(name)).to_dict("records")
-            if experiments.path(name).exists()
+            pd.read_csv(results.path(name)).to_dict("records")
+            if results.path(name).exists()
             else ()
         )
         if row["seed"] < 3

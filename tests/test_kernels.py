@@ -118,7 +118,9 @@ def test_without_products_of_bfloat16_a_line_says_so_once(monkeypatch, capsys):
     try:
         for known, answer in (({"avx512_bf16": True}, True), ({"avx512_bf16": False}, False)):
             kernels.multiplies_bfloat16.cache_clear()
-            monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+            monkeypatch.setattr(
+                torch.cpu, "get_capabilities", lambda known=known: known, raising=False
+            )
             assert kernels.multiplies_bfloat16(cpu) is kernels.multiplies_bfloat16(cpu) is answer
             assert kernels.multiplies_bfloat16(torch.device("cuda"))
     finally:

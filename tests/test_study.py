@@ -10,7 +10,7 @@ from ssf.__main__ import main
 from ssf.config import RunConfig
 from ssf.engine import records, runs
 from ssf.presets import preset
-from ssf.study import experiments
+from ssf.study import experiments, results
 
 
 @pytest.fixture
@@ -41,14 +41,14 @@ def test_rows_are_written_as_networks_are_done_and_survive_the_runs(
         "SSF_RUNS", str(tmp_path_factory.mktemp("elsewhere"))
     )  # another clone: no runs, but rows
     before = tiny.read_text()
-    records.export(experiments.finished("tiny", [0]), tiny.stem)
+    records.export(results.finished("tiny", [0]), tiny.stem)
     assert tiny.read_text() == before
     assert "ticket, seed 0: accuracy" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_an_interrupted_experiment_leaves_the_rows_so_far(tiny):
-    networks = experiments.run("tiny", [0])
+    networks = results.run("tiny", [0])
     next(networks)
     next(networks)
     networks.close()
@@ -56,6 +56,23 @@ def test_an_interrupted_experiment_leaves_the_rows_so_far(tiny):
 
 
 @pytest.mark.slow
+def test_a_time_limit_keeps_what_is_done_and_the_same_command_goes_on(tiny, monkeypatch, capsys):
+    trained, run = [], runs.run
+
+    def slow_after_the_first(config, **options):
+        if trained:
+            Event().wait(5)  # until it is interrupted
+        trained.append(run(config, **options))
+        return trained[-1]
+
+    monkeypatch.setattr(runs, "run", slow_after_the_first)
+    assert main(["study", "tiny", "--seeds", "0", "--minutes", "0.03"]) == 0
+    assert pd.read_csv(tiny).kind.tolist() == ["dense"]
+    monkeypatch.setattr(runs, "run", run)
+    assert main(["study", "tiny", "--seeds", "0", "--minutes", "5"]) == 0
+    assert pd.read_csv(tiny).kind.tolist() == ["dense", "ticket"]
+
+
 def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny):
     assert main(["study", "tiny", "--seeds", "0,1", "--only", "dense"]) == 0
     rows = pd.read_csv(tiny)
@@ -95,7 +112,7 @@ def test_two_processes_that_write_one_file_lose_no_row(tiny, monkeypatch):
     """The second one finishes while the first has read the rows and not yet written them."""
     for seed in (0, 1):
         runs.run(dict(experiments.EXPERIMENTS["tiny"](seed))["dense"])
-    has_read, has_written, finished = Event(), Event(), experiments.finished
+    has_read, has_written, finished = Event(), Event(), results.finished
 
     def slowly(name, seeds):
         table = finished(name, seeds)
@@ -106,13 +123,13 @@ def test_two_processes_that_write_one_file_lose_no_row(tiny, monkeypatch):
 
     def second():
         has_read.wait()
-        list(experiments.run("tiny", [1], ["dense"]))
+        list(results.run("tiny", [1], ["dense"]))
         has_written.set()
 
-    monkeypatch.setattr(experiments, "finished", slowly)
+    monkeypatch.setattr(results, "finished", slowly)
     other = Thread(target=second)
     other.start()
-    list(experiments.run("tiny", [0], ["dense"]))
+    list(results.run("tiny", [0], ["dense"]))
     other.join()
     assert pd.read_csv(tiny).seed.tolist() == [0, 1]
     assert pd.read_csv(tiny.with_name("study_manifest.csv")).networks.tolist() == [2]
@@ -120,8 +137,8 @@ def test_two_processes_that_write_one_file_lose_no_row(tiny, monkeypatch):
 
 @pytest.mark.slow
 def test_a_row_trained_again_leaves_threads_and_folders_as_they_were(tiny, monkeypatch):
-    list(experiments.run("tiny", [0], ["dense"]))
-    (identity,) = rows = experiments.as_text("tiny")
+    list(results.run("tiny", [0], ["dense"]))
+    (identity,) = rows = results.as_text("tiny")
     usual, threads = os.environ["SSF_RUNS"], torch.get_num_threads()
     table = pd.DataFrame(rows.values())
     table.assign(threads=threads + 1).to_csv(tiny, index=False)
@@ -133,7 +150,7 @@ def test_a_row_trained_again_leaves_threads_and_folders_as_they_were(tiny, monke
 
     monkeypatch.setattr(runs, "run", fails)
     with pytest.raises(KeyboardInterrupt):
-        experiments.rerun(identity)
+        results.rerun(identity)
     ((counted, is_folder, folder),) = inside
     assert counted == threads + 1 and is_folder and folder != usual
     assert torch.get_num_threads() == threads and os.environ["SSF_RUNS"] == usual
@@ -143,8 +160,8 @@ def test_a_row_trained_again_leaves_threads_and_folders_as_they_were(tiny, monke
 def test_what_computed_a_row_is_compared_where_the_row_names_it(monkeypatch):
     monkeypatch.setattr(records, "MACHINE", ("torch", "kernels", "processor"))
     record = {"torch": "2.13.0", "kernels": "avx2", "processor": "EPYC", "code": "abc"}
-    assert experiments.changed({"torch": "2.13.0", "kernels": "", "code": None}, record) == []
-    assert experiments.changed({key: "x" for key in record}, record) == [
+    assert results.changed({"torch": "2.13.0", "kernels": "", "code": None}, record) == []
+    assert results.changed({key: "x" for key in record}, record) == [
         "torch x, now 2.13.0",
         "kernels x, now avx2",
         "processor x, now EPYC",
@@ -166,9 +183,9 @@ def test_wrong_use_is_refused(tiny, capsys):
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
 def test_the_committed_rows_are_of_the_study_as_it_stands(name):
     """Each row's config, as the experiment names it, hashes to its id."""
-    if not experiments.path(name).exists():
-        pytest.skip(f"{experiments.path(name).name} is not there yet")
-    rows = pd.read_csv(experiments.path(name))
+    if not results.path(name).exists():
+        pytest.skip(f"{results.path(name).name} is not there yet")
+    rows = pd.read_csv(results.path(name))
     assert [RunConfig.from_flat(row).hash() for row in rows.to_dict("records")] == rows.id.tolist()
     named = {
         config.hash(): kind
@@ -184,7 +201,7 @@ def test_the_committed_rows_are_of_the_study_as_it_stands(name):
 
 @pytest.mark.parametrize("name", sorted(experiments.EXPERIMENTS))
 def test_an_experiment_that_is_complete_has_every_network_of_its_first_seeds(name):
-    rows = experiments.as_text(name)
+    rows = results.as_text(name)
     seeds = [experiments.CHOSEN_WITH] if name == "rates" else range(experiments.FIRST)
     named = [
         (kind, config) for seed in seeds for kind, config in experiments.EXPERIMENTS[name](seed)

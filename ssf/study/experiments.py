@@ -1,22 +1,10 @@
 """The study's experiments: each a function of the seed that names the networks it compares.
 
-`python -m ssf study tickets --seeds 0,1,2` trains those that are missing and writes their rows to
-data/results/study_tickets.csv. The protocol, written before the numbers, is book/protocol.md; what
-follows from the rows is in ledger.py and findings.py.
+The protocol is book/protocol.md. They are trained by results.py; what follows from their rows is in
+ledger.py and findings.py.
 """
 
-import contextlib
-import os
-import tempfile
-from dataclasses import replace
-
-import pandas as pd
-import torch
-from filelock import FileLock
-
-from ssf import folders
-from ssf.config import Refused, RunConfig, Selector, Ticket
-from ssf.engine import records, runs
+from ssf.config import Selector, Ticket
 from ssf.presets import preset
 
 FRACTION = 0.35  # of the weights left that a round prunes
@@ -233,119 +221,3 @@ def rates(seed):
 
 _ALL = (rates, tickets, short, selectors, codesign, controls, habits, cifar10, events, precision)
 EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}
-
-
-def path(name):
-    """The committed rows of an experiment."""
-    return folders.results() / f"study_{name}.csv"
-
-
-def as_text(name):
-    """{id: row} of an experiment's file, {} without one; a row's values as text, "" for None."""
-    if not path(name).exists():
-        return {}
-    table = pd.read_csv(path(name), dtype=str, keep_default_na=False)
-    return {row["id"]: row for row in table.to_dict("records")}
-
-
-def finished(name, seeds):
-    """The finished networks of an experiment, `kind` and a record each (see records.FIELDS).
-
-    A network's record is that of its run or, without the run's folder, the row of the same id.
-    """
-    written, lines = as_text(name), []
-    for seed in seeds:
-        for kind, config in EXPERIMENTS[name](seed):
-            folder = records.run_folder(config)
-            if (folder / "record.json").exists():
-                lines.append(records.read_record(folder) | {"kind": kind})
-            elif config.hash() in written:
-                lines.append(written[config.hash()] | {"kind": kind})
-    return pd.DataFrame(lines, columns=["kind", *records.FIELDS])
-
-
-def run(name, seeds, only=()):
-    """Train an experiment's missing networks, one after the other, and write the rows after each.
-
-    only: some of its kinds, () for all. Yields (kind, run).
-    """
-    for seed in seeds:
-        for kind, config in EXPERIMENTS[name](seed):
-            if not only or kind in only:
-                yield kind, runs.run(config, any_code=True)  # rows take days
-                write_rows(name, seeds)
-
-
-def write_rows(name, seeds):
-    """Renew an experiment's rows and the manifest, one process at a time: none loses another's."""
-    with FileLock(folders.cache() / "study.lock"):
-        last = max([*seeds, *(int(row["seed"]) for row in as_text(name).values())])
-        records.export(finished(name, range(last + 1)), path(name).stem)
-        records.export(manifest(), "study_manifest")
-
-
-def manifest():
-    """A row an experiment: its command, number of networks, hours of training, machines, commits.
-
-    Rows that name no processor are taken for this machine's.
-    """
-    lines = []
-    for name in EXPERIMENTS:
-        table = pd.DataFrame(as_text(name).values())
-        if table.empty:
-            continue
-        seeds = ",".join(map(str, sorted(set(table.seed.astype(int)))))
-        line = {
-            "experiment": name,
-            "command": f"python -m ssf study {name} --seeds {seeds}",
-            "networks": len(table),
-            "hours": round(table.seconds.astype(float).sum() / 3600, 2),
-        }
-        for key in (*records.MACHINE, "commit"):
-            line[key] = ", ".join(sorted(set(table.get(key, [])) - {""}))
-        lines.append(line | {"processor": line.get("processor") or records.processor()})
-    return pd.DataFrame(lines)
-
-
-def deviation(name, config):
-    """Standard deviation of a network's accuracy over the seeds in the rows; None for one seed."""
-    table = pd.DataFrame(as_text(name).values())
-    same = [replace(config, seed=seed).hash() for seed in set(table.seed.astype(int))]
-    accuracies = table[table.id.isin(same)].accuracy.astype(float)
-    return accuracies.std() if len(accuracies) > 1 else None
-
-
-@contextlib.contextmanager
-def in_an_empty_folder(threads):
-    """Runs go to a folder that is removed afterwards; torch computes with so many threads."""
-    usual, usual_threads = os.environ.get("SSF_RUNS", ""), torch.get_num_threads()
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["SSF_RUNS"] = folder
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            os.environ["SSF_RUNS"] = usual  # empty: see folders.runs
-            torch.set_num_threads(usual_threads)
-
-
-def rerun(identity):
-    """Train a network of the study again from its row, and all it builds on, in an empty folder.
-
-    Returns (the row, the new record, the standard deviation of that network over the seeds).
-    """
-    for name in EXPERIMENTS:
-        if row := as_text(name).get(identity):
-            config = RunConfig.from_flat(row)
-            with in_an_empty_folder(int(row["threads"])):  # sums are taken in as many parts
-                return row, runs.run(config).record, deviation(name, config)
-    raise Refused(f"--rerun is {identity!r}; allowed: an id in data/results/study_*.csv.")
-
-
-def changed(row, record):
-    """Sentences on what computed the row and not the record, of all that the row names."""
-    return [
-        f"{key} {row[key]}, now {record.get(key)}"
-        for key in (*records.MACHINE, "code")
-        if row.get(key) and row[key] != str(record.get(key))
-    ]

@@ -14,7 +14,7 @@ from ssf.engine.records import Missing
 from ssf.model import tickets
 from ssf.model.training import make_network
 from ssf.presets import preset
-from ssf.study import experiments, ledger
+from ssf.study import experiments, ledger, results
 from ssf.study.ledger import AT, AT_RATIO, HALF, additivity, difference, pick, rows, verdict
 
 STRAYED = 0.05  # below the median of the same network's seeds
@@ -165,9 +165,7 @@ def interactions():
 def every_network():
     """The rows of all networks that are compared or searched, each once."""
     names = [name for name in experiments.EXPERIMENTS if name != "rates"]
-    frames = [
-        rows(name).assign(experiment=name) for name in names if experiments.path(name).exists()
-    ]
+    frames = [rows(name).assign(experiment=name) for name in names if results.path(name).exists()]
     return pd.concat(frames).drop_duplicates("id")
 
 

@@ -13,7 +13,7 @@ from ssf.engine import records
 from ssf.engine.records import Missing
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
-from ssf.study import experiments
+from ssf.study import experiments, results
 from ssf.study.statistics import Estimate, aggregate, percent
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
@@ -25,7 +25,7 @@ AT_RATIO = {"selector.keep_ratio": experiments.CLAIMED}
 
 def rows(name):
     """An experiment's committed rows, a network each. Raises Missing where there is no file."""
-    return records.committed(experiments.path(name).stem, f"python -m ssf study {name}")
+    return records.committed(results.path(name).stem, f"python -m ssf study {name}")
 
 
 def complete(name):
