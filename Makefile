@@ -12,7 +12,8 @@ book: .venv/ready
 	$(BIN)/python book/build.py $(PARAMS)
 
 # a process a core, one thread in each: the networks of the tests are too small to share
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
+# (bytecode is kept, whatever the environment says: without it each process compiles anew)
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
 
 test: lint
 	@# notebooks and tests train anew, in a folder of their own: a stored run must not hide a change of the code

@@ -93,7 +93,8 @@ def execute_all(book, shared):
         order.sort(key=lambda notebook: -minutes.by_heading(notebook).seconds.sum())
     # papermill changes this process's folder and back; in ROOT, that changes nothing for others
     with contextlib.chdir(ROOT), ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda n: execute(n, book / n.name, shared[n]), order))  # raises what failed
+        over = pool.map if workers > 1 else map  # one by one: in the main thread, for Ctrl-C
+        list(over(lambda n: execute(n, book / n.name, shared[n]), order))  # raises what failed
 
 
 def sentences(book):

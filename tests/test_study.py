@@ -73,6 +73,7 @@ def test_a_time_limit_keeps_what_is_done_and_the_same_command_goes_on(tiny, monk
     assert pd.read_csv(tiny).kind.tolist() == ["dense", "ticket"]
 
 
+@pytest.mark.slow
 def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny):
     assert main(["study", "tiny", "--seeds", "0,1", "--only", "dense"]) == 0
     rows = pd.read_csv(tiny)
