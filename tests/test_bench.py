@@ -11,7 +11,7 @@ from ssf.kernels import build
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
-from ssf.speed import bench, race
+from ssf.speed import bench, profile, race
 from ssf.speed.race import Race
 
 needs_compiler = pytest.mark.skipif(
@@ -40,12 +40,32 @@ def test_speed_times_everyone_on_the_same_network(small):
         and (rows.low > 0).all()
     )
     ratios = bench.ratios(rows).set_index(["measure", "network", "implementation"])
-    assert (ratios.xs("published", level=2).ratio == 1).all() and len(ratios) == 2 * (3 + 4)
+    assert (ratios.xs("published", level=2).ratio == 1).all() and len(ratios) == 2 * (6 + 7)
     for row in rows.itertuples():
         key = row.measure, row.network, row.implementation
         assert ratios.ratio[key] == pytest.approx(
             ratios.images_per_second[key] / ratios.images_per_second[(*key[:2], "published")]
         )
+
+
+def test_in_half_precision_the_same_network_answers_in_bfloat16(small):
+    network, model = Spikformer(preset("smoke").model), preset("smoke").model
+    images, _ = race.noise(model, 2, "cpu")
+    seen = []
+    network.head.register_forward_hook(lambda _, __, logits: seen.append(logits.dtype))
+    for function in race.in_both(small.inference, {"ssf": network}, images).values():
+        function()
+    assert seen == [torch.float32, torch.bfloat16]
+
+
+@needs_compiler
+def test_a_profile_takes_a_step_apart(small, monkeypatch):
+    monkeypatch.setattr(profile, "NETWORKS", {"2-64": (1, 32, 2)})
+    profile.profile_steps(small)
+    rows = table(small)
+    assert set(rows.implementation) == {"ssf", "ssf, bfloat16"}
+    parts = rows[rows.implementation == "ssf, bfloat16"].set_index("variable").seconds
+    assert list(parts.index) == [*profile.PARTS, "the rest"] and (parts > 0).all()
 
 
 def test_what_is_raced_is_called_in_turn(small):

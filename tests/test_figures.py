@@ -10,7 +10,14 @@ from ssf.figures.audit import count_pruned, draw_savings
 from ssf.figures.baseline import draw_camera, draw_learning_curve, draw_raster
 from ssf.figures.costs import draw_cost_accuracy, draw_energy
 from ssf.figures.selector import draw_keep_ratios, draw_tokens, draw_training_free, draw_truth
-from ssf.figures.speed import draw_clock, draw_firing, draw_growth, draw_roofline, draw_speed
+from ssf.figures.speed import (
+    draw_clock,
+    draw_firing,
+    draw_growth,
+    draw_roofline,
+    draw_speed,
+    draw_step,
+)
 from ssf.figures.spike import draw_membrane, draw_surrogate
 from ssf.figures.style import draw_differences, draw_gallery, draw_layers, picture
 from ssf.figures.tickets import draw_tickets
@@ -318,3 +325,17 @@ def test_pruned_weights_are_counted_by_name_in_whatever_order():
     assert count_pruned(weights, masks, 1e-6) == (2, 0, 1)
     weights["b"][1] = 3.0
     assert count_pruned(weights, masks, 1e-6) == (2, 1, 1)
+
+
+def test_a_steps_parts_are_shares_of_the_step_in_float32():
+    seconds = {"ssf": (6, 3, 0.5, 0.5), "ssf, bfloat16": (2, 2, 0.5, 0.5)}
+    parts = ("products", "BatchNorm and neurons", "pooling", "the rest")
+    rows = pd.DataFrame(
+        {"network": "2-64", "implementation": kind, "variable": part, "seconds": s}
+        for kind, values in seconds.items()
+        for part, s in zip(parts, values, strict=True)
+    )
+    (ax,) = draw_step(rows).axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["2-64, float32", "2-64, bfloat16"]
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    assert np.array(widths) == pytest.approx(np.array([[60, 20], [30, 20], [5, 5], [5, 5]]))

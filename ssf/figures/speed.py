@@ -3,14 +3,32 @@
 Rows are those of `ssf.speed.bench`; an implementation that was not timed is left out.
 """
 
+import seaborn as sns
+
 from ssf.figures.style import COLOURS, GREY, INK, done, draw_sentence, figure
+
+
+
+def light(colour):
+    """The same hue, for the same implementation in half precision."""
+    return sns.set_hls_values(colour, l=0.75)
+
 
 IMPLEMENTATIONS = {
     "copy": GREY,
     "published": INK,
+    "published, bfloat16": light(INK),
     "SpikingJelly": COLOURS["random"],
+    "SpikingJelly, bfloat16": light(COLOURS["random"]),
     "ssf": COLOURS["ticket"],
+    "ssf, bfloat16": light(COLOURS["ticket"]),
     "ssf, deployed": COLOURS["learned"],
+}
+PARTS = {
+    "products": COLOURS["ticket"],
+    "BatchNorm and neurons": COLOURS["learned"],
+    "pooling": COLOURS["random"],
+    "the rest": GREY,
 }
 NOT_TIMED = "not timed: deployed networks need a C compiler, and run on a CPU"
 
@@ -44,6 +62,23 @@ def draw_speed(ratios, aims):
             ax.hlines(aims[measure][network], i - 0.45, i + 0.45, color=COLOURS["reinit"], lw=1.5)
         ax.set(xlabel="network (blocks-width)", xlim=(-0.55, len(table) - 0.45))
     axes[0][0].set_ylabel("times as fast as published")
+    return done(fig, legend=4)
+
+
+def draw_step(rows):
+    """Where a training step's time goes, in % of the same step in float32.
+
+    rows: network, implementation ("ssf" or "ssf, bfloat16"), variable (a part), seconds.
+    """
+    table = rows.pivot(index=["network", "implementation"], columns="variable", values="seconds")
+    whole = table.xs("ssf", level="implementation").sum(axis=1)
+    table = 100 * table.div(whole, axis=0, level="network")[list(PARTS)]
+    names = {"ssf": "float32", "ssf, bfloat16": "bfloat16"}
+    table.index = [f"{network}, {names[kind]}" for network, kind in table.index]
+    fig, ax = figure(height=0.4 * len(table) + 1)
+    table.plot.barh(ax=ax, stacked=True, width=0.7, color=PARTS, legend=False)
+    ax.set_xlabel("% of the step in float32")
+    ax.invert_yaxis()
     return done(fig, legend=4)
 
 

@@ -25,13 +25,16 @@ from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
 from ssf.speed import reference
 from ssf.speed.deploy import Deployed, can_deploy
+from ssf.speed.profile import profile_steps
 from ssf.speed.race import (
+    HALF,
     NETWORKS,
     PEERS,
     RATE,
     Race,
     beside,
     check_answers,
+    in_both,
     model_of,
     noise,
     with_firing_rate,
@@ -49,13 +52,11 @@ def time_networks(race):
         network = Spikformer(model).to(race.device)
         images, labels = noise(model, batch, race.device)
         about = {"network": name, "batch": batch, "macs": cost.macs(model)}
-        everyone = beside(network, model).items()
-        steps = {k: race.training_step(n, images, labels) for k, n in everyone}
+        steps = in_both(race.training_step, beside(network, model), images, labels)
         race.time("training", steps, **about)
 
         with_firing_rate(network, images[:8], RATE)
-        everyone = beside(network, model).items()
-        contestants = {k: race.inference(n, images) for k, n in everyone}
+        contestants = in_both(race.inference, beside(network, model), images)
         if can_deploy(race.device):
             contestants["ssf, deployed"] = partial(Deployed(network, model), images)
         race.time("inference", contestants, **about)
@@ -218,7 +219,7 @@ def mapped(config, path, count):
 def measure_memory(race):
     """Peak memory of two training steps, each in a process of its own, less what it had before."""
     for name in ("2-64",) if race.quick else NETWORKS:
-        for implementation in (*PEERS, "ssf"):
+        for implementation in (*PEERS, "ssf", f"ssf{HALF}"):
             race.bar.set_postfix_str(f"memory {name} {implementation}")
             command = [sys.executable, "-m", "ssf.speed.bench", name, implementation]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -230,11 +231,11 @@ def measure_memory(race):
 def peak_memory(name, implementation):
     """Megabytes that two training steps take at most."""
     race, model = Race(True, training.device()), model_of(name)
-    network = Spikformer(model).to(race.device)
+    network, half = Spikformer(model).to(race.device), implementation.endswith(HALF)
     if implementation in PEERS:
         network = beside(network, model, [implementation])[implementation]
-    race.training_step(network, *noise(model, 2, race.device))()  # what is loaded on first use
-    step = race.training_step(network, *noise(model, NETWORKS[name][2], race.device))
+    race.training_step(network, *noise(model, 2, race.device), half)()  # loads what is needed
+    step = race.training_step(network, *noise(model, NETWORKS[name][2], race.device), half)
     cuda = race.device.type == "cuda"
     before = torch.cuda.memory_allocated() / 2**20 if cuda else resident()
     step()
@@ -256,6 +257,7 @@ def device_name():
 
 MEASUREMENTS = {
     "speed": time_networks,
+    "profile": profile_steps,
     "growth": time_growth,
     "roofline": time_neuron,
     "feeding": time_feeding,
@@ -266,6 +268,9 @@ MEASUREMENTS = {
 }
 
 
+ON_GPU = ("speed", "growth", "roofline", "feeding", "memory")
+
+
 def benchmark(quick=False, only=()):
     """All measurements, or those of `only`, as a pandas frame; on a GPU, those that it is for."""
     import pandas as pd
@@ -273,7 +278,7 @@ def benchmark(quick=False, only=()):
     race = Race(quick, training.device())
     for name, measurement in MEASUREMENTS.items():
         wanted = name in only or (not only and name != "codesign")
-        if wanted and (can_deploy(race.device) or name not in ("events", "sparsity", "codesign")):
+        if wanted and (can_deploy(race.device) or name in ON_GPU):
             measurement(race)
     race.bar.close()
     machine = {"device": device_name(), "processor": records.processor(), "cores": os.cpu_count()}

@@ -18,6 +18,7 @@ from ssf.speed.reference import Reference, SpikingJellyBlocks
 # depth, width, batch
 NETWORKS = {"2-64": (2, 64, 64), "4-128": (4, 128, 32), "4-384": (4, 384, 16)}
 RATE = 0.07  # of every layer where inference is timed: about the trained networks' firing rate
+HALF = ", bfloat16"  # behind the name of an implementation: under torch's autocast
 PEERS = {"published": Reference, "SpikingJelly": SpikingJellyBlocks}
 
 
@@ -51,16 +52,15 @@ class Race:
         self.rows += rows
         return rows
 
-    def autocast(self):
-        """bfloat16 on a GPU, as published code trains there; float32 on a CPU."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+    def autocast(self, half):
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
 
-    def training_step(self, network, images, labels):
-        """A function that takes one step: forward, backward, AdamW."""
+    def training_step(self, network, images, labels, half=False):
+        """A function that takes one step: forward, backward, AdamW; with `half`, in bfloat16."""
         optimiser = torch.optim.AdamW(network.train().parameters(), lr=1e-5)
 
         def once():
-            with self.autocast():
+            with self.autocast(half):
                 logits = network(images)
             F.cross_entropy(logits.float(), labels).backward()
             optimiser.step()
@@ -68,12 +68,12 @@ class Race:
 
         return once
 
-    def inference(self, network, images):
+    def inference(self, network, images, half=False):
         """A function that answers the images."""
         network.eval()
 
         def once():
-            with torch.inference_mode(), self.autocast():
+            with torch.inference_mode(), self.autocast(half):
                 network(images)
 
         return once
@@ -106,6 +106,13 @@ def with_firing_rate(network, images, rate):
     for hook in hooks:
         hook.remove()
     return network
+
+
+def in_both(function, networks, *inputs):
+    """{implementation: what `function` makes of its network}, each in float32 and in bfloat16."""
+    made = {name: function(network, *inputs) for name, network in networks.items()}
+    halves = {f"{name}{HALF}": function(n, *inputs, half=True) for name, n in networks.items()}
+    return made | halves
 
 
 def noise(model, batch, device):
