@@ -8,7 +8,6 @@ import seaborn as sns
 from ssf.figures.style import COLOURS, GREY, INK, done, draw_sentence, figure
 
 
-
 def light(colour):
     """The same hue, for the same implementation in half precision."""
     return sns.set_hls_values(colour, l=0.75)
