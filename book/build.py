@@ -167,6 +167,9 @@ def landing(book):
     """The landing page's and the README's picture: every claim's difference, from the rows."""
     picture = draw_differences(findings.overview(), ledger.MARGIN)
     picture.savefig(book / "_static" / "findings.svg", metadata={"Date": None})
+    differences = {f"{data}: {label}": estimate for data, label, estimate, _ in findings.budgets()}
+    picture = draw_differences(differences, ledger.MARGIN)
+    picture.savefig(book / "_static" / "budgets.svg", metadata={"Date": None})
 
 
 def readme(text):
@@ -178,6 +181,7 @@ def readme(text):
 
 def ledger_in_short(book):
     (book / "_short_ledger.md").write_text("\n".join(texts.short_ledger()) + "\n")
+    (book / "_news.md").write_text("\n".join(texts.news()) + "\n")
 
 
 def configuration(book):

@@ -115,3 +115,32 @@ def test_verdicts_on_other_data_follow_the_same_rules(study_of):
     table = findings.elsewhere()
     assert list(table.C1) == ["not supported", "supported"] and set(table.C3) == {"supported"}
     assert set(table.C4) == {"not supported"}  # nothing saved
+
+
+def test_budgets_compare_both_with_the_dense_network_and_with_equal_training(study_of):
+    first = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.8)
+    second = dict.fromkeys((kind for kind, _ in experiments.codesign(0)), 0.84)
+    other = dict.fromkeys((kind for kind, _ in experiments.events(0)), 0.84) | {"dense": 0.8}
+    saved = {"macs": lambda kind: 75 if kind == "both" else 100}
+    study_of("tickets", first)
+    study_of("codesign", second | {"both": 0.8}, **saved)
+    for name in findings.ELSEWHERE:
+        study_of(name, other | {"both": 0.8}, **saved)
+    lines = list(findings.budgets())
+    assert [round(100 * e.mean) for _, _, e, _ in lines] == [4, 0, -4] * 3
+    assert [verdict for *_, verdict in lines] == ["–", "supported", "not supported"] * 3
+
+
+def test_q_values_are_no_smaller_than_ps_and_of_every_comparison_with_seeds():
+    qs = findings.q_values()
+    for (name, *pair), q in qs.items():
+        estimate = findings.compared(name)[tuple(pair)]
+        assert estimate.seeds > 1 and estimate.p <= q <= 1
+
+
+def test_controls_are_compared_with_the_networks_of_other_experiments(study_of):
+    for name, base in (("controls", 0.7), ("tickets", 0.8), ("codesign", 0.9)):
+        study_of(name, dict.fromkeys((k for k, _ in experiments.EXPERIMENTS[name](0)), base))
+    estimates = findings.compared("controls")
+    assert estimates["the stem alone", "dense"].mean == pytest.approx(-0.1, abs=0.004)
+    assert estimates["the stem alone", "all tokens"].mean == pytest.approx(-0.2, abs=0.004)

@@ -1,11 +1,12 @@
 """Means over seeds, their intervals and their tests, beside scipy's and a table's."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 from ssf.config import Failed
-from ssf.study.statistics import Estimate, aggregate, percent, points
+from ssf.study.statistics import Estimate, aggregate, holm, percent, points, seeds_needed
 
 
 def test_an_estimate_is_students_and_its_tests_are_scipys():
@@ -56,3 +57,27 @@ def test_aggregate_is_students_interval_over_seeds():
         pytest.approx(0.2 + half, abs=1e-6),
     )
     assert b["mean"] == 0.7 and pd.isna(b["low"]) and pd.isna(b["high"])
+
+
+def test_holms_correction_is_that_of_a_worked_example():
+    """0.01 · 4, 0.02 · 3 and 0.03 · 2 are the same 0.06, which the largest may not fall below."""
+    assert holm([0.02, 0.01, 0.5, 0.03]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_the_seeds_needed_give_the_power_and_one_less_does_not():
+    """By drawing: the share of samples that the test rejects."""
+    n = seeds_needed(0.01, 0.0127)
+    rng = np.random.default_rng(0)
+    for seeds, enough in ((n, True), (n - 2, False)):
+        samples = rng.normal(0.01, 0.0127, (20_000, seeds))
+        p = stats.ttest_1samp(samples, 0, axis=1, alternative="greater").pvalue
+        assert ((p < 0.05).mean() >= 0.79) == enough
+    assert seeds_needed(0.0, 0.01) is None and seeds_needed(0.0001, 0.01) is None
+
+
+def test_a_seed_less_and_a_p_of_both_sides():
+    estimate = Estimate((0.01, 0.02, 0.04))
+    assert [e.values for e in estimate.without_each()] == [
+        (0.02, 0.04), (0.01, 0.04), (0.01, 0.02)]  # fmt: skip
+    assert estimate.p == pytest.approx(stats.ttest_1samp(estimate.values, 0).pvalue)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pandas as pd
+from scipy.stats import false_discovery_control
 
 from ssf.config import RunConfig
 from ssf.engine import records
@@ -24,6 +25,7 @@ ELSEWHERE = {"cifar10": "CIFAR-10 (JPEG)", "events": "event-fashion"}
 LEARNED, KEEPS_ALL = ("learned", HALF), ("all_tokens", {})
 UNTAUGHT, ALL_UNTAUGHT = ("no distillation", {}), ("all_tokens, no distillation", {})
 TAUGHT = ("both", AT | AT_RATIO)
+DENSE, WHOLE = ("tickets: dense", {}), ("codesign: all_tokens", {})  # of `BESIDE`
 
 
 def _ways(number):
@@ -54,6 +56,9 @@ def _elsewhere(last):
         ("ticket", "random ticket", ticket, random),
         ("selector", "all tokens", ("selector", {}), KEEPS_ALL),
         ("both", "all tokens", ("both", {}), KEEPS_ALL),
+        ("both", "ticket, trained on", ("both", {}), ("ticket, trained on", {})),
+        ("selector", "random selector", ("selector", {}), ("random_selector", {})),
+        ("the stem alone", "dense", ("stem", {}), dense),
     ]
 
 
@@ -82,6 +87,29 @@ COMPARED = {
         ("student pruned", "ticket taught", ("selector_first", AT), TAUGHT),
         ("found together", "ticket taught", ("together", AT), TAUGHT),
     ],
+    "controls": [
+        *(
+            (what, "dense", (kind, {}), DENSE)
+            for what, kind in (
+                ("the stem alone", "stem"),
+                ("56 channels, the MACs of ρ = 0.7", "56 channels"),
+                ("24 channels, more parameters than the ticket", "24 channels"),
+                ("16 channels, fewer", "16 channels"),
+                ("dense, for the search's epochs", "dense, the search's epochs"),
+            )
+        ),
+        ("the stem alone", "all tokens", ("stem", {}), WHOLE),
+        ("ticket", "24 channels", ("tickets: ticket", AT), ("24 channels", {})),
+        ("selector", "56 channels", ("codesign: selector", AT_RATIO), ("56 channels", {})),
+        ("all tokens, undistilled", "distilled", ALL_UNTAUGHT, WHOLE),
+        ("selector, undistilled", "all tokens, undistilled",
+         ("selector, no distillation", {}), ALL_UNTAUGHT),
+        *(
+            (f"{kind}, keeps {rho}", "all tokens", (kind, {"selector.keep_ratio": rho}), WHOLE)
+            for rho in experiments.LOW_RATIOS
+            for kind in ("learned", "random")
+        ),
+    ],
     "habits": [
         *((habit, "without", (habit, {}), ("none", {})) for habit in experiments.HABITS),
         (experiments.BY_SIZE, "by the mask", (experiments.BY_SIZE, {}), ("ticket", {})),
@@ -91,13 +119,61 @@ COMPARED = {
 }  # fmt: skip
 
 
+# experiments whose networks are compared with those of others, whose kinds then name them
+BESIDE = {"controls": ("tickets", "codesign")}
+
+
+def frame_of(experiment):
+    """The rows that an experiment's comparisons are about."""
+    frames = [rows(experiment)]
+    for name in BESIDE.get(experiment, ()):
+        other = rows(name)
+        frames.append(other.assign(kind=f"{name}: " + other.kind))
+    return pd.concat(frames)
+
+
 def compared(experiment):
     """{(what, instead of what): Estimate of the difference in accuracy}, of those with rows."""
-    frame, estimates = rows(experiment), {}
+    frame, estimates = frame_of(experiment), {}
     for what, other, these, those in COMPARED[experiment]:
         with suppress(Missing):
             estimates[what, other] = difference(pick(frame, *these), pick(frame, *those))
     return estimates
+
+
+def q_values():
+    """{(experiment, what, instead of what): q} of all comparisons that several seeds have.
+
+    q: the share of false ones among those with no larger p (Benjamini and Hochberg 1995).
+    """
+    ps = {
+        (name, *pair): estimate.p
+        for name in COMPARED
+        if results.path(name).exists()
+        for pair, estimate in compared(name).items()
+        if estimate.seeds > 1
+    }
+    return dict(zip(ps, map(float, false_discovery_control(list(ps.values()))), strict=True))
+
+
+def budgets():
+    """Rows of what an unequal budget is worth: data, label, estimate, verdict by C4's rules.
+
+    A student starts from the trained dense network, so it has seen twice as many epochs. A verdict
+    is given to the two comparisons that C4 could be asked by.
+    """
+    first, second = rows("tickets"), rows("codesign")
+    whole, both = pick(second, "all_tokens"), pick(second, "both", AT | AT_RATIO)
+    sets = {"Fashion-MNIST": (pick(first, "dense"), whole, both)}
+    for experiment, data in ELSEWHERE.items():
+        frame = rows(experiment)
+        sets[data] = tuple(pick(frame, kind) for kind in ("dense", "all_tokens", "both"))
+    for data, (dense, whole, both) in sets.items():
+        holds = ledger.saving(both, whole).mean() >= ledger.SAVING
+        yield data, "all tokens − dense: a second training alone", difference(whole, dense), "–"
+        for label, other in (("dense: as published", dense), ("all tokens: equal budgets", whole)):
+            loss = difference(both, other)
+            yield data, f"both − {label}", loss, verdict(loss, holds=holds)
 
 
 def bars(experiment, instead_of=None):

@@ -14,7 +14,7 @@ from ssf.engine.records import Missing
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
 from ssf.study import experiments, results
-from ssf.study.statistics import Estimate, aggregate, percent
+from ssf.study.statistics import Estimate, aggregate, holm, percent, seeds_needed
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
 SAVING = 0.2  # of the MACs, as the paper claims
@@ -49,7 +49,7 @@ def by_seed(value, *frames):
             twice = ", ".join(frame.id[frame.seed.duplicated()])
             raise Failed(f"two rows of one seed are compared: {twice}.")
     columns = [frame.set_index("seed")[value] for frame in frames]
-    table = pd.concat(columns, axis=1, join="inner", keys=range(len(frames))).dropna()
+    table = pd.concat(columns, axis=1, join="inner", keys=range(len(frames))).dropna().sort_index()
     if table.empty:
         kinds = " and ".join(", ".join(frame.kind.unique()) or "none" for frame in frames)
         raise Missing(
@@ -89,20 +89,42 @@ def control(gain):
     return "does as well" if gain.below(MARGIN) < LEVEL else "may do as well"
 
 
-def verdict(loss, gains=(), holds=True):
-    """supported, not supported or undecided.
+def evidence(loss, gains=()):
+    """(p for the claim, p against it): the largest of what it needs, the smallest of what ends it.
 
     loss: the difference to what the claim calls comparable, None where it compares nothing. gains:
-    those over controls that must do worse. holds: whether what the claim needs besides is so.
+    those over controls that must do worse; one that is significant and small is a gain.
     """
-    if not holds:
+    needed = [gain.above(0) for gain in gains]
+    ends = [gain.below(MARGIN) for gain in gains if gain.above(0) >= LEVEL]
+    if loss is not None:
+        needed.append(loss.above(-MARGIN))
+        ends.append(loss.below(-MARGIN))
+    return max(needed), min(ends, default=1.0)
+
+
+def verdict(loss, gains=(), holds=True):
+    """supported, not supported or undecided; see `evidence`.
+
+    holds: whether what the claim needs besides is so.
+    """
+    for_it, against = evidence(loss, gains)
+    if not holds or against < LEVEL <= for_it:
         return "not supported"
-    controls = [control(gain) for gain in gains]
-    comparable = loss is None or loss.above(-MARGIN) < LEVEL
-    if comparable and all(answer == "does worse" for answer in controls):
-        return "supported"
-    worse = loss is not None and loss.below(-MARGIN) < LEVEL
-    return "not supported" if worse or "does as well" in controls else "undecided"
+    return "supported" if for_it < LEVEL else "undecided"
+
+
+def in_words(loss):
+    """What the tests of a difference in accuracy show, in plain words."""
+    lost = loss.below(0) < LEVEL
+    if loss.below(-MARGIN) < LEVEL:
+        return f"a loss of more than {100 * MARGIN:g} point is shown"
+    if loss.above(-MARGIN) < LEVEL:
+        small = f"a loss of {100 * MARGIN:g} point or more is excluded"
+        return f"{small}; that there is a smaller one is shown" if lost else small
+    if lost:
+        return f"there is a loss; that it exceeds {100 * MARGIN:g} point is not shown"
+    return "neither a loss nor its absence is shown"
 
 
 def c1():
@@ -129,13 +151,15 @@ def c2():
     The claim's control is a random choice; "rate": the tokens that fire most, without a say.
     """
     frame = rows("selectors")
-    learned, chance, rate = (pick(frame, k, HALF) for k in ("learned", "random", "firing_rate"))
+    kinds = ("learned", "random", "firing_rate", "oracle")
+    learned, chance, rate, oracle = (pick(frame, kind, HALF) for kind in kinds)
     gain = difference(learned, chance, "recall")
     return {
         "random": gain,
         "recall": Estimate(tuple(learned.recall)),
         "rate": difference(learned, rate, "recall"),
         "accuracy": difference(learned, chance),
+        "oracle": difference(oracle, chance),
         "loss": difference(learned, pick(frame, "all_tokens")),
         "verdict": verdict(None, (gain,)),
     }
@@ -168,6 +192,58 @@ def c4():
         "parameters": Estimate(tuple(1 - both.parameters_left / longer.parameters.mean())),
         "verdict": verdict(loss, holds=saved.mean() >= SAVING),
     }
+
+
+def tested():
+    """{claim: (loss, gains)} of the claims whose verdict rests on tests, as `evidence` has them."""
+    one, two, three, four = c1(), c2(), c3(), c4()
+    return {
+        "C1": (one["loss"], (one["reinit"], one["random"])),
+        "C2": (None, (two["random"],)),
+        "C3": (three["loss"], ()),
+        "C4": (four["loss"], ()),
+    }
+
+
+def corrected():
+    """{claim: (p of what its verdict would rest on, Holm's of the four)}, C1 to C4.
+
+    Of the two tests of a claim, for it and against it, the one with the smaller p: one of the two
+    would be right to reject.
+    """
+    smaller = {name: min(evidence(*of)) for name, of in tested().items()}
+    return dict(zip(smaller, zip(smaller.values(), holm(list(smaller.values())), strict=True),
+                    strict=True))  # fmt: skip
+
+
+LOOKS = (3, 5, 7, 9)  # seeds with which the rows were looked at
+
+
+def looks():
+    """Rows of what a look would have said: claim, seeds, loss, verdict; of the first so many seeds.
+
+    Of C1, C3 and C4; C2 has three seeds.
+    """
+    for name, (loss, gains) in tested().items():
+        for count in LOOKS if loss else ():
+            first = [Estimate(e.values[:count]) for e in (loss, *gains)]
+            yield name, count, first[0], verdict(first[0], first[1:])
+
+
+TRUE_LOSSES = (0.0, 0.005, 0.01, 0.02)
+
+
+def power():
+    """Rows of the seeds that would decide: claim, deviation over seeds, {true loss: seeds}.
+
+    With a power of 80 %: to exclude a loss of the margin where the true one is smaller, to show one
+    where it is larger. None: no number below a thousand.
+    """
+    for name, (loss, _) in tested().items():
+        if loss:
+            spread = float(np.std(loss.values, ddof=1))
+            needed = {true: seeds_needed(abs(MARGIN - true), spread) for true in TRUE_LOSSES}
+            yield name, spread, needed
 
 
 CLAIMS = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ttest_1samp
+from scipy.stats import nct, t, ttest_1samp
 
 from ssf.engine.records import Missing
 
@@ -69,9 +69,40 @@ class Estimate:
         """The same test that it is below."""
         return Estimate(tuple(-value for value in self.values)).above(-bound)
 
+    @property
+    def p(self):
+        """Of the two-sided t test that the mean is 0."""
+        return min(1.0, 2 * min(self.above(0), self.below(0)))
+
+    def without_each(self):
+        """The estimates that leave one seed out, in the order of the seeds."""
+        parts = (self.values[:i] + self.values[i + 1 :] for i in range(self.seeds))
+        return [Estimate(part) for part in parts]
+
     def equivalent(self, margin):
         """p of two one-sided tests (TOST; Schuirmann 1987): the mean is within the margin of 0."""
         return max(self.above(-margin), self.below(margin))
+
+
+def seeds_needed(distance, deviation, level=0.05, power=0.8, most=1000):
+    """Fewest seeds with which a one-sided t test rejects a bound with this power; None: too many.
+
+    distance: of the true mean from the bound, on the test's side. deviation: over seeds.
+    """
+    for n in range(2, most + 1) if distance > 0 else ():
+        chance = nct.sf(t.ppf(1 - level, n - 1), n - 1, distance / deviation * n**0.5)
+        if chance >= power:
+            return n
+    return None
+
+
+def holm(ps):
+    """Holm's p of each of several tests: that any of those rejected is a false one (Holm 1979)."""
+    order, adjusted, largest = np.argsort(ps), np.empty(len(ps)), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[i]))
+        adjusted[i] = largest
+    return list(map(float, adjusted))
 
 
 def aggregate(rows, by, value="accuracy"):
