@@ -176,14 +176,12 @@ def test_every_comparison(compared, stated):
     assert stated["compared"] == str(len(mine))
 
 
-@pytest.mark.skipif(not hasattr(findings, "q_values"), reason="the ledger has no q-values yet")
 def test_q_values(compared, stated):
     mine = recompute.q_values([told(d)["zero"] for d in compared.values()])
     assert np.sort(mine) == pytest.approx(sorted(findings.q_values().values()), rel=1e-9)
     assert stated["compared_apart"] == str((mine < recompute.LEVEL).sum())
 
 
-@pytest.mark.skipif(not hasattr(findings, "budgets"), reason="the ledger has no budgets yet")
 def test_equal_budgets():
     theirs = [(e.mean, *e.interval, e.seeds) for _, _, e, _ in findings.budgets()]
     mine = [[told(d)[k] for k in ("mean", "low", "high", "seeds")]
@@ -191,7 +189,6 @@ def test_equal_budgets():
     assert np.array(mine) == pytest.approx(np.array(theirs), rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.skipif(not hasattr(ledger, "power"), reason="the ledger has no power yet")
 def test_seeds_that_would_decide(table):
     for name, deviation, needed in ledger.power():
         spread = table[name][0]["loss"].std()
