@@ -4,7 +4,7 @@ import re
 
 from ssf.model import cost
 from ssf.presets import PUBLISHED_ACCURACY, preset
-from ssf.study import experiments, findings, ledger
+from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
 
@@ -197,6 +197,8 @@ def hundredfold(share):
 
 def comparisons(experiment):
     """Rows of the table of an experiment's comparisons, in points of accuracy."""
+    if not results.path(experiment).exists():
+        return
     qs = findings.q_values()
     for (what, other), estimate in findings.compared(experiment).items():
         q = qs.get((experiment, what, other))

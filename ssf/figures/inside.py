@@ -10,7 +10,7 @@ import torch
 from ssf.config import Selector
 from ssf.datasets import batches, sets
 from ssf.engine import records, runs
-from ssf.engine.observe import tokens_before
+from ssf.engine.observe import against_truth, tokens_before
 from ssf.model import cost
 from ssf.presets import preset
 from ssf.study import experiments
@@ -87,7 +87,25 @@ def attention_rows():
     return pd.DataFrame(rows, columns=["image", "asks", "query", "token", "attention"])
 
 
+def score_rows():
+    """How well two scores find the foreground in the same networks, the learned selector's own.
+
+    A row for each seed and score: recall and precision of the half of the tokens that it keeps.
+    """
+    rows = []
+    for seed in range(experiments.FIRST):
+        config = preset("study-clutter", seed=seed).with_(selector=Selector(keep_ratio=0.5))
+        network, dataset = runs.run(config, any_code=True).network.cpu(), sets.load_for(config)
+        for score in ("learned", "firing_rate"):
+            network.selector.kind = score
+            table = against_truth(network, network.selector, dataset, seed=seed)
+            means = {name: round(table[name].mean().item(), 6) for name in ("recall", "precision")}
+            rows.append({"seed": seed, "score": score} | means)
+    return pd.DataFrame(rows)
+
+
 LOOKS = {"mask": mask_rows, "tokens": token_rows, "attention": attention_rows}
+LOOKS |= {"scores": score_rows}
 
 
 def look(name):

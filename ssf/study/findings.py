@@ -25,6 +25,7 @@ ELSEWHERE = {"cifar10": "CIFAR-10 (JPEG)", "events": "event-fashion"}
 LEARNED, KEEPS_ALL = ("learned", HALF), ("all_tokens", {})
 UNTAUGHT, ALL_UNTAUGHT = ("no distillation", {}), ("all_tokens, no distillation", {})
 TAUGHT = ("both", AT | AT_RATIO)
+LAST = {"ticket.round": experiments.CIFAR10_ROUNDS}
 DENSE, WHOLE = ("tickets: dense", {}), ("codesign: all_tokens", {})  # of `BESIDE`
 
 
@@ -110,6 +111,19 @@ COMPARED = {
             for kind in ("learned", "random")
         ),
     ],
+    "precision": [
+        (f"{network}, bfloat16", "float32", (network, at), (other, at | only))
+        for network, other, at, only in (
+            ("study, dense", "tickets: dense", {}, {}),
+            ("study, ticket", "tickets: ticket", AT, {}),
+            ("study, selector", "codesign: selector", {}, AT_RATIO),
+            ("study-clutter, dense", "selectors: dense", {}, {}),
+            ("study-clutter, selector", "selectors: learned", {}, HALF),
+            ("study-cifar10, dense", "cifar10: dense", {}, {}),
+            ("study-cifar10, ticket", "cifar10: ticket", LAST, {}),
+            ("study-cifar10, selector", "cifar10: selector", {}, {}),
+        )
+    ],
     "habits": [
         *((habit, "without", (habit, {}), ("none", {})) for habit in experiments.HABITS),
         (experiments.BY_SIZE, "by the mask", (experiments.BY_SIZE, {}), ("ticket", {})),
@@ -120,7 +134,10 @@ COMPARED = {
 
 
 # experiments whose networks are compared with those of others, whose kinds then name them
-BESIDE = {"controls": ("tickets", "codesign")}
+BESIDE = {
+    "controls": ("tickets", "codesign"),
+    "precision": ("tickets", "codesign", "selectors", "cifar10"),
+}
 
 
 def frame_of(experiment):
@@ -142,14 +159,14 @@ def compared(experiment):
 
 
 def q_values():
-    """{(experiment, what, instead of what): q} of all comparisons that several seeds have.
+    """{(experiment, what, instead of what): q} of the findings' comparisons that have seeds.
 
     q: the share of false ones among those with no larger p (Benjamini and Hochberg 1995).
     """
     ps = {
         (name, *pair): estimate.p
         for name in COMPARED
-        if results.path(name).exists()
+        if name != "precision" and results.path(name).exists()
         for pair, estimate in compared(name).items()
         if estimate.seeds > 1
     }
