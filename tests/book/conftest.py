@@ -1,6 +1,7 @@
 """The book, built once as `make book` builds it, and the chapters once more, trained live and
 small."""
 
+import os
 import shutil
 
 import build
@@ -19,22 +20,29 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def html(tmp_path_factory):
-    """The built pages' folder; two above it are the executed chapters.
+def book_runs(tmp_path_factory):
+    """A new folder of runs for all chapters, in whatever process: what two train is trained once.
 
-    Chapters are executed at their defaults, and share a folder of runs.
+    pytest-xdist gives each process a folder in one that is the session's.
     """
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "book-runs"
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory, book_runs):
+    """The built pages' folder; two above it are the executed chapters, at their defaults."""
     book = tmp_path_factory.mktemp("built") / "book"
     left_out = shutil.ignore_patterns("_build", "*.ipynb", "_[a-z]*.md")
     shutil.copytree(ROOT / "book", book, ignore=left_out)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("book-runs")))
+        patch.setenv("SSF_RUNS", str(book_runs))
         build.main(["--book", str(book)])
     return book / "_build" / "html"
 
 
 @pytest.fixture(scope="session")
-def live(tmp_path_factory):
+def live(book_runs):
     """{chapter: its code cells}, executed with `SMALL`; only the timings are the committed ones.
 
     In one kernel, which forgets a chapter's names before the next: it imports the library once.
@@ -52,7 +60,7 @@ def live(tmp_path_factory):
         notebook.cells += [nbformat.v4.new_code_cell("%reset -f"), *cells]
         parts[chapter.stem] = cells
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSF_RUNS", str(tmp_path_factory.mktemp("live-runs")))
+        patch.setenv("SSF_RUNS", str(book_runs))
         folder = {"metadata": {"path": str(ROOT)}}
         nbclient.NotebookClient(notebook, resources=folder, kernel_name="python3").execute()
     return parts
