@@ -59,8 +59,8 @@ def test_in_half_precision_the_same_network_answers_in_bfloat16(small):
 
 
 @needs_compiler
-def test_a_profile_takes_a_step_apart(small, monkeypatch):
-    monkeypatch.setattr(profile, "NETWORKS", {"2-64": (1, 32, 2)})
+def test_a_profile_takes_a_step_apart(small):
+    small.networks = {"2-64": (1, 32, 2)}
     profile.profile_steps(small)
     rows = table(small)
     assert set(rows.implementation) == {"ssf", "ssf, bfloat16"}

@@ -13,6 +13,10 @@ from ssf.presets import preset
 from ssf.study import experiments, results
 
 
+# kinds of which the first seeds are not all trained yet; the pages say so
+TO_TRAIN = {}
+
+
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     """An experiment of two small networks, its rows in a folder of its own."""
@@ -201,12 +205,12 @@ def test_the_committed_rows_are_of_the_study_as_it_stands(name):
 
 
 @pytest.mark.parametrize("name", sorted(experiments.EXPERIMENTS))
-def test_an_experiment_that_is_complete_has_every_network_of_its_first_seeds(name):
+def test_an_experiment_has_every_network_of_its_first_seeds(name):
+    """But those that are still to be trained, which are listed as long as they are."""
     rows = results.as_text(name)
     seeds = [experiments.CHOSEN_WITH] if name == "rates" else range(experiments.FIRST)
     named = [
         (kind, config) for seed in seeds for kind, config in experiments.EXPERIMENTS[name](seed)
     ]
-    assert named and not [
-        (kind, config.seed) for kind, config in named if config.hash() not in rows
-    ]
+    missing = {kind for kind, config in named if config.hash() not in rows}
+    assert named and missing == TO_TRAIN.get(name, set())

@@ -47,7 +47,7 @@ COLUMNS = ["measure", "network", "implementation", "variable", "value", "batch",
 
 def time_networks(race):
     """Training and inference: the published code and SpikingJelly's blocks beside the library."""
-    for name, (_, _, batch) in NETWORKS.items():
+    for name, (_, _, batch) in race.networks.items():
         model = model_of(name)
         network = Spikformer(model).to(race.device)
         images, labels = noise(model, batch, race.device)

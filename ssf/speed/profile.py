@@ -1,10 +1,13 @@
 """Where the time of a training step goes, by torch's profiler."""
 
+import os
+
 import torch
 
 from ssf.model.spikformer import Spikformer
-from ssf.speed.race import NETWORKS, RATE, in_both, model_of, noise, with_firing_rate
+from ssf.speed.race import RATE, in_both, model_of, noise, with_firing_rate
 
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler talks of GPUs that are not there
 PARTS = {  # of a step: what the names of torch's and our own operations start with
     "products": ("aten::convolution", "aten::mkldnn", "aten::mm", "aten::addmm", "aten::bmm",
                  "aten::_convolution", "Product"),
@@ -16,7 +19,7 @@ PARTS = {  # of a step: what the names of torch's and our own operations start w
 def profile_steps(race):
     """Where the time of a training step goes, by `PARTS`, in both precisions."""
     activities, repeats = [torch.profiler.ProfilerActivity.CPU], 2 if race.quick else 5
-    for name, (_, _, batch) in NETWORKS.items():
+    for name, (_, _, batch) in race.networks.items():
         model = model_of(name)
         network = with_firing_rate(Spikformer(model), noise(model, 8, "cpu")[0], RATE)
         images, labels = noise(model, batch, "cpu")
