@@ -2,6 +2,7 @@
 
 import re
 
+from ssf.figures import inside
 from ssf.model import cost
 from ssf.presets import PUBLISHED_ACCURACY, preset
 from ssf.study import experiments, findings, ledger, results
@@ -142,6 +143,12 @@ def share_of_training():
     return images, images * cost.macs(ours.model) / cost.macs(published.model)
 
 
+def of_scores():
+    """{name: text} of two scores in the learned selector's own networks."""
+    recalls = inside.look("scores").pivot(index="seed", columns="score", values="recall")
+    return {"same_networks": str(Estimate(tuple(recalls.learned - recalls.firing_rate)))}
+
+
 def of_findings():
     """{name: text} of what was measured beside the claims."""
     frame = rows("codesign")
@@ -181,7 +188,7 @@ def of_settings():
 def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
     claims = of_claims() | of_the_count() | of_budgets() | of_stems()
-    return claims | of_weights() | of_searches() | of_findings() | of_settings()
+    return claims | of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
 
 
 def columns(estimate, text=points):

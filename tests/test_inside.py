@@ -51,3 +51,12 @@ def test_the_learned_scores_find_the_item():
     better = table.groupby("image").learned.rank(ascending=False, method="first") <= 50
     shows = table.foreground > 0
     assert shows[better].sum() > 0.75 * shows.sum()
+
+
+def test_the_learned_scores_are_those_of_the_networks_rows():
+    """The networks that were scored twice are the study's: trained again, the same recall."""
+    table = inside.look("scores")
+    learned = table[table.score == "learned"].set_index("seed").recall
+    rows = ledger.pick(ledger.rows("selectors"), "learned", ledger.HALF).set_index("seed").recall
+    assert learned.to_dict() == pytest.approx(rows[learned.index].to_dict(), abs=1e-6)
+    assert sorted(table.seed) == sorted([*range(experiments.FIRST)] * 2)

@@ -12,7 +12,6 @@ from ssf.engine import records, runs
 from ssf.presets import preset
 from ssf.study import experiments, results
 
-
 # kinds of which the first seeds are not all trained yet; the pages say so
 TO_TRAIN = {}
 
