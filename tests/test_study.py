@@ -23,7 +23,7 @@ TO_TRAIN = {
         "selector, no distillation",
         "learned",
         "random",
-        "dense, the search"s epochs",
+        "dense, the search's epochs",
         "dense, 15 epochs",
         "ticket, 25 % a round",
         "16 channels",
