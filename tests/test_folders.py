@@ -56,7 +56,7 @@ def test_a_wheel_has_every_package_and_all_that_is_not_python():
         folder = ROOT / where.get(package, package.replace(".", "/"))
         assert all(list(folder.glob(pattern)) for pattern in patterns), package
     others = {p.suffix for p in (ROOT / "ssf").rglob("*.*") if "__pycache__" not in p.parts}
-    assert others == {".py", ".c"}
+    assert others == {".py", ".c", ".h"}
 
 
 def test_a_cache_of_somebody_elses_is_not_taken(monkeypatch, tmp_path):

@@ -57,10 +57,14 @@ def _elsewhere(last):
         ("ticket", "random ticket", ticket, random),
         ("selector", "all tokens", ("selector", {}), KEEPS_ALL),
         ("both", "all tokens", ("both", {}), KEEPS_ALL),
-        ("both", "ticket, trained on", ("both", {}), ("ticket, trained on", {})),
-        ("selector", "random selector", ("selector", {}), ("random_selector", {})),
-        ("the stem alone", "dense", ("stem", {}), dense),
     ]
+
+
+ELSEWHERES_CONTROLS = [
+    ("both", "ticket, trained on", ("both", {}), ("ticket, trained on", {})),
+    ("selector", "random selector", ("selector", {}), ("random_selector", {})),
+    ("the stem alone", "dense", ("stem", {}), ("dense", {})),
+]
 
 
 COMPARED = {
@@ -128,8 +132,8 @@ COMPARED = {
         *((habit, "without", (habit, {}), ("none", {})) for habit in experiments.HABITS),
         (experiments.BY_SIZE, "by the mask", (experiments.BY_SIZE, {}), ("ticket", {})),
     ],
-    "cifar10": _elsewhere(experiments.CIFAR10_ROUNDS),
-    "events": _elsewhere(experiments.HEADLINE),
+    "cifar10": _elsewhere(experiments.CIFAR10_ROUNDS) + ELSEWHERES_CONTROLS,
+    "events": _elsewhere(experiments.HEADLINE) + ELSEWHERES_CONTROLS,
 }  # fmt: skip
 
 
@@ -214,7 +218,11 @@ def overview():
     }
     for experiment, title in ELSEWHERE.items():
         with suppress(Missing):
-            estimates |= {f"{title}: {label}": value for label, value in bars(experiment).items()}
+            estimates |= {
+                f"{title}: {what} − {other}": estimate
+                for (what, other), estimate in compared(experiment).items()
+                if (what, other) not in [line[:2] for line in ELSEWHERES_CONTROLS]
+            }
     return estimates
 
 
