@@ -35,14 +35,14 @@ TO_TRAIN = {
         "random_selector",
     },
     "precision": {
-        "study, ticket",
-        "study, selector",
         "study-cifar10, dense",
         "study-cifar10, ticket",
         "study-cifar10, selector",
         "study-clutter, dense",
         "study-clutter, selector",
         "study, dense",
+        "study, ticket",
+        "study, selector",
     },
 }
 
