@@ -40,6 +40,8 @@ logits = network(images)
 logits.square().sum().backward()
 currents = 3 * torch.randn(4, 50)
 spikes = LIF()(currents)
+with torch.autocast("cpu", torch.bfloat16, kernels.multiplies_bfloat16(torch.device("cpu"))):
+    assert network(images).isfinite().all()
 gradients = [p.grad.norm().item() for p in network.parameters()]
 print(json.dumps([path(), logits.tolist(), gradients, currents.tolist(), spikes.tolist()]))
 """

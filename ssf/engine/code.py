@@ -31,7 +31,7 @@ def sources(package=PACKAGE):
     """The files that decide numbers, in a fixed order."""
     files = [package / name for name in ALONE]
     for room in ROOMS:
-        files += sorted((package / room).glob("*.py")) + sorted((package / room).glob("*.c"))
+        files += sorted((package / room).glob("*.py")) + sorted((package / room).glob("*.[ch]"))
     return files
 
 

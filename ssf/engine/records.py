@@ -18,7 +18,7 @@ from ssf import distributed, folders
 from ssf.config import RESULTS_VERSION, Failed, RunConfig
 from ssf.engine import code, files
 from ssf.engine.observe import TRUTH
-from ssf.model import cost
+from ssf.model import cost, kernels, training
 
 
 def run_folder(config):
@@ -106,6 +106,8 @@ def make_record(config, masks, measured):
     """
     model, selector = config.model, config.selector
     parameters, densities = cost.parameters(model, selector), cost.density_by_layer(masks)
+    mixed = config.train.mixed_precision
+    halved = not mixed or kernels.multiplies_bfloat16(training.device())
     removed = sum((~mask).sum().item() for mask in masks.values())
     prunable = sum(mask.numel() for mask in masks.values())
     record = dict.fromkeys(TRUTH) | config.flat() | measured | provenance()
@@ -121,7 +123,7 @@ def make_record(config, masks, measured):
         "threads": torch.get_num_threads(),
         "world_size": distributed.size(),
         "code": code.fingerprint(),
-        "kernels": code.kernels(),
+        "kernels": code.kernels() + ("" if halved else ", no bfloat16"),
         "processor": processor(),
     }
     return {field: record[field] for field in FIELDS}

@@ -32,8 +32,9 @@ def lif(x, norm, time_steps, tau, v_threshold, alpha):
             scale, shift = folded(norm)
             blocks = currents.over_block(scale), currents.over_block(shift)
             return lif_forward(currents, *blocks, *constants[:2])
-    normalised = norm(x.flatten(0, -2)).view(x.shape)
-    return LIF.apply(normalised.expand(time_steps or -1, *x.shape[1:]), constants)
+    normalised = norm(x.float().flatten(0, -2)).view(x.shape)
+    spikes = LIF.apply(normalised.expand(time_steps or -1, *x.shape[1:]), constants)
+    return spikes.to(x.dtype)
 
 
 def knows(norm, x):

@@ -7,6 +7,7 @@ rows to data/results/study_tickets.csv, after each.
 import _thread
 import contextlib
 import os
+import signal
 import tempfile
 import threading
 from dataclasses import replace
@@ -73,7 +74,8 @@ def write_rows(name, seeds):
 def manifest():
     """A row an experiment: its command, number of networks, hours of training, machines, commits.
 
-    Rows that name no processor are taken for this machine's.
+    Rows that name no processor are taken for this machine's. The command trains what is still
+    missing, too.
     """
     lines = []
     for name in experiments.EXPERIMENTS:
@@ -104,16 +106,22 @@ def deviation(name, config):
 @contextlib.contextmanager
 def time_limit(minutes):
     """End what is inside after so many minutes, as Ctrl-C would; never where minutes is None."""
-    timer = threading.Timer(60 * (minutes or 0), _thread.interrupt_main)
-    if minutes is not None:
-        timer.start()
+    if minutes is None:
+        yield
+        return
+    over = threading.Event()
+    timer = threading.Timer(60 * minutes, lambda: (over.set(), _thread.interrupt_main()))
+    # a shell's background job is told to ignore Ctrl-C, and would ignore the timer, too
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer.start()
     try:
         yield
     except KeyboardInterrupt:
-        if timer.is_alive() or minutes is None:  # it was Ctrl-C
+        if not over.is_set():  # it was Ctrl-C
             raise
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, usual)
 
 
 @contextlib.contextmanager
