@@ -40,11 +40,11 @@ TO_TRAIN = {
         "study-cifar10, dense",
         "study-cifar10, ticket",
         "study-cifar10, selector",
+        "study-clutter, selector",
+        "study, dense",
         "study, ticket",
         "study, selector",
         "study-clutter, dense",
-        "study-clutter, selector",
-        "study, dense",
     },
 }
 
