@@ -167,11 +167,7 @@ def landing(book):
     """The landing page's and the README's picture: every claim's difference, from the rows."""
     picture = draw_differences(findings.overview(), ledger.MARGIN)
     picture.savefig(book / "_static" / "findings.svg", metadata={"Date": None})
-    differences = {
-        f"{data}, {label.partition(': ')[2]}": estimate
-        for data, label, estimate, _ in findings.budgets()
-    }
-    picture = draw_differences(differences, ledger.MARGIN)
+    picture = draw_differences(findings.budget_bars(), ledger.MARGIN)
     picture.savefig(book / "_static" / "budgets.svg", metadata={"Date": None})
 
 

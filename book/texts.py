@@ -203,11 +203,10 @@ def hundredfold(share):
     return f"{100 * share:.1f}"
 
 
-def comparisons(experiment):
-    """Rows of the table of an experiment's comparisons, in points of accuracy."""
+def comparisons(experiment, qs):
+    """Rows of the table of an experiment's comparisons, in points of accuracy; qs: `q_values`."""
     if not results.path(experiment).exists():
         return
-    qs = findings.q_values()
     for (what, other), estimate in findings.compared(experiment).items():
         q = qs.get((experiment, what, other))
         q = "–" if q is None else f"{q:.3f}" if q >= 0.001 else "< 0.001"
@@ -365,7 +364,8 @@ def in_markdown(lines):
 
 def tables(book):
     """Write the tables that the findings' page includes."""
-    pages = {f"compared_{name}": comparisons(name) for name in findings.COMPARED}
+    qs = findings.q_values()
+    pages = {f"compared_{name}": comparisons(name, qs) for name in findings.COMPARED}
     pages["elsewhere"] = findings.elsewhere().to_dict("records")
     pages |= {"budgets": budgets(), "looks": looks(), "power": power(), "paper": paper()}
     pages |= {"interactions": interactions(), "reached": reached(), "strayed": strayed()}

@@ -13,12 +13,17 @@ typedef int16_t key;
 typedef int32_t key;
 #endif
 
-/* A whole number for each value, in the same order, and back again: as wide, so that loops stay simple. */
+/* The bits of a value as a whole number in the same order, as wide, so that loops stay simple; twice gives them back. */
+static inline key ordered(key bits)
+{
+    return bits < 0 ? bits ^ (key)((1u << (8 * sizeof bits - 1)) - 1) : bits;
+}
+
 static inline key key_of(value v)
 {
     key bits;
     memcpy(&bits, &v, sizeof bits);
-    return bits < 0 ? bits ^ (key)((1u << (8 * sizeof bits - 1)) - 1) : bits;
+    return ordered(bits);
 }
 
 /* out, taps: [n][HALF_OF(rows)][HALF_OF(cols)][channels]. */
@@ -50,7 +55,7 @@ void pool_forward(const value *x, value *out, uint8_t *taps, long n, long rows, 
             #pragma omp simd
             for (long c = 0; c < m; c++) {
                 value v;
-                key bits = best[c] < 0 ? best[c] ^ (key)((1u << (8 * sizeof(key) - 1)) - 1) : best[c];
+                key bits = ordered(best[c]);
                 memcpy(&v, &bits, sizeof v);
                 out[i * channels + start + c] = v;
                 taps[i * channels + start + c] = (uint8_t)tap[c];

@@ -29,8 +29,8 @@ def ticket(number, fraction=FRACTION, **changes):
     return Ticket(round=number, fraction=fraction, **changes)
 
 
-def with_selector(rho):
-    return ALL_TOKENS if rho == 1 else Selector(keep_ratio=rho, locations=PLACES)
+def with_selector(rho, kind="learned"):
+    return ALL_TOKENS if rho == 1 else Selector(kind=kind, keep_ratio=rho, locations=PLACES)
 
 
 def search(kind, network, last, **changes):
@@ -97,14 +97,13 @@ def selectors(seed):
 def codesign(seed):
     """C3 and C4: tickets by keep ratio, and the order in which the two are searched."""
     dense = preset("study", seed=seed)
-    chance = Selector(kind="random", keep_ratio=CLAIMED, locations=PLACES)
 
     def cell(number, rho):
         return dense.with_(ticket=ticket(number) if number else None, selector=with_selector(rho))
 
     yield "all_tokens", cell(0, 1.0)
     yield "selector", cell(0, CLAIMED)
-    yield "random_selector", dense.with_(selector=chance)
+    yield "random_selector", dense.with_(selector=with_selector(CLAIMED, "random"))
     yield "ticket", cell(HEADLINE, 1.0)
     yield "both", cell(HEADLINE, CLAIMED)
     student = dense.with_(selector=with_selector(CLAIMED))
@@ -134,8 +133,7 @@ def controls(seed):
     yield "selector, no distillation", student.with_(**UNTAUGHT)
     for rho in LOW_RATIOS:
         for kind in ("learned", "random"):
-            part = Selector(kind=kind, keep_ratio=rho, locations=PLACES)
-            yield kind, dense.with_(selector=part)
+            yield kind, dense.with_(selector=with_selector(rho, kind))
     # as many epochs as the search and its ticket take together
     epochs = dense.train.epochs + HEADLINE * (dense.train.epochs - 1)
     yield "dense, the search's epochs", dense.with_(**{"train.epochs": epochs})
@@ -175,8 +173,7 @@ def claims(dense, last, fraction=FRACTION):
     yield "selector", dense.with_(selector=with_selector(CLAIMED))
     yield "both", dense.with_(selector=with_selector(CLAIMED), ticket=ticket(last, fraction))
     yield "ticket, trained on", dense.with_(selector=ALL_TOKENS, ticket=ticket(last, fraction))
-    chance = Selector(kind="random", keep_ratio=CLAIMED, locations=PLACES)
-    yield "random_selector", dense.with_(selector=chance)
+    yield "random_selector", dense.with_(selector=with_selector(CLAIMED, "random"))
     yield "stem", dense.with_(**{"model.depth": 0})
 
 

@@ -197,6 +197,11 @@ def budgets():
             yield data, f"both − {label}", loss, verdict(loss, holds=holds)
 
 
+def budget_bars():
+    """`budgets`, labelled for a figure."""
+    return {f"{data}, {label.partition(': ')[2]}": value for data, label, value, _ in budgets()}
+
+
 def bars(experiment, instead_of=None):
     """`compared`, labelled for a figure; or only the comparisons with one thing."""
     estimates = compared(experiment).items()
