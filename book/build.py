@@ -54,7 +54,7 @@ def share_out(parameters):
 
 def made_of(notebook, parameters):
     """Digest of all that an executed chapter follows from."""
-    sources = [notebook, ROOT / "requirements.lock", *sorted((ROOT / "ssf").rglob("*.[pc]*"))]
+    sources = [notebook, ROOT / "requirements.lock", *sorted((ROOT / "ssf").rglob("*.[pct]*"))]
     sources += sorted({*(ROOT / "data").rglob("*"), *folders.results().glob("*.csv")})
     total = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     for path in sources:
@@ -138,7 +138,7 @@ def manifest(book):
 
 
 def bundle(book, html):
-    """MathJax, Vega and tippy beside the pages, which then need no network.
+    """MathJax, Vega, tippy and the exercises' script beside the pages, which need no network.
 
     Not before they are compiled: Jupyter Book has every page load every script in _static.
     """
@@ -147,6 +147,7 @@ def bundle(book, html):
     source = next(f for f in files("django-static-mathjax") if f.match("es5/tex-svg.js"))
     shutil.copy(source.locate(), static / "mathjax")
     shutil.copytree(book / "vendor", static / "vendor", dirs_exist_ok=True)
+    shutil.copy(book / "exercise.js", static)
     # in a function of its own: Vega's names collide with Sphinx's
     (static / "vega.js").write_text(f"(() => {{{vl_convert.javascript_bundle()}\n}})();")
 

@@ -5,7 +5,8 @@
     python book/strip.py -           from standard input to standard output: git's filter
 
 Outputs stay in cells tagged nbval-check-output, which nbval compares; other outputs go, and
-execution counts, cells that papermill injected, and all metadata but the cells' tags and figures.
+execution counts, cells that papermill injected, and all metadata but the cells' tags, figures
+and folds.
 
 nbstripout's own command can't: it keeps outputs by a tag of its own, `keep_output`, and takes all
 execution counts or none, while nbval refuses a stored output whose cell has none. So its function
@@ -20,7 +21,7 @@ from nbstripout import strip_output
 
 CHAPTERS = Path(__file__).resolve().parents[1] / "notebooks"
 CHECKED = "nbval-check-output"
-KEPT = {"tags", "mystnb"}  # of a cell's metadata
+KEPT = {"tags", "mystnb", "jupyter"}  # of a cell's metadata
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},

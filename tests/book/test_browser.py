@@ -250,3 +250,24 @@ def test_search_finds_the_chapter_on_tickets(browser, site):
     page.goto(f"{site}/search.html?q=ticket", timeout=60000)
     page.wait_for_selector('#search-results a[href*="02_winning_tickets.html"]', timeout=60000)
     page.close()
+
+
+def test_a_typed_answer_is_judged_where_it_is_typed(browser, site):
+    page = browser.new_page()
+    page.goto(f"{site}/00_what_a_spike_is.html", timeout=60000)
+    form = page.locator("div.exercise .ask form").first
+    for typed, told in (("", "fill in"), ("1.1", "in time"), ("1,0", "the potential is pulled")):
+        form.get_by_label("Your answer").fill(typed)
+        form.get_by_role("button", name="Check").click()
+        said = form.get_by_role("status").text_content()
+        assert said.startswith(("Right: " if typed == "1,0" else "Not yet: ") + told)
+    page.close()
+
+
+def test_only_pages_with_exercises_load_their_script(visits):
+    asking = {
+        name
+        for name, seen in visits.items()
+        if any(url.endswith("exercise.js") for url in seen.weights)
+    }
+    assert asking == {chapter.stem for chapter in chapters()}
