@@ -8,7 +8,7 @@ from scipy import stats
 
 from ssf.figures.audit import count_pruned, draw_savings
 from ssf.figures.baseline import draw_camera, draw_learning_curve, draw_raster
-from ssf.figures.costs import draw_cost_accuracy, draw_energy
+from ssf.figures.costs import draw_energy
 from ssf.figures.selector import draw_keep_ratios, draw_tokens, draw_training_free, draw_truth
 from ssf.figures.speed import (
     draw_clock,
@@ -113,20 +113,6 @@ def test_tokens_dims_the_dropped_and_only_them():
     assert changed.tolist() == [[False, False, True, True]] * 2 + [[True, True, False, False]] * 2
 
 
-def test_cost_accuracy_has_a_hollow_marker_where_weights_were_pruned():
-    rows = pd.DataFrame(
-        {
-            "label": ["dense", "ticket"],
-            "kind": ["dense", "ticket"],
-            "gflops": [2.0, 2.0],
-            "gflops_left": [2.0, 0.5],
-            "accuracy": [0.8, 0.7],
-        }
-    )
-    points = [c.get_offsets()[0].tolist() for c in draw_cost_accuracy(rows).axes[0].collections]
-    assert points == [pytest.approx(p) for p in ([2, 80], [0.5, 70], [2, 70])]
-
-
 def test_keep_ratios_and_the_neurons_pictures():
     rows = pd.DataFrame(
         {
@@ -162,7 +148,9 @@ def test_savings_draws_a_line_a_kind_and_part_and_the_target():
             for rho in (0.5, 0.9)
         ]
     )
-    lines = draw_savings(rows, 0.25).axes[0].lines
+    ax = draw_savings(rows, 0.25, {"images": [0.9], "events": []}).axes[0]
+    lines, dots = ax.lines, np.concatenate([part.get_offsets() for part in ax.collections])
+    assert dots.tolist() == [pytest.approx([0.9, 10])]
     drawn = {line.get_label(): list(line.get_ydata()) for line in lines}
     assert drawn["images, whole network"] == pytest.approx([10, 10])
     assert drawn["images, blocks alone"] == pytest.approx([20, 20])

@@ -3,10 +3,11 @@
 from ssf.figures.style import COLOURS, INK, done, figure
 
 
-def draw_savings(rows, target):
+def draw_savings(rows, target, published):
     """MACs saved against the keep ratio; `saved` and `target` are shares, the target is a line.
 
-    rows: kind (images or events), part (whole or blocks), keep_ratio, saved.
+    rows: kind (images or events), part (whole or blocks), keep_ratio, saved. published: {kind:
+    keep ratios}, a dot each on the line of the whole network.
     """
     fig, ax = figure(height=3.6)
     colours = {"images": INK, "events": COLOURS["events"]}
@@ -15,6 +16,9 @@ def draw_savings(rows, target):
         dashes, name = parts[part]
         style = {"color": colours[kind], "label": f"{kind}, {name}"}
         ax.plot(line.keep_ratio, 100 * line.saved, dashes, **style)
+        if part == "whole":
+            dots = line[line.keep_ratio.isin(published[kind])]
+            ax.scatter(dots.keep_ratio, 100 * dots.saved, color=colours[kind], zorder=3)
     ax.axhline(100 * target, color=COLOURS["reinit"], lw=1)
     above = {"ha": "right", "va": "bottom", "fontsize": "small", "color": COLOURS["reinit"]}
     ax.text(1, 100 * target, "claimed", **above)

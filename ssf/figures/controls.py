@@ -181,19 +181,19 @@ def blocks_chart(images, table):
 
 
 def pareto_chart(table, costs):
-    """Accuracy against a cost of the reader's choice, as a share of the dense network's, and the
-    front of the best.
+    """The change in accuracy against a cost of the reader's choice, as a share of the dense
+    network's, and the front of the best.
 
-    table: kind, label, accuracy, low, high, and a column for each of costs, {column: label}.
+    table: kind, label, change, low, high, and a column for each of costs, {column: label}.
     """
     parts = []
     for column, label in costs.items():
         part = table.dropna(subset=column)
         share = part[column] / part[column][part.kind == "dense"].iloc[0]
-        best = front(part[column], part.accuracy)
+        best = front(part[column], part.change)
         parts.append(part[["kind", "label"]].assign(cost=label, share=share, best=best))
-    percent = 100 * table[["accuracy", "low", "high"]]
-    rows = pd.concat(parts).join(percent).assign(family=lambda rows: rows.kind.map(FAMILIES))
+    points = 100 * table[["change", "low", "high"]]
+    rows = pd.concat(parts).join(points).assign(family=lambda rows: rows.kind.map(FAMILIES))
     chart = alt.Chart(rows.rename(columns={"label": "network"}))
     chart = chart.transform_filter("datum.cost == cost")
     kinds = [kind for kind in FAMILIES if kind in set(table.kind)]
@@ -203,14 +203,15 @@ def pareto_chart(table, costs):
     colour = alt.Color("family:N", title=None, scale=families, legend=legend)
     axis = {"axis": alt.Axis(format="%"), "scale": alt.Scale(domainMin=0)}
     x = alt.X("share:Q", title="cost, of the dense network's", **axis)
-    y = alt.Y("accuracy:Q", title="test accuracy (%)", scale=alt.Scale(zero=False))
-    share, accuracy = alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("accuracy:Q", format=".1f")
+    y = alt.Y("change:Q", title="change in accuracy (points)")
+    share = alt.Tooltip("share:Q", format=".1%", title="share of the dense network's")
+    change = alt.Tooltip("change:Q", format="+.1f", title="change in accuracy (points)")
     line = chart.transform_filter("datum.best")
     line = line.mark_line(interpolate="step-after", color=ORANGE, strokeWidth=1)
-    low = alt.Y("low:Q", title="test accuracy (%)")
+    low = alt.Y("low:Q", title="change in accuracy (points)")
     whiskers = chart.mark_rule().encode(x=x, y=low, y2="high:Q", color=colour)
-    dots = chart.mark_point(filled=True, size=60, opacity=1)
-    dots = dots.encode(x=x, y=y, color=colour, tooltip=["network:N", share, accuracy])
+    dots = chart.mark_point(filled=True, size=90, opacity=1)
+    dots = dots.encode(x=x, y=y, color=colour, tooltip=["network:N", "cost:N", share, change])
     dots = dots.add_params(menu("cost", "cost", list(costs.values())))
     layered = line.encode(x=x, y=y, order="share:Q") + whiskers + dots
-    return layered.properties(width=270, height=260)
+    return layered.properties(width="container", height=280)

@@ -263,46 +263,46 @@ def grid():
 
 
 def networks():
-    """{(kind, label): rows}: dense, trained on, with a ticket, with a selector, with both."""
-    groups = {("dense", "dense"): pick(complete("tickets"), "dense")}
-    kinds = {0: ("longer", "learned"), experiments.HEADLINE: ("ticket", "both")}
-    cells = grid().fillna({"ticket.round": 0}).groupby(["ticket.round", "selector.keep_ratio"])
-    for number, (whole, fewer) in kinds.items():
-        for rho in experiments.CODESIGN_RATIOS:
-            if (number, rho) not in cells.groups:
-                continue
-            part = cells.get_group((number, rho))
-            prefix = f"ticket of {percent(part.sparsity)}, " if number else ""
-            if rho == 1:
-                groups[whole, f"{prefix}all tokens"] = part
-            else:
-                groups[fewer, f"{prefix}ρ = {rho}"] = part
-    return groups
+    """{(kind, label): rows}: dense, trained on, with a ticket, with a selector, with both.
+
+    At the claims' sparsity and keep ratio, which have the most seeds.
+    """
+    frame = rows("codesign")
+    ticket, fewer = pick(frame, "ticket", AT), f"ρ = {experiments.CLAIMED}"
+    ticket_of = f"ticket of {percent(ticket.sparsity)}"
+    return {
+        ("dense", "dense"): pick(rows("tickets"), "dense"),
+        ("longer", "all tokens"): pick(frame, "all_tokens"),
+        ("learned", f"selector, {fewer}"): pick(frame, "selector", AT_RATIO),
+        ("ticket", f"{ticket_of}, all tokens"): ticket,
+        ("both", f"{ticket_of}, {fewer}"): pick(frame, "both", AT | AT_RATIO),
+    }
 
 
 def account(groups):
-    """Accuracy and costs of {(kind, label): rows}, a row each: means, the accuracy's interval.
+    """Accuracy and costs of {(kind, label): rows}, a row each: means, and the change in accuracy.
 
-    `low` and `high` are that of 95 %, `values` the accuracies.
+    `change`, with `low` and `high` of 95 %: to the dense network that was trained as long
+    ("longer"), paired by seed, of so many `seeds`.
     """
     left, lines = ["macs_left", "parameters_left", "sops_left", "energy_left"], []
+    rival = next(part for (kind, _), part in groups.items() if kind == "longer")
     for (kind, label), part in groups.items():
-        low, high = Estimate(tuple(part.accuracy)).interval
-        line = {"kind": kind, "label": label, "values": tuple(part.accuracy)}
-        line |= part[["macs", "accuracy", *left]].mean()
-        lines.append(line | {"low": low, "high": high})
+        change = difference(part, rival)
+        line = {"kind": kind, "label": label, "change": change.mean, "seeds": change.seeds}
+        line |= dict(zip(("low", "high"), change.interval, strict=True))
+        lines.append(line | dict(part[["macs", "accuracy", *left]].mean()))
     table = pd.DataFrame(lines)
     return table.assign(gflops=2 * table.macs / 1e9, gflops_left=2 * table.macs_left / 1e9)
 
 
 def costs():
-    """`account` of the study's `networks`; `time`: ms of an image, deployed, where timed."""
+    """`account` of the study's `networks`; `time`: ms of an image, deployed."""
     table = account(networks())
     timed = records.timings("bench_codesign_cpu", "python -m ssf bench --only codesign")
     timed = timed[timed.implementation == "ssf, deployed"].set_index("variable")
     kinds = table.kind.replace({"longer": "all_tokens", "learned": "selector"})
-    claimed = table.label.str.endswith(("dense", "all tokens", f"ρ = {experiments.CLAIMED}"))
-    return table.assign(time=kinds.map(1e3 * timed.seconds / timed.batch).where(claimed))
+    return table.assign(time=kinds.map(1e3 * timed.seconds / timed.batch))
 
 
 def densities(frame):
