@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
 
+import inline
 import minutes
 import papermill
 import texts
@@ -215,6 +216,7 @@ def pages(book):
     html = book / "_build" / "html"
     bundle(book, html)
     lighten(html)
+    inline.into(html)
     print(f"the book: {html / 'index.html'}")
 
 

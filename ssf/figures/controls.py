@@ -15,12 +15,12 @@ from ssf.figures.style import COLOURS, INK, picture
 
 BLUE, ORANGE = COLOURS["ticket"], COLOURS["reinit"]
 VEGA = """<div id="{name}" class="chart"></div><script src="_static/vega.js"></script>
-<script>vegaEmbed("#{name}", {spec}, {{"renderer": "svg", "actions": false}})</script>"""
+<script>showChart("#{name}", {spec})</script>"""
 
 
 def shown(chart, name, description):
     """The chart as a notebook shows it; in a build of the book (SSF_BOOK is set) as HTML that
-    finds Vega beside it. description: its alternative text."""
+    finds Vega and charts.js beside it. description: its alternative text."""
     chart = chart.properties(description=description, background="white")
     chart = chart.configure_view(stroke=None).configure_axis(grid=False)
     chart = chart.configure_title(anchor="start", fontSize=12)
@@ -113,7 +113,7 @@ def rounds_chart(mask, layers, accuracy):
     """
     last, (y, x) = max(accuracy), np.indices(mask.shape)
     cells = pd.DataFrame({"x": x.ravel(), "y": y.ravel(), "round": mask.ravel()})
-    weights = alt.Chart(cells, title="one layer: the weights that are left")
+    weights = alt.Chart(cells, title="the weights left in one layer")
     weights = weights.add_params(slider("after", "round of the search", 0, last, 1, last))
     weights = weights.transform_filter("datum.round == 0 || datum.round > after")
     weights = in_cells(weights.mark_rect(color=INK), *mask.shape).properties(width=256, height=256)
@@ -121,7 +121,7 @@ def rounds_chart(mask, layers, accuracy):
     text = alt.Chart(pd.DataFrame({"round": list(accuracy), "text": text}))
     order = list(layers.layer.unique())
     kept = {"axis": alt.Axis(format="%"), "scale": alt.Scale(domain=[0, 1])}
-    bars = alt.Chart(layers, title="every layer: what is left")
+    bars = alt.Chart(layers, title="what is left of every layer")
     bars = bars.transform_filter("datum.round == after").mark_bar(color=BLUE)
     y = alt.Y("layer:N", sort=order, title=None, scale=alt.Scale(domain=order))
     bars = bars.encode(x=alt.X("kept:Q", title="share kept", **kept), y=y)

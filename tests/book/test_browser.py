@@ -35,6 +35,7 @@ READY = """async () => {
 IMAGES = """() => [
   ...[...document.querySelectorAll('main img')].filter(i => i.checkVisibility() && !i.naturalWidth),
   ...[...document.querySelectorAll('main img')].filter(i => !i.alt.trim()),
+  ...document.querySelectorAll('svg.inlined:not([aria-label])'),
   ...document.querySelectorAll('.vega-embed:not([aria-label])')].map(e => e.cloneNode().outerHTML)"""
 
 # What sticks out of the page, and of nothing that scrolls within it, the widest of all; null where all fits.
@@ -163,7 +164,7 @@ def visit(browser, address):
     page.on("console", lambda m: m.type != "error" or trouble.append(f"console: {m.text}"))
     page.goto(address, wait_until="networkidle")
     page.evaluate(READY)
-    charts = page.content().count("vegaEmbed(")
+    charts = page.content().count('showChart("')
     if charts and shows(page.locator(".vega-embed svg").nth(charts - 1)) is None:
         trouble.append(f"fewer than {charts} charts are drawn")
     seen.weights = {
