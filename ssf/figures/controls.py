@@ -210,8 +210,8 @@ def pareto_chart(table, costs):
     line = line.mark_line(interpolate="step-after", color=ORANGE, strokeWidth=1)
     low = alt.Y("low:Q", title="change in accuracy (points)")
     whiskers = chart.mark_rule().encode(x=x, y=low, y2="high:Q", color=colour)
-    dots = chart.mark_point(filled=True, size=90, opacity=1)
+    dots = chart.mark_point(filled=True, size=60, opacity=1)
     dots = dots.encode(x=x, y=y, color=colour, tooltip=["network:N", "cost:N", share, change])
     dots = dots.add_params(menu("cost", "cost", list(costs.values())))
     layered = line.encode(x=x, y=y, order="share:Q") + whiskers + dots
-    return layered.properties(width="container", height=280)
+    return layered.properties(width=300, height=230)
