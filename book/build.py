@@ -27,12 +27,11 @@ import texts
 import vl_convert
 import yaml
 from chapters import ROOT, cells, chapters, executed
+from news import landing
 
 from ssf import folders
 from ssf.engine import records
 from ssf.engine.sweep import value_of
-from ssf.figures.style import draw_differences
-from ssf.study import findings, ledger
 
 
 def known_parameters(notebook):
@@ -165,14 +164,6 @@ def lighten(html):
         path.write_text(re.sub(script, "", page))
 
 
-def landing(book):
-    """The landing page's and the README's picture: every claim's difference, from the rows."""
-    picture = draw_differences(findings.overview(), ledger.MARGIN)
-    picture.savefig(book / "_static" / "findings.svg", metadata={"Date": None})
-    picture = draw_differences(findings.budget_bars(), ledger.MARGIN)
-    picture.savefig(book / "_static" / "budgets.svg", metadata={"Date": None})
-
-
 def readme(text):
     """The README with its ledger renewed from the rows."""
     start, end = "<!-- ledger -->\n", "<!-- end -->"
@@ -182,7 +173,6 @@ def readme(text):
 
 def ledger_in_short(book):
     (book / "_short_ledger.md").write_text("\n".join(texts.short_ledger()) + "\n")
-    (book / "_news.md").write_text("\n".join(texts.news()) + "\n")
 
 
 def configuration(book):

@@ -1,4 +1,4 @@
-"""The study's numbers as texts: those that pages ask for, their tables, the short ledger."""
+"""The study's numbers as texts: those that pages ask for, their tables, the ledger in short."""
 
 import re
 
@@ -19,6 +19,58 @@ def p_text(p):
     return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
+MARGIN = {0.01: "one point"}.get(ledger.MARGIN, f"{100 * ledger.MARGIN:g} points")
+WHOLE = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def upper(sentence):
+    return sentence[:1].upper() + sentence[1:]
+
+
+def shown(loss):
+    """What the tests of a difference in accuracy show, in plain words."""
+    lost = loss.below(0) < ledger.LEVEL
+    if loss.below(-ledger.MARGIN) < ledger.LEVEL:
+        return f"we found a loss of more than {MARGIN}"
+    if loss.above(-ledger.MARGIN) < ledger.LEVEL:
+        if lost:
+            return f"we found a loss, and it is smaller than {MARGIN}"
+        return f"we found no loss, and one of {MARGIN} or more is ruled out"
+    if lost:
+        return f"we found a loss, but could not show that it exceeds {MARGIN}"
+    return f"we could neither show a loss nor rule out one of {MARGIN}"
+
+
+def size(share):
+    """A difference's size as a person would say it: about one and a half points."""
+    points_ = abs(100 * share)
+    if points_ < 0.05:
+        return "nothing"
+    if points_ < 0.45:
+        return "under half a point"
+    whole, half = divmod(round(2 * points_), 2)
+    if whole >= len(WHOLE):
+        return f"about {points_:.0f} points"
+    if whole == 0:
+        return "about half a point"
+    and_a_half = " and a half" if half else ""
+    return f"about {WHOLE[whole]}{and_a_half} point{'s' if half or whole > 1 else ''}"
+
+
+def changes(estimate, loses="loses", gains="gains"):
+    """The sign and the size of a difference in words: loses about one and a half points."""
+    if abs(estimate.mean) < 0.0005:
+        return "changes nothing"
+    return f"{loses if estimate.mean < 0 else gains} {size(estimate.mean)}"
+
+
+CONTROLS = {
+    "does worse": "does significantly worse",
+    "does as well": f"does as well, as a gain of {MARGIN} over it is ruled out",
+    "may do as well": "may do as well: no gain over it was shown, and none is ruled out",
+}
+
+
 def of_claims():
     """{name: text} of the claims' estimates, tests and verdicts."""
     texts = {}
@@ -35,13 +87,16 @@ def of_claims():
             texts[slug(name, key)] = str(estimate)
             texts[slug(name, key, "mean")] = percent(estimate.values)
             texts[slug(name, key, "control")] = ledger.control(estimate)
-            texts[slug(name, key, "words")] = ledger.in_words(estimate)
+            texts[slug(name, key, "control_words")] = CONTROLS[ledger.control(estimate)]
+            texts[slug(name, key, "words")] = shown(estimate)
+            texts[slug(name, key, "sentence")] = upper(shown(estimate))
+            texts[slug(name, key, "changes")] = changes(estimate)
             for test, p in tests.items():
                 texts[slug(name, key, test)] = p_text(p)
     for name, (p, corrected) in ledger.corrected().items():
         texts[slug(name, "p")], texts[slug(name, "holm")] = p_text(p), p_text(corrected)
-        reached = "would still" if corrected < ledger.LEVEL else "would not"
-        texts[slug(name, "holm", "words")] = f"{reached} be reached"
+        kept = corrected < ledger.LEVEL
+        texts[slug(name, "holm", "words")] = "survives" if kept else "does not survive"
     return texts | of_a_seed_less()
 
 
@@ -77,16 +132,18 @@ def of_budgets():
     for data, label, estimate, verdict in findings.budgets():
         name = slug("budget", data.split()[0], label.partition(":")[0])
         texts[name], texts[f"{name}_verdict"] = str(estimate), verdict
+        texts[f"{name}_changes"] = changes(estimate, "costs")
     return texts
 
 
 def of_stems():
-    """{name: text} of the network without blocks, where it was trained."""
+    """{name: text} of the network without blocks, where it was trained, and what it shows."""
     texts = {}
     for experiment in ("controls", *findings.ELSEWHERE):
         for (what, other), estimate in findings.compared(experiment).items():
             if what == "the stem alone":
-                texts[slug("stem", experiment, other)] = str(estimate)
+                name = slug("stem", experiment, other)
+                texts[name], texts[f"{name}_words"] = str(estimate), shown(estimate)
     return texts
 
 
@@ -175,7 +232,7 @@ def of_settings():
     """{name: text} of what was set: margin, keep ratio, tokens, the rates that were tried."""
     model, selector = preset("study").model, experiments.with_selector(experiments.CLAIMED)
     texts = {
-        "margin": f"{100 * ledger.MARGIN:g}",
+        "margin": MARGIN,
         "largest_ratio": str(cost.keep_ratio_for(ledger.SAVING, model, selector)),
         "ratio": str(experiments.CLAIMED),
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
@@ -210,7 +267,7 @@ def comparisons(experiment, qs):
     for (what, other), estimate in findings.compared(experiment).items():
         q = qs.get((experiment, what, other))
         q = "–" if q is None else f"{q:.3f}" if q >= 0.001 else "< 0.001"
-        yield {"what": what, "instead of": other} | columns(estimate) | {"q": q}
+        yield {"network": what, "compared with": other} | columns(estimate) | {"q": q}
 
 
 def budgets():
@@ -220,8 +277,8 @@ def budgets():
 
 def looks():
     for claim, seeds, loss, verdict in ledger.looks():
-        excluded, shown = loss.above(-ledger.MARGIN), loss.below(-ledger.MARGIN)
-        ps = {"p, a loss of a point excluded": excluded, "p, more than a point shown": shown}
+        excluded, more = loss.above(-ledger.MARGIN), loss.below(-ledger.MARGIN)
+        ps = {"p, loss below a point": excluded, "p, loss above a point": more}
         ps = {name: f"{p:.3f}" for name, p in ps.items()}
         yield (
             {"claim": claim, "seeds": seeds, "mean": points(loss.mean)} | ps | {"verdict": verdict}
@@ -231,10 +288,10 @@ def looks():
 def power():
     for claim, deviation, needed in ledger.power():
         cells = {
-            f"true loss {100 * true:g}": "over 1,000, or none" if seeds is None else seeds
+            f"true loss {100 * true:g}": "over 1,000 or none" if seeds is None else seeds
             for true, seeds in needed.items()
         }
-        yield {"claim": claim, "deviation over seeds": f"{100 * deviation:.1f}"} | cells
+        yield {"claim": claim, "deviation (points)": f"{100 * deviation:.1f}"} | cells
 
 
 def interactions():
@@ -377,39 +434,19 @@ def short_ledger():
     """The claims, a line for each verdict, in plain words and with what it rests on."""
     texts = substitutions()
     lines = {
-        "C1": "{c1_claim}: **{c1_verdict}**. {c1_words} (accuracy {c1_loss})",
-        "C2": "{c2_claim}: **{c2_verdict}** (recall, learned − random {c2_random}; learned − what "
-        "merely fires most {c2_rate})",
+        "C1": "{c1_claim}: **{c1_verdict}**. {c1_loss_sentence}. Accuracy, ticket minus dense: "
+        "{c1_loss}",
+        "C2": "{c2_claim}: **{c2_verdict}**. Recall of the foreground, learned selector minus a "
+        "random choice: {c2_random}. Minus the tokens that merely fire most: {c2_rate}",
         "C3, by count": "{c3_claim}: **{c3_count_verdict}** at the published keep ratio of "
-        "{published_ratio}, which saves {published_saving}; it takes {ratio_that_saves}",
+        "{published_ratio}, which saves {published_saving}. Saving {claimed_saving} takes a ratio "
+        "of {ratio_that_saves}",
         "C3, by accuracy": "no loss at a ratio that does save {claimed_saving}: **{c3_verdict}**. "
-        "{c3_words} (accuracy {c3_loss}; any loss: {c3_loss_any}). A random choice of tokens "
-        "{c3_random_control}, so this speaks for dropping tokens, not for the selector",
-        "C4": "{c4_claim}: **{c4_verdict}**. {c4_words} (accuracy {c4_loss}; {c4_p}, with Holm's "
-        "correction over the four claims {c4_holm}; {c4_parameters_mean} of the parameters gone)",
+        "{c3_loss_sentence}. Accuracy, selector minus all tokens: {c3_loss}; any loss: "
+        "{c3_loss_any}. A random choice of tokens {c3_random_control}",
+        "C4": "{c4_claim}: **{c4_verdict}**. {c4_loss_sentence}. Accuracy, both minus all tokens: "
+        "{c4_loss}; {c4_p}, with Holm's correction over the four claims {c4_holm}. Of the "
+        "parameters, {c4_parameters_mean} are gone",
     }
-    for name in ("c1", "c3", "c4"):
-        texts[f"{name}_words"] = texts[f"{name}_loss_words"].capitalize()
     for name, line in lines.items():
         yield f"- **{name}**: {line.format(**texts)}."
-
-
-def news():
-    """What nobody had reported, a line each."""
-    texts = substitutions()
-    lines = [
-        "**Compared as published, ticket and selector profit from a longer training.** Their "
-        "network starts from a trained dense one, so it has seen twice the epochs, and a teacher. "
-        "At our budgets that second training "
-        "alone is worth {budget_cifar_10_all_tokens_dense} on CIFAR-10 (JPEG). Beside the dense "
-        "network, ticket and selector together would be *{budget_cifar_10_both_dense_verdict}* "
-        "there; at equal budgets they are *{budget_cifar_10_both_all_tokens_verdict}* "
-        "({budget_cifar_10_both_all_tokens}).",
-        "**At this size, the blocks may bring little.** A network of the stem and the head alone, "
-        "without a single block, differs from the dense network by {stem_controls_dense} on "
-        "Fashion-MNIST and by {stem_cifar10_dense} on CIFAR-10 (JPEG; here a loss of a point is "
-        "not excluded). Dropping tokens before a block costs little where the block brings little. "
-        "We know of no report of this floor for SparseSpikformer.",
-    ]
-    for line in lines:
-        yield "- " + line.format(**texts)

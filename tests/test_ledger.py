@@ -164,20 +164,6 @@ def test_the_headline_has_seeds():
         assert fewest >= (3 if name == "C2" else 5), name
 
 
-@pytest.mark.parametrize(
-    "values, words",
-    [
-        ((-0.05, -0.052, -0.049), "a loss of more than 1 point is shown"),
-        ((-0.004, -0.005, -0.006), "excluded; that there is a smaller one is shown"),
-        ((0.002, 0.001, -0.003), "a loss of 1 point or more is excluded"),
-        ((-0.014, -0.008, -0.012), "there is a loss; that it exceeds 1 point is not shown"),
-        ((-0.03, 0.02, 0.0), "neither a loss nor its absence is shown"),
-    ],
-)
-def test_what_a_difference_shows_is_said_in_words(values, words):
-    assert ledger.in_words(Estimate(values)).endswith(words)
-
-
 def test_a_look_is_at_the_first_seeds_and_the_last_one_is_the_verdict():
     table = {(name, seeds): (loss, word) for name, seeds, loss, word in ledger.looks()}
     for name in ("C1", "C3", "C4"):

@@ -210,27 +210,6 @@ def bars(experiment, instead_of=None):
     return {f"{what} − {other}": estimate for (what, other), estimate in estimates}
 
 
-def overview():
-    """{label: Estimate} of the differences in accuracy that the claims are about, and controls."""
-    one, three, four = ledger.c1(), ledger.c3(), ledger.c4()
-    estimates = {
-        "C1: ticket − dense": one["loss"],
-        "C1: ticket − same mask, new weights": one["reinit"],
-        "C1: ticket − random ticket": one["random"],
-        "C2: learned − random selector": ledger.c2()["accuracy"],
-        "C3: selector − all tokens": three["loss"],
-        "C4: both − all tokens": four["loss"],
-    }
-    for experiment, title in ELSEWHERE.items():
-        with suppress(Missing):
-            estimates |= {
-                f"{title}: {what} − {other}": estimate
-                for (what, other), estimate in compared(experiment).items()
-                if (what, other) not in [line[:2] for line in ELSEWHERES_CONTROLS]
-            }
-    return estimates
-
-
 def elsewhere():
     """The claims' verdicts on other data, by the same rules: data, C1 with one control, C3, C4."""
     lines = []

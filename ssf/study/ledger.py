@@ -114,19 +114,6 @@ def verdict(loss, gains=(), holds=True):
     return "supported" if for_it < LEVEL else "undecided"
 
 
-def in_words(loss):
-    """What the tests of a difference in accuracy show, in plain words."""
-    lost = loss.below(0) < LEVEL
-    if loss.below(-MARGIN) < LEVEL:
-        return f"a loss of more than {100 * MARGIN:g} point is shown"
-    if loss.above(-MARGIN) < LEVEL:
-        small = f"a loss of {100 * MARGIN:g} point or more is excluded"
-        return f"{small}; that there is a smaller one is shown" if lost else small
-    if lost:
-        return f"there is a loss; that it exceeds {100 * MARGIN:g} point is not shown"
-    return "neither a loss nor its absence is shown"
-
-
 def c1():
     """{comparison: Estimate} of the ticket at 92 % sparsity, and the verdict.
 

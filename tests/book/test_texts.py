@@ -54,18 +54,38 @@ def test_the_short_ledger_has_every_claim_and_its_verdict():
         assert len(own) == (2 if name == "C3" else 1) and claim in own[0]
         assert f"**{measure()['verdict']}**" in own[-1]
     assert "**not supported** at the published keep ratio" in lines[2]
+    control = ledger.control(ledger.c3()["random"])
+    assert f"A random choice of tokens {control}" in lines[3]
 
 
-def test_what_the_pages_say_of_budgets_and_of_the_stem_is_so():
-    """The sentences around the numbers, which were written when these were known."""
-    numbers = {(data, label.partition(":")[0]): e for data, label, e, _ in findings.budgets()}
-    for data in ("Fashion-MNIST", "CIFAR-10 (JPEG)"):
-        assert numbers[data, "all tokens − dense"].interval[0] > 0
-        assert numbers[data, "both − dense"].mean > numbers[data, "both − all tokens"].mean
-    stems = {n: findings.compared(n)["the stem alone", "dense"] for n in ("controls", "cifar10")}
-    shown = {name: e.above(-ledger.MARGIN) < ledger.LEVEL for name, e in stems.items()}
-    assert shown == {"controls": True, "cifar10": False}
-    assert ledger.control(ledger.c3()["random"]) == "does as well"
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ((-0.05, -0.052, -0.049), "a loss of more than one point"),
+        ((-0.004, -0.005, -0.006), "a loss, and it is smaller than one point"),
+        ((0.002, 0.001, -0.003), "no loss, and one of one point or more is ruled out"),
+        ((-0.014, -0.008, -0.012), "a loss, but could not show that it exceeds one point"),
+    ],
+)
+def test_what_a_difference_shows_is_said_in_words(values, words):
+    assert texts.shown(Estimate(values)) == f"we found {words}"
+    open_ = texts.shown(Estimate((-0.03, 0.02, 0.0)))
+    assert open_ == "we could neither show a loss nor rule out one of one point"
+
+
+@pytest.mark.parametrize(
+    "mean, words",
+    [
+        (-0.0143, "loses about one and a half points"),
+        (-0.0041, "loses under half a point"),
+        (0.0103, "gains about one point"),
+        (0.0295, "gains about three points"),
+        (-0.41, "loses about 41 points"),
+        (0.0002, "changes nothing"),
+    ],
+)
+def test_the_sign_and_the_size_of_a_difference_are_said_in_words(mean, words):
+    assert texts.changes(Estimate((mean, mean))) == words
 
 
 @pytest.mark.parametrize("p, text", [(0.0004, "p < 0.001"), (0.0314, "p = 0.031")])

@@ -1,0 +1,334 @@
+"""What the landing page shows of the rows: the picture at its top, the news with its figures."""
+
+import base64
+import json
+from html import escape
+from io import BytesIO
+from math import ceil, floor
+
+import texts
+from PIL import Image
+
+from ssf import folders
+from ssf.config import Selector
+from ssf.datasets import sets
+from ssf.figures import inside
+from ssf.figures.style import COLOURS, draw_differences
+from ssf.model import cost
+from ssf.presets import preset
+from ssf.study import findings, ledger
+from ssf.study.ledger import AT, HALF, difference, pick, rows
+from ssf.study.statistics import Estimate, percent, points
+
+SHOWN = 4  # pictures at the top
+WIDTH, EDGE, LINE = 360, 16, 44  # of the news' figures, in the units of their viewBox
+
+
+# the picture at the top
+
+
+def answers():
+    """Of the first test images of their classes that are right with all tokens: number, label,
+    tokens from the one that fires most, and the answer with so many of them kept."""
+    labels = sets.load_for(preset("study-clutter")).test_labels
+    for number, table in inside.look("answers").groupby("image"):
+        label = int(labels[number])
+        if table.answer.iloc[-1] == label:
+            yield int(number), label, table.token.tolist(), table.answer.tolist()
+
+
+def as_png(image):
+    """A picture [1,H,W] uint8, dark on white, for a page."""
+    file = BytesIO()
+    Image.fromarray(255 - image[0].numpy()).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def saved():
+    """Share of the MACs that is saved with 1, 2, … of the tokens kept before the last block."""
+    model = preset("study-clutter").model
+    ratios = ((n + 0.5) / model.tokens for n in range(1, model.tokens))
+    chosen = [Selector(kind="firing_rate", keep_ratio=ratio) for ratio in ratios]
+    return [round(100 * cost.saving(model, selector)) for selector in chosen] + [0]
+
+
+def half_kept():
+    """What keeping the half that fires most does to accuracy over all test images."""
+    frame = rows("selectors")
+    return difference(pick(frame, "firing_rate", HALF), pick(frame, "all_tokens"))
+
+
+HERO = """<div class="hero" data-all='{data}'>
+<div class="pictures">{pictures}</div>
+<label>Tokens kept: <output>{tokens} of {tokens}</output>
+<input type="range" min="5" max="{tokens}" value="{tokens}" aria-label="Tokens kept"></label>
+<p class="saving" role="status">Drag the slider: the tokens that fire least vanish first.</p>
+</div>
+<script>
+(() => {{
+  const hero = document.querySelector(".hero"), all = JSON.parse(hero.dataset.all);
+  const slider = hero.querySelector("input"), size = all.side, tokens = size * size;
+  const covers = [...hero.querySelectorAll("svg")].map((svg, i) => all.tokens[i].map(token => {{
+    const cover = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const place = {{x: token % size, y: Math.floor(token / size), width: 1.02, height: 1.02}};
+    for (const name in place) cover.setAttribute(name, place[name]);
+    return svg.appendChild(cover);
+  }}));
+  const show = () => {{
+    const kept = Number(slider.value);
+    covers.forEach(own => own.forEach(
+      (cover, rank) => cover.classList.toggle("gone", rank >= kept)));
+    hero.querySelectorAll("figcaption").forEach((caption, i) => {{
+      const answer = all.answers[i][kept - 1];
+      caption.textContent = all.classes[answer] + (answer == all.labels[i] ? " ✓" : " ✗");
+    }});
+    hero.querySelector("output").textContent = `${{kept}} of ${{tokens}}`;
+    hero.querySelector(".saving").textContent = kept == tokens
+      ? "Drag the slider: the tokens that fire least vanish first."
+      : `${{all.saved[kept - 1]}} % of the network's multiply-accumulates are saved.`;
+  }};
+  slider.addEventListener("input", show);
+  let still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  slider.addEventListener("pointerdown", () => still = true);
+  slider.addEventListener("keydown", () => still = true);
+  const step = () => {{
+    if (still || slider.value <= all.stop) return;
+    slider.value = Number(slider.value) - 1;
+    show();
+    setTimeout(step, 60);
+  }};
+  show();
+  setTimeout(step, 1200);
+}})();
+</script>
+"""
+
+
+def hero():
+    """Pictures whose tokens vanish, the ones that fire least first, while the answer is given."""
+    dataset, model = sets.load_for(preset("study-clutter")), preset("study-clutter").model
+    chosen = list(answers())[:SHOWN]
+    numbers, labels, tokens, given = zip(*chosen, strict=True)
+    side = round(model.tokens**0.5)
+    pictures = "".join(
+        f'<figure><svg viewBox="0 0 {side} {side}" role="img" '
+        f'aria-label="{escape(dataset.classes[label])} among clutter">'
+        f'<image href="{as_png(dataset.test_images[number])}" width="{side}" height="{side}"/>'
+        f"</svg><figcaption>{escape(dataset.classes[label])} ✓</figcaption></figure>"
+        for number, label in zip(numbers, labels, strict=True)
+    )
+    data = {"side": side, "tokens": tokens, "answers": given, "labels": labels, "saved": saved()}
+    data |= {"classes": dataset.classes, "stop": model.tokens // 2}
+    text = json.dumps(data, separators=(",", ":")).replace("'", "&#39;")
+    return HERO.format(data=text, pictures=pictures, tokens=model.tokens) + "\n" + under_the_hero()
+
+
+def under_the_hero():
+    """What is seen, and how far it holds."""
+    loss = half_kept()
+    return (
+        "Each picture hides one item of clothing among clutter, and a small spiking transformer "
+        "says what it is. The slider takes away the {term}`tokens <token>`, small squares of the "
+        "picture, that fire least. The answer below each picture is the network's own. The "
+        f"pictures are the first {texts.WHOLE[SHOWN]} kinds of clothing that it gets right with "
+        "all tokens. Over all test images, keeping the half that fires most "
+        f"{texts.changes(loss, 'costs', 'gains')} of accuracy: {loss}.\n"
+    ).replace("changes nothing of accuracy", "leaves the accuracy as it is")
+
+
+# the news
+
+
+def reach(estimates):
+    """(low, high) in whole points that hold all intervals, zero and a point on either side."""
+    ends = [100 * end for e in estimates for end in (*e.interval, e.mean) if end == end]
+    return min(-2, floor(min(ends))), max(2, ceil(max(ends)))
+
+
+def strip(lines, low, high, said, unit, text=points, band=None):
+    """A small figure: {label: (Estimate, colour)}, mean and interval of each on one scale."""
+
+    def x(value):
+        return round(EDGE + (WIDTH - 2 * EDGE) * (value - low) / (high - low), 1)
+
+    bottom = LINE * len(lines) + 6
+    step = next(s for s in (1, 2, 5, 10, 20, 25, 50) if (high - low) / s <= 8)
+    ticks = [t for t in range(floor(low), ceil(high) + 1) if t % step == 0]
+    parts = []
+    if band:
+        parts.append(f'<rect class="band" x="{x(-band)}" width="{x(band) - x(-band):.1f}" '
+                     f'height="{bottom}"/>')  # fmt: skip
+    if low <= 0 <= high:
+        parts.append(f'<path class="zero" d="M{x(0)} 0V{bottom}"/>')
+    for number, (label, (estimate, colour)) in enumerate(lines.items()):
+        y, mean = LINE * number + 16, 100 * estimate.mean
+        parts.append(f'<text x="2" y="{y}">{escape(label)}</text>')
+        parts.append(f'<text class="value" x="{WIDTH - 2}" y="{y}">{text(estimate.mean)}</text>')
+        ends = [x(100 * end) for end in estimate.interval if end == end]
+        if ends:
+            parts.append(f'<path stroke="{colour}" stroke-width="3" '
+                         f'd="M{ends[0]} {y + 14}H{ends[1]}"/>')  # fmt: skip
+        parts.append(f'<circle fill="{colour}" cx="{x(mean)}" cy="{y + 14}" r="5"/>')
+    parts.append(f'<path class="axis" d="M{EDGE} {bottom}H{WIDTH - EDGE}"/>')
+    for tick in ticks:
+        name = f"{tick:+d}".replace("-", "−") if low < 0 and tick else str(tick)
+        parts.append(f'<path class="axis" d="M{x(tick)} {bottom}v5"/><text class="tick" '
+                     f'x="{x(tick)}" y="{bottom + 20}">{name}</text>')  # fmt: skip
+    parts.append(f'<text class="tick" x="{WIDTH / 2}" y="{bottom + 39}">{escape(unit)}</text>')
+    return (f'<svg viewBox="0 0 {WIDTH} {bottom + 46}" role="img" aria-label="{escape(said)}">'
+            + "".join(parts) + "</svg>")  # fmt: skip
+
+
+def recalls():
+    """{label: (Estimate, colour)} of the foreground that three choices of half the tokens keep."""
+    frame = rows("selectors")
+    lines = {
+        "tokens at random": ("random", "random"),
+        "tokens that fire most": ("firing_rate", "events"),
+        "learned selector": ("learned", "learned"),
+    }
+    return {
+        label: (Estimate(tuple(pick(frame, kind, HALF).recall)), COLOURS[colour])
+        for label, (kind, colour) in lines.items()
+    }
+
+
+def of_the_news():
+    """{name: {label: (Estimate, colour)}} of the news' differences in accuracy."""
+    one, three = ledger.c1(), ledger.c3()
+    frame = rows("codesign")
+    random = difference(pick(frame, "random_selector"), pick(frame, "all_tokens"))
+    budgets = {
+        label.partition(":")[0]: e for data, label, e, _ in findings.budgets() if "CIFAR" in data
+    }
+    stem = findings.compared("controls")["the stem alone", "dense"]
+    ink, blue, grey, pink = "currentColor", *(COLOURS[k] for k in ("ticket", "longer", "both"))
+    return {
+        "ticket": {"ticket − dense": (one["loss"], blue),
+                   "ticket − random ticket": (one["random"], COLOURS["random"])},
+        "tokens": {"selector − all tokens": (three["loss"], COLOURS["learned"]),
+                   "random choice − all tokens": (random, COLOURS["random"])},
+        "budgets": {"longer training alone − dense": (budgets["all tokens − dense"], grey),
+                    "both − dense, as published": (budgets["both − dense"], pink),
+                    "both − all tokens, trained as long":
+                        (budgets["both − all tokens"], pink)},
+        "stem": {"no blocks − dense": (stem, ink)},
+    }  # fmt: skip
+
+
+def budgets_told(numbers):
+    """The heading and the sentences on the published comparison, as far as the rows bear it."""
+    published = numbers["budget_cifar_10_both_dense_verdict"]
+    equal = numbers["budget_cifar_10_both_all_tokens_verdict"]
+    longer = of_the_news()["budgets"]["longer training alone − dense"][0]
+    differ, gain = published != equal, longer.above(0) < ledger.LEVEL
+    return (
+        "The published comparison's gain is its longer training." if differ and gain
+        else "The published comparison trains its networks unequally.",
+        "There the pruned network is trained twice as long as the dense one, with a teacher. On "
+        "CIFAR-10, such a training alone "
+        f"{numbers['budget_cifar_10_all_tokens_dense_changes']}. Compared as published, ticket "
+        f"and selector together are *{published}*. Compared with a network that was trained as "
+        f"long, they are *{equal}*. [How we compared](#unequal-budgets)",
+    )  # fmt: skip
+
+
+def told():
+    """{name: (heading, sentences)} of the news, their signs and sizes from the rows."""
+    numbers, lines = texts.of_claims() | texts.of_budgets(), of_the_news()
+    one, three = ledger.c1(), ledger.c3()
+    sparsity = percent(pick(rows("tickets"), "ticket", AT).sparsity)
+    stem = lines["stem"]["no blocks − dense"][0]
+    same = stem.above(-ledger.MARGIN) < ledger.LEVEL
+    fires = ledger.control(ledger.c2()["rate"]) == "does as well"
+    random = ledger.control(three["random"])
+    _, by_rate, learned = (percent(e.values) for e, _ in recalls().values())
+    beats = one["random"].above(0) < ledger.LEVEL
+    return {
+        "ticket": (
+            f"A ticket without {sparsity} of the weights "
+            f"{texts.changes(one['loss'])} here.",
+            "That is accuracy, compared with the dense network: "
+            f"{texts.shown(one['loss'])}. "
+            + ("The ticket beats one drawn at random, so the search does find something. " if beats
+               else "We could not show that it beats a ticket drawn at random. ")
+            + "[How tickets are found](02_winning_tickets.ipynb)",
+        ),
+        "tokens": (
+            "Dropping almost a third of the tokens before each block "
+            f"{texts.changes(three['loss'], 'costs', 'gains')}.",
+            f"That saves {numbers['c3_saved_mean']} of the multiply-accumulates. A random choice "
+            f"of tokens {random}"
+            + (", so this speaks for dropping tokens, and not for the selector that chooses them. "
+               if random == "does as well" else ". ")
+            + "[What tokens cost](04_gflops_accuracy.ipynb)",
+        ),
+        "fires": (
+            "What fires most is the foreground." if fires
+            else "The learned selector and the firing rate choose differently.",
+            f"The half of the tokens that fires most holds {by_rate} of the foreground, and no "
+            f"network is needed to choose it. The learned selector keeps {learned}. "
+            "[Which tokens to keep](03_token_selector.ipynb)",
+        ),
+        "budgets": budgets_told(numbers),
+        "stem": (
+            "A network without blocks "
+            + ("does as well on Fashion-MNIST." if same else "may do worse on Fashion-MNIST."),
+            "It has only its convolutional stem and its head. "
+            + ("Where the blocks bring so little, dropping tokens before them costs little, too. "
+               if same else "")
+            + "A fair test of the claims needs harder images. [The floor](#the-floor)",
+        ),
+    }  # fmt: skip
+
+
+def news():
+    """The news: for each a heading, two or three sentences, and a figure."""
+    lines, unit = of_the_news(), "points of accuracy; the band is one point"
+    low, high = reach([e for part in lines.values() for e, _ in part.values()])
+    figures = {name: strip(part, low, high, described(part), unit, band=100 * ledger.MARGIN)
+               for name, part in lines.items()}  # fmt: skip
+    part = recalls()
+    figures["fires"] = strip(part, 0, 100, described(part, percent), "% of the foreground kept",
+                             text=lambda share: percent([share]))  # fmt: skip
+    for name, (heading, sentences) in told().items():
+        yield (f'<div class="news"><div>\n\n**{heading}**\n{sentences}\n\n</div>\n'
+               f"<figure>{figures[name]}</figure></div>\n")  # fmt: skip
+
+
+def described(part, text=None):
+    """A figure's alternative text."""
+    return "; ".join(f"{label}: {text(e.values) if text else e}" for label, (e, _) in part.items())
+
+
+# the figures of the findings' page
+
+
+def overview():
+    """{label: Estimate} of the differences in accuracy that the claims are about, and controls."""
+    one = ledger.c1()
+    return {
+        "C1: ticket − dense": one["loss"],
+        "C1: ticket − same mask, new weights": one["reinit"],
+        "C1: ticket − random ticket": one["random"],
+        "C2: learned − random selector": ledger.c2()["accuracy"],
+        "C3: selector − all tokens": ledger.c3()["loss"],
+        "C4: both − all tokens": ledger.c4()["loss"],
+    }
+
+
+def figures(folder):
+    """Write the differences that the claims are about, those on other data, and the budgets."""
+    drawn = {"findings": overview(), "budgets": findings.budget_bars()}
+    drawn |= {name: findings.bars(name) for name in findings.ELSEWHERE}
+    for name, estimates in drawn.items():
+        picture = draw_differences(estimates, ledger.MARGIN)
+        picture.savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+def landing(book):
+    """Write what the landing page includes, and the figures of its and the findings' page."""
+    figures(book / "_static")
+    there = (folders.shipped() / "results" / "inside_answers.csv").exists()
+    (book / "_hero.md").write_text(hero() if there else "")
+    (book / "_news.md").write_text("\n".join(news()))

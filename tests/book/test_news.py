@@ -1,0 +1,91 @@
+"""The landing page's news and picture: computed from rows, and other where the rows are others."""
+
+import json
+import re
+
+import news
+import pytest
+from bs4 import BeautifulSoup
+
+from ssf.datasets import sets
+from ssf.figures import inside
+from ssf.presets import preset
+from ssf.study import experiments, findings
+from ssf.study.statistics import Estimate, points
+
+
+@pytest.fixture
+def rows_of(study_of):
+    """Made rows of all that the news ask for: {kind: accuracy}, and recalls of the selectors."""
+
+    def make(changes, recall=None):
+        for name in ("tickets", "codesign", "selectors", "controls", *findings.ELSEWHERE):
+            kinds = dict.fromkeys((kind for kind, _ in experiments.EXPERIMENTS[name](0)), 0.8)
+            own = {k: v for k, v in changes.get(name, {}).items() if k in kinds}
+            saved = {"macs": lambda kind: 75 if kind in ("selector", "both") else 100}
+            if name == "selectors":
+                saved["recall"] = lambda kind: (recall or {}).get(kind, 0.9)
+            study_of(name, kinds | own, **saved)
+        return {name: " ".join(part) for name, part in news.told().items()}
+
+    return make
+
+
+def test_the_news_follow_the_rows(rows_of):
+    told = rows_of({})
+    assert "beats one drawn at random" not in told["ticket"]
+    assert "does as well, so this speaks for dropping" in told["tokens"]
+    assert told["fires"].startswith("What fires most is the foreground")
+    assert told["budgets"].startswith("The published comparison trains its networks unequally")
+    assert told["stem"].startswith("A network without blocks does as well")
+
+
+def test_other_rows_make_other_news(rows_of):
+    told = rows_of(
+        {
+            "tickets": {"ticket": 0.75, "random": 0.7},
+            "codesign": {"random_selector": 0.75, "all_tokens": 0.85},
+            "cifar10": {"all_tokens": 0.85},
+            "controls": {"stem": 0.7},
+        },
+        recall={"firing_rate": 0.6, "random": 0.5},
+    )
+    assert "loses about" in told["ticket"] and "beats one drawn at random" in told["ticket"]
+    assert "does worse. " in told["tokens"] and "costs about" in told["tokens"]
+    assert told["fires"].startswith("The learned selector and the firing rate choose differently")
+    assert told["budgets"].startswith("The published comparison's gain is its longer training")
+    assert told["stem"].startswith("A network without blocks may do worse")
+
+
+def test_a_figure_has_every_mean_its_intervals_and_a_scale():
+    estimates = {"a": (Estimate((-0.02, -0.01)), "red"), "b": (Estimate((0.01,)), "blue")}
+    page = BeautifulSoup(news.strip(estimates, -3, 2, "said", "points", band=1), "html.parser")
+    values = [text.text for text in page.find_all("text", class_="value")]
+    assert values == [points(-0.015), points(0.01)] and page.svg["aria-label"] == "said"
+    assert [tick.text for tick in page.find_all("text", class_="tick")] == [
+        "−3", "−2", "−1", "0", "+1", "+2", "points",
+    ]  # fmt: skip
+    dots = [float(dot["cx"]) for dot in page.find_all("circle")]
+    assert news.EDGE < dots[0] < dots[1] < news.WIDTH - news.EDGE
+    assert len(page.find_all("path", attrs={"stroke-width": "3"})) == 1  # one seed: no interval
+
+
+def test_all_news_have_a_figure_on_one_scale():
+    page = "\n".join(news.news())
+    svgs = [str(svg) for svg in BeautifulSoup(page, "html.parser").find_all("svg")]
+    assert len(svgs) == page.count('<div class="news">') == 5
+    scales = {tuple(re.findall(r'class="tick"[^>]*>([−+]?\d+)<', svg)) for svg in svgs}
+    assert len(scales) == 2 and ("0", "20", "40", "60", "80", "100") in scales
+
+
+def test_the_pictures_lose_each_token_once_and_are_right_with_all():
+    dataset, model = sets.load_for(preset("study-clutter")), preset("study-clutter").model
+    shown = list(news.answers())
+    assert len(shown) >= news.SHOWN
+    for number, label, tokens, answers in shown:
+        assert sorted(tokens) == list(range(model.tokens)) and len(answers) == model.tokens
+        assert label == answers[-1] == int(dataset.test_labels[number])
+    data = json.loads(BeautifulSoup(news.hero(), "html.parser").find(class_="hero")["data-all"])
+    assert data["labels"] == [label for _, label, *_ in shown[: news.SHOWN]]
+    assert data["saved"] == sorted(data["saved"], reverse=True) and data["saved"][-1] == 0
+    assert set(inside.look("answers").image) == set(inside.first_of_classes(10))
