@@ -9,7 +9,6 @@ from math import ceil, floor
 import texts
 from PIL import Image
 
-from ssf import folders
 from ssf.config import Selector
 from ssf.datasets import sets
 from ssf.figures import inside
@@ -120,20 +119,27 @@ def hero():
     data = {"side": side, "tokens": tokens, "answers": given, "labels": labels, "saved": saved()}
     data |= {"classes": dataset.classes, "stop": model.tokens // 2}
     text = json.dumps(data, separators=(",", ":")).replace("'", "&#39;")
-    return HERO.format(data=text, pictures=pictures, tokens=model.tokens) + "\n" + under_the_hero()
+    return (
+        HERO.format(data=text, pictures=pictures, tokens=model.tokens)
+        + "\n"
+        + under_the_hero(chosen)
+    )
 
 
-def under_the_hero():
+def under_the_hero(chosen):
     """What is seen, and how far it holds."""
+    half = preset("study-clutter").model.tokens // 2
+    same = sum(answers[half - 1] == label for _, label, _, answers in chosen)
     loss = half_kept()
     return (
         "Each picture hides one item of clothing among clutter, and a small spiking transformer "
-        "says what it is. The slider takes away the {term}`tokens <token>`, small squares of the "
-        "picture, that fire least. The answer below each picture is the network's own. The "
-        f"pictures are the first {texts.WHOLE[SHOWN]} kinds of clothing that it gets right with "
-        "all tokens. Over all test images, keeping the half that fires most "
-        f"{texts.changes(loss, 'costs', 'gains')} of accuracy: {loss}.\n"
-    ).replace("changes nothing of accuracy", "leaves the accuracy as it is")
+        "says what it is. The slider takes away {term}`tokens <token>`, small squares of the "
+        "picture: those that fire least vanish first. Here "
+        f"{texts.WHOLE[same]} of {texts.WHOLE[len(chosen)]} answers are still right when half of "
+        "the tokens are gone. The pictures are the first kinds of clothing that the network gets "
+        "right with all tokens. Over all test images, a network that keeps the half that fires "
+        f"most {texts.changes(loss)}, compared with all tokens: {loss}.\n"
+    )
 
 
 # the news
@@ -329,6 +335,5 @@ def figures(folder):
 def landing(book):
     """Write what the landing page includes, and the figures of its and the findings' page."""
     figures(book / "_static")
-    there = (folders.shipped() / "results" / "inside_answers.csv").exists()
-    (book / "_hero.md").write_text(hero() if there else "")
+    (book / "_hero.md").write_text(hero())
     (book / "_news.md").write_text("\n".join(news()))

@@ -116,7 +116,7 @@ def answer_rows():
     shown, size, tables = dataset.standardise(pixels), shares.shape[1], []
     with torch.no_grad():
         scores = network.selector.scores(1, tokens_before(network, shown, 1))
-        order = scores.argsort(1, descending=True, stable=True)
+        order = scores.argsort(dim=1, descending=True, stable=True)
         for rank in range(size):
             network.selector.counts = (rank + 1,)
             columns = {"image": numbers, "rank": rank, "token": order[:, rank]}
