@@ -13,7 +13,7 @@ SHIFT = 2  # pixels
 
 
 def uniform(generator, like, low=0.0, high=1.0, *shape):
-    """Random numbers [B, *shape] from low to high, on the device of the batch `like`."""
+    """Random numbers [B, `*shape`] from low to high, on the device of the batch `like`."""
     return torch.rand(len(like), *shape, generator=generator).to(like.device) * (high - low) + low
 
 

@@ -238,9 +238,9 @@ def energy(rows, account):
     "no spikes": every product a MAC, as in a network of the same size without spikes.
     The others: a MAC in the first convolution and for averaged rates (selector, head), an addition
     for each binary input that is 1, and for an input of the residual stream, which is a count,
-        "one addition" if it is not 0 (as Zhou et al., ICLR 2023, have it),
-        "as many additions" as it counts, or
-        "multiplied": a MAC, also where it is 0. An upper bound.
+    "one addition" if it is not 0 (as Zhou et al., ICLR 2023, have it),
+    "as many additions" as it counts, or
+    "multiplied": a MAC, also where it is 0. An upper bound.
     """
     microjoules = {}
     for row in rows:

@@ -34,7 +34,7 @@ def wide(x):
 
 
 def temporal_change(tokens):
-    """Mean over t of |m[t+1] - m[t]|, m[t] the channel mean at step t."""
+    """Mean over t of `|m[t+1] - m[t]|`, m[t] the channel mean at step t."""
     m = tokens.x.mean(3, dtype=wide(tokens.x))
     return m.diff(dim=0).abs().sum(0) / max(len(m) - 1, 1)
 
