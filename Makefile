@@ -1,4 +1,5 @@
 # make book   build the book: book/_build/html/index.html     (PARAMS="-p seed 1 -p width 96" for another one)
+# make slides build the slides of a lesson: book/_build/html/slides/index.html (make book does so, too)
 # make test   lint, tests, notebooks, and the book's pages
 # make quick  lint and the fast tests, for while you work
 # Each target prepares .venv by itself, once.
@@ -6,10 +7,13 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: book test quick lint lock clean
+.PHONY: book slides test quick lint lock clean
 
 book: .venv/ready
 	$(BIN)/python book/build.py $(PARAMS)
+
+slides: .venv/ready
+	$(BIN)/python book/slides.py
 
 # a process a core, one thread in each: the networks of the tests are too small to share
 # (bytecode is kept, whatever the environment says: without it each process compiles anew)

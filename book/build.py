@@ -23,6 +23,7 @@ from pathlib import Path
 import inline
 import minutes
 import papermill
+import slides
 import texts
 import vl_convert
 import yaml
@@ -207,6 +208,7 @@ def pages(book):
     bundle(book, html)
     lighten(html)
     inline.into(html)
+    slides.build(book, html)
     print(f"the book: {html / 'index.html'}")
 
 

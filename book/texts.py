@@ -116,7 +116,9 @@ def of_the_count():
     """{name: text} of what a selector saves in the paper's network, by count alone."""
     paper = preset("paper-cifar10")
     saved = cost.saving(paper.model, paper.selector)
+    stem = sum(row.macs for row in cost.layers(paper.model) if row.role == "SPS")
     return {
+        "stem_share": percent(stem / cost.macs(paper.model)),
         "published_ratio": f"{paper.selector.keep_ratio:g}",
         "c3_count_verdict": "supported" if saved >= ledger.SAVING else "not supported",
         "published_saving": percent(saved),
