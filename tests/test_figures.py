@@ -9,7 +9,7 @@ from scipy import stats
 from ssf.figures.audit import count_pruned, draw_savings
 from ssf.figures.baseline import draw_camera, draw_learning_curve, draw_raster
 from ssf.figures.costs import draw_energy
-from ssf.figures.selector import draw_keep_ratios, draw_tokens, draw_training_free, draw_truth
+from ssf.figures.selector import draw_training_free
 from ssf.figures.speed import (
     draw_clock,
     draw_firing,
@@ -19,8 +19,7 @@ from ssf.figures.speed import (
     draw_step,
 )
 from ssf.figures.spike import draw_membrane, draw_surrogate
-from ssf.figures.style import draw_differences, draw_gallery, draw_layers, picture
-from ssf.figures.tickets import draw_tickets
+from ssf.figures.style import draw_differences, draw_gallery, draw_layers, draw_paired, picture
 from ssf.speed import bench
 from ssf.study.statistics import Estimate
 
@@ -55,43 +54,6 @@ def test_a_bar_a_layer():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["stem", "fc1"]
 
 
-def test_tickets_draws_each_control_at_its_place():
-    records = pd.DataFrame(
-        {
-            "kind": ["dense", "ticket", "reinit", "random"],
-            "sparsity": [0, 0.9, 0.9, 0.9],
-            "accuracy": [0.8, 0.7, 0.6, 0.5],
-            "test_images": 100,
-        }
-    )
-    fig = draw_tickets(records)
-    points = [
-        line.get_xydata()[0].tolist()
-        for line in fig.axes[0].lines
-        if line.get_marker() in ("o", "^", "v")
-    ]
-    assert points == [pytest.approx([90, y]) for y in (70, 60, 50)]
-    assert len(fig.legends[0].get_texts()) == 4
-
-
-def test_seeds_are_dots_around_their_mean_with_students_interval():
-    accuracies = [0.70, 0.72, 0.77]
-    records = pd.DataFrame(
-        {"kind": "ticket", "sparsity": 0.9, "accuracy": accuracies, "test_images": 100}
-    )
-    records = pd.concat([records, records.assign(kind="dense", sparsity=0.0)])
-    ax = draw_tickets(records).axes[0]
-    at_the_axis, dots, bars = ax.collections
-    for drawn in (at_the_axis, dots):  # the dense network's stand at the left
-        assert drawn.get_offsets()[:, 1].tolist() == pytest.approx([70, 72, 77])
-    (bar,) = bars.get_segments()
-    low, high = stats.t.interval(0.95, 2, np.mean(accuracies), stats.sem(accuracies))
-    assert bar[:, 1].tolist() == pytest.approx([100 * low, 100 * high])
-    assert ax.patches[0].get_height() == pytest.approx(
-        100 * (high - low)
-    )  # the dense network's band
-
-
 def test_differences_draw_every_seed_the_interval_and_the_margin():
     estimates = {"a": Estimate((0.01, 0.03)), "b": Estimate((-0.02,))}
     ax = draw_differences(estimates, 0.01).axes[0]
@@ -101,32 +63,38 @@ def test_differences_draw_every_seed_the_interval_and_the_margin():
     assert ax.lines[1].get_xdata().tolist() == pytest.approx([2]) and ax.patches[
         0
     ].get_width() == pytest.approx(2)
+    assert ax.get_xlabel() == "difference in accuracy (points)"
+    assert "in recall" in draw_differences(estimates, what="recall").axes[0].get_xlabel()
     assert "not measured" in draw_differences({}).axes[0].texts[0].get_text()
 
 
-def test_tokens_dims_the_dropped_and_only_them():
-    images, kept = np.full((1, 1, 4, 4), 100), np.array([[1, 0, 0, 1]])
-    axes = draw_tokens(images, {"kept": kept, "all": np.ones((1, 4))}).axes
-    whole, shown, plain = (ax.images[0].get_array() for ax in axes)
-    assert (whole == plain).all()
-    changed = (shown != plain).any(-1)
-    assert changed.tolist() == [[False, False, True, True]] * 2 + [[True, True, False, False]] * 2
-
-
-def test_keep_ratios_and_the_neurons_pictures():
+def test_paired_differences_are_those_of_the_seeds_that_both_have():
+    """Of each kind at its place: dots, mean, Student's interval; unpaired seeds have no part."""
     rows = pd.DataFrame(
-        {
-            "kind": ["learned", "random"] * 2,
-            "keep_ratio": [0.5, 0.5, 1, 1],
-            "accuracy": [0.6, 0.5, 0.8, 0.7],
-        }
-    )
-    fig = draw_keep_ratios(rows, {"dense": [0.8], "longer": [0.81, 0.83]}, 0.5)
-    learned, random, dense, longer = fig.axes[0].lines[:4]
-    assert dense.get_ydata()[0] == pytest.approx(80) and longer.get_ydata()[0] == pytest.approx(82)
-    assert learned.get_ydata() == pytest.approx([60, 80]) and random.get_ydata() == pytest.approx(
-        [50, 70]
-    )
+        {"seed": [0, 1, 2, 3, 0], "accuracy": [0.70, 0.72, 0.77, 0.9, 0.6]}, dtype=float
+    ).assign(kind="ticket", sparsity=[90, 90, 90, 90, 95], id="")
+    dense = pd.DataFrame({"seed": [0.0, 1, 2], "accuracy": [0.7, 0.7, 0.8]}).assign(kind="d", id="")
+    curves = {"ticket": ("ticket", rows, dense), "other": ("random", rows[:2], dense)}
+    fig = draw_paired(curves, "sparsity", "sparsity (%)", "the dense network's", 0.01)
+    ax = fig.axes[0]
+    at_90, at_95, other, *_ = ax.collections
+    gains = [0, 2, -3]
+    assert at_90.get_offsets()[:, 1].tolist() == pytest.approx(gains)
+    assert at_95.get_offsets()[:, 1].tolist() == pytest.approx([-10])
+    line, beside, zero = ax.lines[0], ax.lines[1], ax.lines[-1]
+    assert line.get_ydata().tolist() == pytest.approx([np.mean(gains), -10])
+    assert beside.get_ydata().tolist() == pytest.approx([1])
+    assert line.get_xdata()[0] < 90 < beside.get_xdata()[0] < 90.1  # beside each other
+    assert zero.get_ydata() == [0, 0] and ax.patches[0].get_height() == pytest.approx(2)
+    (bar, one_seed) = ax.containers[0].lines[2][0].get_segments()
+    low, high = stats.t.interval(0.95, 2, np.mean(gains), stats.sem(gains))
+    assert bar[:, 1].tolist() == pytest.approx([low, high])
+    assert one_seed.size == 0  # one seed has no interval
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["ticket", "other"]
+    assert "minus the dense network's" in ax.get_ylabel()
+
+
+def test_the_neurons_pictures():
     fig = draw_membrane([1, 2, 3], [0.5, 1.2, 0.3], [0, 1, 0], 1.0)
     assert fig.axes[1].lines[0].get_ydata() == pytest.approx([0.5, 1.2, 0.3])
     assert len(fig.axes[2].collections[0].get_segments()) == 1
@@ -189,23 +157,6 @@ def test_training_free_draws_a_line_a_score_on_both_sides():
     assert [line.get_ydata()[0] for line in bypass.lines] == pytest.approx(
         [100, 300, 500, 700, 900, 90]
     )
-
-
-def test_truth_draws_a_bar_a_selector_and_measure_or_says_that_there_is_none():
-    rows = [
-        ("learned", "recall", 0.9),
-        ("learned", "precision", 0.5),
-        ("oracle", "recall", 1.0),
-        ("oracle", "precision", 0.6),
-    ]
-    rows = pd.DataFrame(rows, columns=["kind", "measure", "mean"]).assign(error=0.01)
-    recall, precision = draw_truth(rows).axes
-    assert [bar.get_width() for bar in recall.patches] == [0.9, 1.0]
-    assert [bar.get_width() for bar in precision.patches] == [
-        0.5,
-        0.6,
-    ] and precision.get_xlabel() == "precision"
-    assert "does not tell" in draw_truth(rows[:0]).axes[0].texts[0].get_text()
 
 
 def test_event_frames_are_white_without_events_blue_where_on_and_orange_where_off():

@@ -8,7 +8,7 @@ from scipy import stats
 
 from ssf import folders
 from ssf.config import Failed
-from ssf.figures.tickets import draw_tickets
+from ssf.figures.style import draw_paired
 from ssf.study import experiments, ledger
 from ssf.study.ledger import difference, verdict
 from ssf.study.statistics import Estimate
@@ -65,8 +65,10 @@ def test_deleting_a_row_changes_the_figure_and_the_interval(study_of):
 
     def seen():
         rows = ledger.rows("tickets")
-        drawn = [line.get_ydata() for line in draw_tickets(rows).axes[0].lines]
-        return ledger.c1()["loss"], [y for line in drawn for y in line]
+        ticket, dense = (ledger.pick(rows, kind) for kind in ("ticket", "dense"))
+        curves = {"ticket": ("ticket", ticket, dense)}
+        line, *_ = draw_paired(curves, "ticket.round", "round", "the dense network's").axes[0].lines
+        return ledger.c1()["loss"], list(line.get_ydata())
 
     whole, drawn = seen()
     rows = pd.read_csv(path)

@@ -105,20 +105,19 @@ def lif_chart(tau, v_threshold, steps=20):
     )
 
 
-def rounds_chart(mask, layers, accuracy):
+def rounds_chart(mask, layers, said):
     """A layer's mask, and the share that every layer keeps, after the round that a slider says.
 
     mask [outputs,inputs]: the round that removed each weight, 0 for none. layers: columns layer,
-    round, kept (a share). accuracy: {round: share of the test images}, 0 for the dense network.
+    round, kept (a share). said: {round: a line below the mask}, 0 for the dense network.
     """
-    last, (y, x) = max(accuracy), np.indices(mask.shape)
+    last, (y, x) = max(said), np.indices(mask.shape)
     cells = pd.DataFrame({"x": x.ravel(), "y": y.ravel(), "round": mask.ravel()})
     weights = alt.Chart(cells, title="the weights left in one layer")
-    weights = weights.add_params(slider("after", "round of the search", 0, last, 1, last))
+    weights = weights.add_params(slider("after", "round of the search", 0, last, 1, 0))
     weights = weights.transform_filter("datum.round == 0 || datum.round > after")
     weights = in_cells(weights.mark_rect(color=INK), *mask.shape).properties(width=256, height=256)
-    text = [f"test accuracy {100 * share:.1f} %" for share in accuracy.values()]
-    text = alt.Chart(pd.DataFrame({"round": list(accuracy), "text": text}))
+    text = alt.Chart(pd.DataFrame({"round": list(said), "text": list(said.values())}))
     order = list(layers.layer.unique())
     kept = {"axis": alt.Axis(format="%"), "scale": alt.Scale(domain=[0, 1])}
     bars = alt.Chart(layers, title="what is left of every layer")
@@ -142,7 +141,7 @@ def tokens_chart(images, table, names):
     rows = rows.assign(x=table.token % side, y=table.token // side)
     urls = [png(picture(image)) for image in images]
     pictures = alt.Chart(pd.DataFrame({"image": range(len(images)), "url": urls})).add_params(
-        slider("keep", "keep ratio ρ", 0.05, 1, 0.05, 0.5),
+        slider("keep", "keep ratio ρ", 0.05, 1, 0.05, 1),
         menu("score", "chosen by", list(names.values())),
         slider("picture", "picture", 1, len(images), 1, 1),
     )
@@ -155,29 +154,6 @@ def tokens_chart(images, table, names):
     )
     layered = tinted(pictures, tokens.transform_filter(f"!({kept})"), side, side, 280)
     return alt.vconcat(layered, caption(text, 280))
-
-
-def blocks_chart(images, table):
-    """Pictures, four in a row, that lose their background block by block: a slider says how many
-    selectors they have passed.
-
-    images [n,c,H,W]; table: image (its number among them), token, and block_0, block_1, …: kept
-    before that block.
-    """
-    steps = [column for column in table if column.startswith("block_")]
-    side = round((int(table.token.max()) + 1) ** 0.5)
-    gap, pitch = images.shape[-1] // side, side + 1  # pictures stand a token apart
-    across, down = 4 * pitch, -(-len(images) // 4) * pitch
-    canvas = np.ones((gap * down, gap * across, 3))
-    for number, image in enumerate(images):
-        y, x = gap * pitch * (number // 4), gap * pitch * (number % 4)
-        canvas[y : y + gap * side, x : x + gap * side] = picture(image)
-    rows = pd.DataFrame({"gone": table[steps].sum(axis=1) + 1})  # the selector that drops it
-    rows["x"] = pitch * (table.image % 4) + table.token % side
-    rows["y"] = pitch * (table.image // 4) + table.token // side
-    passed = slider("passed", "selectors passed", 0, len(steps), 1, len(steps))
-    gone = alt.Chart(rows).add_params(passed).transform_filter("datum.gone <= passed")
-    return tinted(alt.Chart(pd.DataFrame({"url": [png(canvas)]})), gone, across, down, 328)
 
 
 def pareto_chart(table, costs):

@@ -10,7 +10,7 @@ import numpy as np
 import seaborn as sns
 import torch
 
-from ssf.study.statistics import Estimate, aggregate
+from ssf.study.ledger import difference
 
 # Okabe & Ito's colours, safe for the colour-blind: one meaning each, the same in every chapter
 INK, GREY = "#222222", "#8a8a8a"
@@ -73,38 +73,29 @@ def draw_sentence(sentence):
     return done(fig)
 
 
-def over_seeds(ax, rows, x, kind, label):
-    """A line through the means at each x of accuracy (%), a dot a seed, and the 95 % interval.
+def draw_paired(curves, x, xlabel, control, margin=None):
+    """Accuracy minus a control's, against a column x: a dot a seed, mean and 95 % interval.
 
-    With one seed, the interval is that of drawing the test images, if their number is known.
-    Without rows, nothing.
+    curves: {label: (colour's kind, rows, the control's rows)}, paired by seed at each x, over all
+    seeds that have both. control: what the line at 0 is. margin: as `draw_differences` has it.
     """
-    if len(rows) == 0:
-        return
-    table = aggregate(rows, [x]).sort_values(x)
-    mean, half = table["mean"], table.high - table["mean"]
-    if table.seeds.max() > 1:
-        ax.scatter(rows[x], 100 * rows.accuracy, color=COLOURS[kind], **DOTS)
-    else:
-        half = 1.96 * (mean * (1 - mean) / np.mean(rows.get("test_images", np.inf))) ** 0.5
-    style = {"fmt": f"-{MARKERS.get(kind, 'o')}", "elinewidth": 0.8, "lw": 1, "ms": 5, "zorder": 3}
-    ax.errorbar(table[x], 100 * mean, 100 * half, color=COLOURS[kind], label=label, **style)
-
-
-def level(ax, accuracies, kind, label):
-    """A line at the mean accuracy (%) of "dense" or "longer"; of several seeds, their interval as
-    a band, and a dot each at its left end."""
-    if len(accuracies) == 0:
-        return
-    estimate, colour = Estimate(tuple(accuracies)), COLOURS[kind]
-    style = {"dense": "--", "longer": "-."}[kind]
-    ax.axhline(100 * estimate.mean, color=colour, ls=style, lw=1, label=label)
-    if estimate.seeds > 1:
-        low, high = estimate.interval
-        ax.axhspan(100 * low, 100 * high, color=colour, alpha=0.08, lw=0)
-        at_the_axis = {"transform": ax.get_yaxis_transform(), "clip_on": False}
-        values = 100 * np.array(accuracies)
-        ax.scatter([0] * estimate.seeds, values, color=colour, **at_the_axis, **DOTS)
+    fig, ax = figure(height=3.6)
+    places = np.concatenate([rows[x].unique() for _, rows, _ in curves.values()])
+    for number, (label, (kind, rows, those)) in enumerate(curves.items()):
+        pairs = {at: difference(part, those) for at, part in rows.groupby(x)}
+        beside = 0.012 * np.ptp(places) * (number - (len(curves) - 1) / 2)  # or they would overlap
+        at = np.array(list(pairs)) + beside
+        for place, pair in zip(at, pairs.values(), strict=True):
+            ax.scatter([place] * pair.seeds, 100 * np.array(pair.values), c=COLOURS[kind], **DOTS)
+        mean = 100 * np.array([pair.mean for pair in pairs.values()])
+        half = 100 * np.array([pair.interval[1] for pair in pairs.values()]) - mean
+        style = {"fmt": f"-{MARKERS.get(kind, 'o')}", "lw": 1, "ms": 6, "zorder": 3}
+        ax.errorbar(at, mean, half, elinewidth=1.2, color=COLOURS[kind], label=label, **style)
+    ax.axhline(0, color=INK, lw=0.8)
+    if margin:
+        ax.axhspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
+    ax.set(xlabel=xlabel, ylabel=f"accuracy minus {control}\n(points)")
+    return done(fig, legend=2)
 
 
 def draw_layers(values, xlabel):
@@ -118,10 +109,10 @@ def draw_layers(values, xlabel):
     return done(fig)
 
 
-def draw_differences(estimates, margin=None):
+def draw_differences(estimates, margin=None, what="accuracy"):
     """What changes accuracy by how much: {label: Estimate}; a dot a seed, mean and 95 % interval.
 
-    margin: the share below which a difference counts as none, a band.
+    margin: the share below which a difference counts as none, a band. what: is changed.
     """
     if not estimates:
         return draw_sentence("not measured yet")
@@ -136,7 +127,7 @@ def draw_differences(estimates, margin=None):
     if margin:
         ax.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
     ax.set(yticks=range(len(estimates)), yticklabels=list(estimates))
-    ax.set(xlabel="difference in accuracy (points)", ylim=(len(estimates) - 0.5, -0.5))
+    ax.set(xlabel=f"difference in {what} (points)", ylim=(len(estimates) - 0.5, -0.5))
     return done(fig)
 
 
