@@ -20,8 +20,6 @@ BANNED = {
 PAGES_TO_REWRITE = {
     "00_what_a_spike_is",
     "01_baseline_spikformer",
-    "02_winning_tickets",
-    "03_token_selector",
     "06_speed",
     "07_data",
     "scale",
