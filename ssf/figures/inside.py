@@ -44,15 +44,14 @@ def first_of_classes(count):
 
 
 def token_rows():
-    """Every token of the pictures: its share of foreground, its scores, and two selectors' choice.
+    """Every token of the pictures: its share of foreground, and its scores.
 
     `learned`: the log-probability of being kept, before the last block, where half are kept;
-    `firing_rate`: in the dense network, mean over time and channels; `block_0`, `block_1`: kept
-    by the selectors of the network that has one before each block.
+    `firing_rate`: in the dense network, mean over time and channels.
     """
-    dense, half, twice = (
+    dense, half = (
         runs.run(preset("study-clutter").with_(selector=selector)).network.cpu()
-        for selector in (None, Selector(keep_ratio=0.5), Selector(keep_ratio=0.7, locations=(0, 1)))
+        for selector in (None, Selector(keep_ratio=0.5))
     )
     numbers = first_of_classes(IMAGES)
     dataset, pixels, shares = pictures(numbers)
@@ -60,12 +59,10 @@ def token_rows():
     with torch.no_grad():
         rates = tokens_before(dense, shown, 1).x.mean((0, 3))
         learned = half.selector.scores(1, tokens_before(half, shown, 1))
-        first, second = twice.forward_tokens(shown)[1]
     columns = {"image": np.repeat(numbers, size), "token": np.tile(range(size), len(numbers))}
     for name, values in {"foreground": shares, "learned": learned, "firing_rate": rates}.items():
         columns[name] = values.flatten().numpy().round(5)
-    kept = {"block_0": first.flatten().int(), "block_1": second.flatten().int()}
-    return pd.DataFrame(columns | kept)
+    return pd.DataFrame(columns)
 
 
 def attention_rows():
