@@ -164,7 +164,7 @@ def strip(lines, low, high, said, unit, text=points, band=None):
     if band:
         parts.append(f'<rect class="band" x="{x(-band)}" width="{x(band) - x(-band):.1f}" '
                      f'height="{bottom}"/>')  # fmt: skip
-    if low <= 0 <= high:
+    if low < 0 < high:
         parts.append(f'<path class="zero" d="M{x(0)} 0V{bottom}"/>')
     for number, (label, (estimate, colour)) in enumerate(lines.items()):
         y, mean = LINE * number + 16, 100 * estimate.mean

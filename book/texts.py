@@ -224,9 +224,9 @@ def of_findings():
         "compared": f"{len(qs)}",
         "compared_apart": f"{sum(q < ledger.LEVEL for q in qs.values())}",
         "strayed_by": f"{100 * findings.STRAYED:g} points",
-        "inflation": f"{points(gains.mean())} points on average",
+        "inflation": f"{hundredfold(gains.mean())} points on average",
         "inflation_none": percent(gains == 0),
-        "inflation_largest": f"{points(gains.max())} points",
+        "inflation_largest": f"{hundredfold(gains.max())} points",
     }
 
 
@@ -400,11 +400,18 @@ def reached():
             } | cells
 
 
+NAMED = {
+    "magnitude_at_init": "untrained weights pruned by size",
+    "search_1": "search with one time step",
+    "search_2": "search with two time steps",
+}
+
+
 def strayed():
     for row in findings.strayed().to_dict("records"):
         yield {
             "experiment": row["experiment"],
-            "network": row["kind"],
+            "network": NAMED.get(row["kind"], row["kind"].replace("_", " ")),
             "round": f"{row['ticket.round']:.0f}" if row["ticket.round"] > 0 else "–",
             "seed": row["seed"],
             "accuracy (%)": hundredfold(row["accuracy"]),
