@@ -137,8 +137,8 @@ def under_the_hero(chosen):
         "picture: those that fire least vanish first. Here "
         f"{texts.WHOLE[same]} of {texts.WHOLE[len(chosen)]} answers are still right when half of "
         "the tokens are gone. The pictures are the first kinds of clothing that the network gets "
-        "right with all tokens. Over all test images, a network that keeps the half that fires "
-        f"most {texts.changes(loss)}, compared with all tokens: {loss}.\n"
+        "right with all tokens. Over all test images, keeping the half that fires most changes the "
+        f"accuracy by {loss}.\n"
     )
 
 

@@ -240,7 +240,7 @@ def of_settings():
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
     for name, accuracies in findings.tried().items():
-        rates = [f"{rate:g}: {percent(accuracy)}" for rate, accuracy in accuracies.items()]
+        rates = [f"{percent(accuracy)} at {rate:g}" for rate, accuracy in accuracies.items()]
         texts[slug("rates", name)] = ", ".join(rates)
     return texts
 
