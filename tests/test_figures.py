@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from ssf.figures.audit import count_pruned, draw_savings
-from ssf.figures.baseline import draw_camera, draw_learning_curve, draw_raster
+from ssf.figures.baseline import draw_attention, draw_learning_curve, draw_raster
 from ssf.figures.costs import draw_energy
 from ssf.figures.selector import draw_training_free
 from ssf.figures.speed import (
@@ -18,7 +18,7 @@ from ssf.figures.speed import (
     draw_speed,
     draw_step,
 )
-from ssf.figures.spike import draw_membrane, draw_surrogate
+from ssf.figures.spike import draw_membrane, draw_staircase, draw_surrogate
 from ssf.figures.style import draw_differences, draw_gallery, draw_layers, draw_paired, picture
 from ssf.speed import bench
 from ssf.study.statistics import Estimate
@@ -39,7 +39,7 @@ def test_raster_draws_one_mark_a_spike():
     spikes[0, 0, 1] = spikes[1, 0, 1] = spikes[1, 2, 4] = 1
     ax = draw_raster({"layer": spikes}, images=3).axes[0]
     columns = sorted(ax.collections[0].get_offsets()[:, 0].tolist())
-    assert columns == [0, 1, 5] and "40 % ever fire" in ax.get_title()
+    assert columns == [0, 1, 5] and "33 % at t = 1" in ax.get_title()
 
 
 def test_a_silent_layer_has_an_empty_raster():
@@ -95,13 +95,24 @@ def test_paired_differences_are_those_of_the_seeds_that_both_have():
 
 
 def test_the_neurons_pictures():
-    fig = draw_membrane([1, 2, 3], [0.5, 1.2, 0.3], [0, 1, 0], 1.0)
-    assert fig.axes[1].lines[0].get_ydata() == pytest.approx([0.5, 1.2, 0.3])
-    assert len(fig.axes[2].collections[0].get_segments()) == 1
+    ax = draw_membrane([1, 2, 3], [0.5, 1.2, 0.3], [0, 1, 0], 1.0).axes[0]
+    path, charged, limit = ax.lines
+    assert path.get_ydata() == pytest.approx([0, 0.5, 0.5, 1.2, 0, 0.3, 0.3])  # a spike resets
+    assert charged.get_ydata() == pytest.approx([0.5, 1.2, 0.3]) and limit.get_ydata()[0] == 1
+    assert ax.patches[0].get_data().values.tolist() == [1, 2, 3]  # the current
+    (spike,) = ax.collections[0].get_segments()
+    assert spike[:, 0].tolist() == [2, 2]
     curve = draw_surrogate(4.0).axes[0].lines[1]
     assert curve.get_ydata().max() == pytest.approx(1.0)  # alpha / 4, where H meets the threshold
     area = np.sum(curve.get_ydata()) * np.diff(curve.get_xdata())[0]
     assert area == pytest.approx(1, abs=0.02)
+
+
+def test_staircase_draws_a_rate_for_each_current_and_both_borders():
+    ax = draw_staircase([0, 1, 2], {"T = 9": [0, 0, 1], "T = 2": [0, 0.5, 1]}, 0.5, 3.0).axes[0]
+    many, few, *borders = ax.lines
+    assert [list(many.get_ydata()), list(few.get_ydata())] == [[0, 0, 1], [0, 0.5, 1]]
+    assert [line.get_xdata()[0] for line in borders] == [0.5, 1.5]
 
 
 def test_savings_draws_a_line_a_kind_and_part_and_the_target():
@@ -173,13 +184,14 @@ def test_a_gallery_leaves_room_where_a_row_is_short():
     ].get_ylabel() == "b"
 
 
-def test_camera_draws_the_events_of_the_middle_row_and_the_edges_of_the_frames():
-    events = (torch.rand(6, 2, 8, 8) < 0.3).to(torch.uint8)
-    _, tracks = draw_camera(np.zeros((6, 6)), events, 3).axes
-    assert (
-        sum(len(c.get_offsets()) for c in tracks.collections) == events[:, :, 4].sum()
-        and len(tracks.lines) == 2
-    )
+def test_attention_says_how_much_of_it_falls_on_the_item():
+    item = np.array([[True, False, False, False], [True, True, False, False]])
+    maps = [(2, np.array([3, 1, 0, 0])), (0, np.array([0, 1, 0, 1]))]
+    axes = draw_attention(np.zeros((2, 1, 4, 4)), {"asks": maps}, item).axes
+    shares = [ax.get_title() for ax in axes]
+    assert shares == ["item: 25 % of the tokens", "item: 50 % of the tokens", "75 %", "50 %"]
+    assert axes[2].images[0].get_array().tolist() == [[3, 1], [0, 0]]
+    assert axes[2].patches[0].get_xy() == (-0.5, 0.5)
 
 
 def test_speed_draws_a_bar_an_implementation_and_the_aims():

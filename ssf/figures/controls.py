@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ssf.figures.costs import FAMILIES, front
-from ssf.figures.style import COLOURS, INK, picture
+from ssf.figures.style import COLOURS, GREY, INK, picture
 
 BLUE, ORANGE = COLOURS["ticket"], COLOURS["reinit"]
 VEGA = """<div id="{name}" class="chart"></div><script src="_static/vega.js"></script>
@@ -77,32 +77,39 @@ def lif_chart(tau, v_threshold, steps=20):
     The equations are those of `ssf.model.neuron.LIF`, unrolled over time for Vega.
     """
     chart = alt.Chart(pd.DataFrame({"v0": [0]})).add_params(
-        slider("current", "current X", 0, 4, 0.1, 1.5),
+        slider("current", "current Iₜ", 0, 3, 0.1, 1.5),
         slider("tau", "time constant τ", 1.5, 8, 0.5, tau),
-        slider("threshold", "threshold θ", 0.2, 2, 0.1, v_threshold),
+        slider("threshold", "threshold Vₜₕ", 0.2, 2, 0.1, v_threshold),
     )
     for t in range(1, steps + 1):
         current = "current" if 3 <= t < steps - 3 else 0
         charged = f"datum.v{t - 1} + ({current} - datum.v{t - 1}) / tau"
         chart = chart.transform_calculate(**{f"h{t}": charged})
         chart = chart.transform_calculate(**{f"v{t}": f"datum.h{t} >= threshold ? 0 : datum.h{t}"})
-    chart = chart.transform_fold([f"h{t}" for t in range(1, steps + 1)], as_=["step", "H"])
-    chart = chart.transform_calculate(
-        t="toNumber(slice(datum.step, 1))", limit="threshold", spike="datum.H >= threshold"
+    walk = ["v0", *(f"{letter}{t}" for t in range(1, steps + 1) for letter in "hv")]
+    chart = chart.transform_fold(walk, as_=["step", "H"])
+    chart = chart.transform_calculate(t="toNumber(slice(datum.step, 1))", limit="threshold")
+    chart = chart.transform_calculate(after="slice(datum.step, 0, 1) == 'v'")
+    chart = chart.transform_calculate(order="2 * datum.t + datum.after")
+    time = {"scale": alt.Scale(domain=[0, steps]), "axis": alt.Axis(tickMinStep=1)}
+    time = alt.X("t:Q", title="time step t", **time)
+    y = alt.Y("H:Q", title="potential and current", scale=alt.Scale(domain=[0, 3.2], nice=False))
+    charged = chart.transform_filter("!datum.after").transform_calculate(
+        I=f"datum.t >= 3 && datum.t < {steps - 3} ? current : 0", spike="datum.H >= threshold"
     )
-    time = alt.Scale(domain=[0.5, steps + 0.5])
-    x = alt.X("t:Q", title="time step t", scale=time, axis=alt.Axis(tickCount=10))
-    y = alt.Y("H:Q", title="potential H", scale=alt.Scale(domain=[0, 2.7]))
-    potential = chart.mark_line(point=True, color=BLUE).encode(x=x, y=y)
+    area = charged.mark_area(interpolate="step", color=GREY, opacity=0.3).encode(x=time, y="I:Q")
     limit = chart.mark_rule(strokeDash=[4, 3], color=INK).encode(y="limit:Q")
-    spikes = chart.transform_filter("datum.spike")
-    spikes = spikes.mark_tick(thickness=3, size=24, color=ORANGE).encode(x=x)
-    count = chart.transform_aggregate(fired="sum(spike)")
-    count = caption(count.transform_calculate(text="datum.fired + ' spikes'"), 280)
-    return alt.vconcat(
-        (potential + limit).properties(width=280, height=160),
-        (spikes + count).properties(width=280, height=40),
-    )
+    path = chart.mark_line(color=BLUE).encode(x=time, y=y, order="order:Q")
+    tip = [alt.Tooltip("t:Q", title="time step"), alt.Tooltip("H:Q", title="Hₜ", format=".2f")]
+    dots = charged.mark_point(filled=True, size=40, opacity=1, color=BLUE)
+    spikes = charged.transform_filter("datum.spike").mark_tick(thickness=3, size=18, color=ORANGE)
+    count = charged.transform_aggregate(fired="sum(spike)")
+    count = count.transform_calculate(text="datum.fired + ' spikes'")
+    count = count.mark_text(align="left", fontSize=12, color=ORANGE).encode(text="text:N")
+    layers = area + limit + path + dots.encode(x=time, y=y, tooltip=tip)
+    layers += spikes.encode(x=time, y=alt.value(10))
+    layers += count.encode(x=alt.value(2), y=alt.value(-8))
+    return layers.properties(width=300, height=200)
 
 
 def rounds_chart(mask, layers, said):

@@ -11,9 +11,9 @@ from ssf.model import kernels
 class LIF(LIFNode):
     """Leaky integrate-and-fire over a sequence: currents [T, ...] -> spikes {0, 1} [T, ...].
 
-    With membrane potential V (unit: the threshold's), current X and time constant tau (time steps),
+    With membrane potential V (unit: the threshold's), current I and time constant tau (time steps),
 
-        H[t] = V[t-1] + (X[t] - V[t-1]) / tau       charge (decay_input = True, V_reset = 0)
+        H[t] = V[t-1] + (I[t] - V[t-1]) / tau       charge (decay_input = True, V_reset = 0)
         S[t] = 1 if H[t] >= v_threshold else 0      fire
         V[t] = H[t] (1 - S[t])                      hard reset to 0
 
