@@ -18,8 +18,6 @@ BANNED = {
 }
 # Those that are not rewritten yet. This may only get smaller.
 PAGES_TO_REWRITE = {
-    "00_what_a_spike_is",
-    "01_baseline_spikformer",
     "06_speed",
     "07_data",
     "scale",
