@@ -10,6 +10,7 @@ import tomllib
 import pytest
 
 from ssf import folders
+from ssf.datasets.neuromorphic import GESTURES
 from ssf.figures import exercises
 
 RULES = tomllib.loads(exercises.RULES.read_text("utf-8"))
@@ -286,3 +287,7 @@ def test_every_rule_is_an_exercises_and_has_the_values_that_it_names():
                 named |= {x for x in exercises.listed(hint[verb]) if isinstance(x, str)}
         assert named <= known, name
         assert asked[name] - {"truth"} <= named, (name, "a value that no sentence or hint uses")
+
+
+def test_the_classes_to_choose_from_are_the_data_sets():
+    assert RULES["mirrored"]["options"] == list(GESTURES)

@@ -43,4 +43,5 @@ def test_right_answers_and_usual_mistakes_get_their_sentence_on_page_and_in_note
     assert asked
     found = on_the_page([(rule, typed(answer)) for rule, answer, _ in asked])
     for (rule, answer, sentence), told in zip(asked, found, strict=True):
-        assert (*judged(rule, answer),) == (*told,) == (sentence == rule["say"], sentence)
+        expected = (sentence == rule["say"], sentence)
+        assert judged(rule, answer) == (*told,) == expected, (rule["asks"], answer)
