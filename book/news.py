@@ -234,8 +234,9 @@ def budgets_told(numbers):
         "There the pruned network is trained twice as long as the dense one, with a teacher. On "
         "CIFAR-10, such a training alone "
         f"{numbers['budget_cifar_10_all_tokens_dense_changes']}. Compared as published, ticket "
-        f"and selector together are *{published}*. Compared with a network that was trained as "
-        f"long, they are *{equal}*. [How we compared](#unequal-budgets)",
+        f"and selector, *both* in the figure, are *{published}*. "
+        f"Compared with a network that was trained as long, they are *{equal}*. "
+        "[How we compared](#unequal-budgets)",
     )  # fmt: skip
 
 
@@ -254,7 +255,7 @@ def told():
         "ticket": (
             f"A ticket without {sparsity} of the weights "
             f"{texts.changes(one['loss'])} here.",
-            "That is accuracy, compared with the dense network: "
+            "That is accuracy, compared with the dense network, which keeps all weights: "
             f"{texts.shown(one['loss'])}. "
             + ("The ticket beats one drawn at random, so the search does find something. " if beats
                else "We could not show that it beats a ticket drawn at random. ")

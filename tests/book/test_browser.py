@@ -246,6 +246,21 @@ def test_pages_are_light(visits):
     assert not heavy
 
 
+def test_tokens_vanish_as_the_landing_pages_slider_moves(browser, site):
+    page = browser.new_page(reduced_motion="reduce")
+    page.goto(f"{site}/index.html", timeout=60000)
+    pictures, gone = page.locator(".hero figure").count(), page.locator(".hero rect.gone")
+    told = page.locator(".hero output")
+    assert pictures and gone.count() == 0 and told.text_content() == "100 of 100"
+    assert page.locator(".hero figcaption", has_text="✓").count() == pictures
+    page.locator(".hero input").evaluate(
+        "slider => { slider.value = 20; slider.dispatchEvent(new Event('input')) }"
+    )
+    assert gone.count() == 80 * pictures and told.text_content() == "20 of 100"
+    assert "% of the network's" in page.locator(".hero .saving").text_content()
+    page.close()
+
+
 def test_search_finds_the_chapter_on_tickets(browser, site):
     page = browser.new_page()
     page.goto(f"{site}/search.html?q=ticket", timeout=60000)
