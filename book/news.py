@@ -233,9 +233,9 @@ def budgets_told(numbers):
         else "The published comparison trains its networks unequally.",
         "There the pruned network is trained twice as long as the dense one, with a teacher. On "
         "CIFAR-10, such a training alone "
-        f"{numbers['budget_cifar_10_all_tokens_dense_changes']}. Compared as published, ticket "
-        f"and selector, *both* in the figure, are *{published}*. "
-        f"Compared with a network that was trained as long, they are *{equal}*. "
+        f"{numbers['budget_cifar_10_all_tokens_dense_changes']}. Compared as published, the "
+        f"claim for ticket and selector, *both* in the figure, is *{published}*. Compared with a "
+        f"network that was trained as long, it is *{equal}*. "
         "[How we compared](#unequal-budgets)",
     )  # fmt: skip
 

@@ -35,10 +35,10 @@ def shown(loss):
     if loss.above(-ledger.MARGIN) < ledger.LEVEL:
         if lost:
             return f"we found a loss, and it is smaller than {MARGIN}"
-        return f"we found no loss, and one of {MARGIN} or more is ruled out"
+        return f"we found no loss, and a loss of {MARGIN} or more is ruled out"
     if lost:
         return f"we found a loss, but could not show that it exceeds {MARGIN}"
-    return f"we could neither show a loss nor rule out one of {MARGIN}"
+    return f"we could not show a loss, and could not rule out a loss of {MARGIN}"
 
 
 def size(share):
