@@ -26,6 +26,7 @@ SETTINGS = {
     "myst_enable_extensions": ["colon_fence", "substitution"],
     "html_title": "Can we throw away most of a spiking transformer?",
     "html_show_sourcelink": False,
+    "html_favicon": "favicon.svg",
     "revealjs_static_path": ["_static"],
     "revealjs_style_theme": "white",
     "revealjs_css_files": ["slides.css"],
@@ -51,6 +52,7 @@ def source(book, folder):
     drawn, text = figures(book), (book / "slides" / "index.md").read_text()
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(book / "slides", folder)
+    shutil.copy(book / "_static" / "favicon.svg", folder)
     for name in re.findall(r"!\[\]\((fig-[\w-]+)\.svg\)", text):
         if name not in drawn:
             raise ValueError(f"the slides show {name}; drawn: {', '.join(sorted(drawn))}.")

@@ -107,9 +107,9 @@ def from_notebook(namespace, fields_of):
     Args:
         namespace: the notebook's globals().
         fields_of: {parameter: the field it sets, e.g. "model.width"}. A parameter that is None
-        keeps the preset's value, and one whose field is None is the notebook's own. "preset"
-        names the preset, "ticket.sparsity" sets the fraction that leads there, and "source"
-        says where figures come from, "study" or "live".
+            keeps the preset's value, and one whose field is None is the notebook's own. "preset"
+            names the preset, "ticket.sparsity" sets the fraction that leads there, and "source"
+            says where figures come from, "study" or "live".
 
     Raises Refused for a parameter that the notebook does not have (papermill would only warn).
     """

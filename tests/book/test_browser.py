@@ -50,7 +50,31 @@ TOO_WIDE = """() => {
   return `${document.documentElement.scrollWidth} of ${room} px: ${widest?.outerHTML.slice(0, 200)}`;
 }"""
 
-# WCAG 2's contrast of every text (and equation) with the colours behind it, and the ground that figures stand on.
+# What nobody can see whole, however they scroll: equations, tables, drawings, and text that sticks out of its drawing.
+CUT = """() => {
+  const cut = new Set(), box = e => e.getBoundingClientRect();
+  for (const e of document.querySelectorAll('main :is(mjx-container, table, svg)')) {
+    if (!e.checkVisibility() || e.closest('mjx-assistive-mml')) continue;
+    let right = box(e.tagName == 'MJX-CONTAINER' ? e.querySelector('svg') ?? e : e).right, scrolls = false;
+    for (let a = e.parentElement; a && !scrolls; a = a.parentElement) {
+      const over = getComputedStyle(a).overflowX;
+      if (['hidden', 'clip'].includes(over) && right > box(a).right + 2) cut.add(`${e.tagName} in ${a.className}: ${e.textContent.slice(0, 60)}`);
+      scrolls = ['auto', 'scroll'].includes(over);
+    }
+    if (!scrolls && right > innerWidth + 1) cut.add(`${e.tagName}: ${e.textContent.slice(0, 60)}`);
+  }
+  for (const svg of document.querySelectorAll('main :is(svg.inlined, .vega-embed svg)'))
+    for (const text of svg.checkVisibility() ? svg.querySelectorAll('text') : [])
+      if (text.textContent.trim() && (box(text).right > box(svg).right + 2 || box(text).left < box(svg).left - 2))
+        cut.add(`'${text.textContent}' sticks out of ${svg.getAttribute('aria-label') ?? 'a chart'}`);
+  return [...cut];
+}"""
+
+# Sliders that are too small for a thumb.
+SMALL = """() => [...document.querySelectorAll('.vega-bind input[type=range]')].map(e => e.getBoundingClientRect())
+  .filter(r => r.width && (r.width < 200 || r.height < 24)).map(r => `${r.width} × ${r.height}`)"""
+
+# WCAG 2's contrast of every text (and equation) with the colours behind it, in figures and charts with the shapes below it.
 CONTRAST = """() => {
   const brush = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true}), known = {}, grounds = new Map();
   const rgba = colour => known[colour] ??= (brush.clearRect(0, 0, 1, 1), brush.fillStyle = colour,
@@ -78,8 +102,30 @@ CONTRAST = """() => {
     if (contrast < (parseFloat(style.fontSize) >= 24 ? 3 : 4.5))
       found[told(e)] ??= `${told(e)} '${text.slice(0, 40)}': ${contrast.toFixed(2)}, ${style.color} on ${ground(e)}`;
   }
-  for (const e of document.querySelectorAll('main img, .vega-embed'))
-    if (seen(e) && light(ground(e)) < 0.6) found[e.outerHTML] = `${e.outerHTML.slice(0, 120)} stands on ${ground(e)}`;
+  for (const svg of document.querySelectorAll('main :is(svg.inlined, .vega-embed svg)')) {
+    if (!seen(svg)) continue;
+    const below = [];
+    for (const e of svg.querySelectorAll('path, rect, circle, image, text')) {
+      const style = getComputedStyle(e), filled = style.fill.startsWith('rgb');
+      if (e.tagName != 'text') { if (e.tagName == 'image' || filled) below.push(e); continue; }
+      if (!e.textContent.trim() || !filled) continue;
+      const box = e.getBoundingClientRect(), at = new DOMPoint(box.x + box.width / 2, box.y + box.height / 2);
+      const inside = s => {
+        const r = s.getBoundingClientRect(), m = s.getScreenCTM();
+        const near = r.left <= at.x && at.x <= r.right && r.top <= at.y && at.y <= r.bottom;
+        return near && m && (s.tagName == 'image' || s.isPointInFill(at.matrixTransform(m.inverse())));
+      };
+      let under = ground(svg), shapes = below.filter(inside);
+      if (shapes.some(s => s.tagName == 'image')) continue;
+      for (const s of shapes) {
+        const [r, g, b, a] = rgba(getComputedStyle(s).fill);
+        under = over([r, g, b, a * getComputedStyle(s).fillOpacity * opacity(s)], under);
+      }
+      const [r, g, b, a] = rgba(style.fill), ink = over([r, g, b, a * style.fillOpacity * opacity(e)], under);
+      const lights = [light(under), light(ink)].sort((x, y) => y - x), contrast = (lights[0] + 0.05) / (lights[1] + 0.05);
+      if (contrast < 4.5) found[`${svg.ariaLabel} ${style.fill}`] = `'${e.textContent.slice(0, 40)}' in '${(svg.ariaLabel ?? 'a chart').slice(0, 60)}': ${contrast.toFixed(2)}`;
+    }
+  }
   return Object.values(found);
 }"""
 
@@ -174,6 +220,8 @@ def visit(browser, address):
     for width, height in ((390, 844), (1280, 900)):
         page.set_viewport_size({"width": width, "height": height})
         seen.wide[width] = page.evaluate(TOO_WIDE)
+        if width == 390:
+            seen.cut, seen.small = page.evaluate(CUT), page.evaluate(SMALL)
     for mode in ("light", "dark"):
         switch(page, mode)
         seen.tip = hover(page)
@@ -214,8 +262,13 @@ def test_no_page_is_wider_than_the_screen(visits, width):
     assert not those({name: seen.wide[width] for name, seen in visits.items()})
 
 
+def test_on_a_phone_nothing_is_cut_and_sliders_are_wide_enough_for_a_thumb(visits):
+    assert not those({name: seen.cut for name, seen in visits.items()})
+    assert not those({name: seen.small for name, seen in visits.items()})
+
+
 @pytest.mark.parametrize("mode", ["light", "dark"])
-def test_text_can_be_read_and_figures_stand_on_a_light_ground(visits, mode):
+def test_text_can_be_read_in_figures_and_charts_too(visits, mode):
     assert not those({name: seen.contrast[mode] for name, seen in visits.items()})
 
 
@@ -287,3 +340,20 @@ def test_only_pages_with_exercises_load_their_script(visits):
         if any(url.endswith("exercise.js") for url in seen.weights)
     }
     assert asking == {chapter.stem for chapter in chapters()}
+
+
+def test_every_slide_has_room_and_needs_no_network(browser, site):
+    page, trouble = browser.new_page(viewport={"width": 1280, "height": 800}), []
+    page.on("request", lambda r: local(r.url) or trouble.append(f"asks another machine: {r.url}"))
+    page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+    page.on("console", lambda m: m.type != "error" or trouble.append(f"console: {m.text}"))
+    page.goto(f"{site}/slides/index.html", wait_until="networkidle", timeout=60000)
+    count = page.evaluate("Reveal.getTotalSlides()")
+    assert 12 <= count <= 16
+    for number in range(count):
+        page.evaluate(f"Reveal.slide({number})")
+        high = page.evaluate("Reveal.getCurrentSlide().scrollHeight")
+        if high > page.evaluate("Reveal.getConfig().height"):
+            trouble.append(f"slide {number + 1} is {high} px high")
+    assert not trouble, trouble
+    page.close()
