@@ -18,7 +18,7 @@ EXAMPLES = """examples:
   python -m ssf sweep notebooks/02_winning_tickets.ipynb -p seed=0,1,2 -p rounds=3
   python -m ssf sweep notebooks/03_token_selector.ipynb -p seed=0,1 --scheduler tcp://host:8786
   python -m ssf bench --quick
-  python -m ssf bench --only feeding
+  python -m ssf bench --only memory
   python -m ssf study tickets --seeds 0,1,2
   python -m ssf study tickets --seeds 3,4 --only dense --only ticket
   python -m ssf inside

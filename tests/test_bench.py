@@ -46,6 +46,9 @@ def test_speed_times_everyone_on_the_same_network(small):
         assert ratios.ratio[key] == pytest.approx(
             ratios.images_per_second[key] / ratios.images_per_second[(*key[:2], "published")]
         )
+        peer = "published, bfloat16" if row.implementation.endswith("bfloat16") else "published"
+        assert ratios.like[key] == pytest.approx(ratios.ratio[key] / ratios.ratio[(*key[:2], peer)])
+    assert ratios.least.le(ratios.like).all() and ratios.like.le(ratios.most).all()
 
 
 def test_in_half_precision_the_same_network_answers_in_bfloat16(small):
@@ -151,17 +154,6 @@ def test_trained_networks_are_checked_before_they_are_timed(small, monkeypatch):
         bench.time_trained(small, "sparsity", "smoke", {"dense": smoke})
 
 
-def test_feeding_counts_samples(small, monkeypatch):
-    monkeypatch.setattr(bench, "FED", {"cifar10": (8, 24), "event-fashion": (8, 24)})
-    bench.time_feeding(small)
-    rows = table(small).set_index(["variable", "implementation"])
-    assert (
-        set(rows.index.get_level_values(1)) == {"training", "none", "light", "published"}
-        and len(rows) == 8
-    )
-    assert rows.batch["cifar10", "training"] == 8 and rows.batch["event-fashion", "light"] == 24
-
-
 def test_memory_is_that_of_a_process_of_its_own():
     done = subprocess.run(
         [sys.executable, "-m", "ssf.speed.bench", "2-64", "ssf"],
@@ -177,7 +169,7 @@ def test_memory_is_that_of_a_process_of_its_own():
 def test_the_committed_rows_are_what_the_chapter_needs():
     rows = pd.read_csv(folders.shipped() / "results" / "bench_cpu.csv")
     assert set(bench.COLUMNS) < set(rows.columns)
-    assert {"training", "inference", "growth", "LIF", "memory", "events", "sparsity"} <= set(
+    assert {"training", "inference", "profile", "LIF", "memory", "events", "sparsity"} <= set(
         rows.measure
     )
     assert set(bench.ratios(rows).network) == set(bench.NETWORKS)

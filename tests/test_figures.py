@@ -13,8 +13,6 @@ from ssf.figures.selector import draw_training_free
 from ssf.figures.speed import (
     draw_clock,
     draw_firing,
-    draw_growth,
-    draw_roofline,
     draw_speed,
     draw_step,
 )
@@ -194,47 +192,28 @@ def test_attention_says_how_much_of_it_falls_on_the_item():
     assert axes[2].patches[0].get_xy() == (-0.5, 0.5)
 
 
-def test_speed_draws_a_bar_an_implementation_and_the_aims():
+def test_speed_draws_a_dot_for_each_peer_in_its_own_precision():
+    seconds = {"published": 6, "ssf": 2, "published, bfloat16": 4, "ssf, bfloat16": 1}
     rows = pd.DataFrame(
         [
-            {"measure": m, "network": n, "implementation": i, "ratio": r}
+            {"measure": m, "network": n, "implementation": i, "seconds": s}
             for m in ("training", "inference")
             for n in ("2-64", "4-128")
-            for i, r in (("published", 1), ("ssf", 3))
+            for i, s in seconds.items()
         ]
-    )
-    ax = draw_speed(rows, {m: {"2-64": 4, "4-128": 5} for m in ("training", "inference")}).axes[0]
-    assert [bar.get_height() for bar in ax.patches] == [1, 1, 3, 3]
-    assert [c.get_segments()[0][0][1] for c in ax.collections] == [4, 5]
+    ).assign(batch=8, low=0.5, high=8.0)
+    training, inference = draw_speed(bench.ratios(rows)).axes
+    dots = {line.get_label(): line for line in training.lines}
+    assert set(dots["published code"].get_xdata()) == {1}
+    assert list(dots["this library"].get_xdata()) == [3, 4, 3, 4]
+    labels = [t.get_text() for t in training.get_yticklabels()]
+    assert labels == [f"{n}, {p}" for n in ("2-64", "4-128") for p in ("float32", "bfloat16")]
+    spans = [c.get_segments()[0][:, 0].tolist() for c in training.collections if len(c.get_paths())]
+    assert spans == [[6 / 8, 6 / 0.5]]
+    assert inference.get_title() == "inference"
 
 
-def test_growth_draws_the_theory_from_the_smallest_value():
-    rows = pd.DataFrame(
-        [
-            {"variable": v, "value": x, "implementation": i, "seconds": s * x, "macs": 10 * x**2}
-            for v in ("T", "C")
-            for x in (1, 2)
-            for i, s in (("published", 3), ("ssf", 1))
-        ]
-    )
-    published, ours, theory = (
-        line.get_ydata().tolist() for line in draw_growth(rows).axes[1].lines
-    )
-    assert (published, ours, theory) == ([3, 6], [1, 2], [1, 4])
-
-
-def test_roofline_events_and_clock_draw_their_rows():
-    rows = pd.DataFrame(
-        {
-            "implementation": ["copy", "ssf", "SpikingJelly"],
-            "value": 8,
-            "megabytes": 80,
-            "seconds": 0.01,
-        }
-    )
-    assert [line.get_ydata()[0] for line in draw_roofline(rows).axes[0].lines] == pytest.approx(
-        [8, 8, 8]
-    )
+def test_events_and_clock_draw_their_rows():
     rows = pd.DataFrame(
         {
             "implementation": ["ssf", "ssf, deployed"],
@@ -266,8 +245,9 @@ def test_what_was_not_deployed_is_left_out():
     shares = bench.shares(rows, "sparsity", {"dense": "dense", "both": "both"})
     assert shares.empty and list((1 / shares.deployed).index) == []
     assert "not timed" in draw_clock(shares).axes[0].texts[0].get_text()
-    panels = draw_speed(bench.ratios(rows), {m: {"2-64": 4} for m in ("training", "inference")})
-    assert [len(ax.patches) for ax in panels.axes] == [2, 2]
+    for ax in draw_speed(bench.ratios(rows)).axes:
+        dots = {line.get_label(): len(line.get_xdata()) for line in ax.lines}
+        assert dots["this library"] == 1 and dots["this library, deployed"] == 0
 
 
 def test_pruned_weights_are_counted_by_name_in_whatever_order():

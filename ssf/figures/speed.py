@@ -3,25 +3,18 @@
 Rows are those of `ssf.speed.bench`; an implementation that was not timed is left out.
 """
 
-import seaborn as sns
-
 from ssf.figures.style import COLOURS, GREY, INK, done, draw_sentence, figure
 
-
-def light(colour):
-    """The same hue, for the same implementation in half precision."""
-    return sns.set_hls_values(colour, l=0.75)
-
-
 IMPLEMENTATIONS = {
-    "copy": GREY,
     "published": INK,
-    "published, bfloat16": light(INK),
     "SpikingJelly": COLOURS["random"],
-    "SpikingJelly, bfloat16": light(COLOURS["random"]),
     "ssf": COLOURS["ticket"],
-    "ssf, bfloat16": light(COLOURS["ticket"]),
     "ssf, deployed": COLOURS["learned"],
+}
+NAMES = {
+    "SpikingJelly": "SpikingJelly's layers",
+    "ssf": "this library",
+    "ssf, deployed": "this library, deployed",
 }
 PARTS = {
     "products": COLOURS["ticket"],
@@ -32,36 +25,31 @@ PARTS = {
 NOT_TIMED = "not timed: deployed networks need a C compiler, and run on a CPU"
 
 
-def by_implementation(rows, index, values):
-    """A table with a line for each value of `index` and a column for each implementation timed."""
-    table = rows.pivot(index=index, columns="implementation", values=values)
-    return table[[name for name in IMPLEMENTATIONS if name in table]]
+def draw_speed(ratios):
+    """Times as fast as the published code in the same precision; rows of `bench.ratios`.
 
-
-def draw_over_values(ax, rows, values, form="g", **kwargs):
-    """A line an implementation against the column `value`, a logarithmic axis with these ticks."""
-    table = by_implementation(rows, "value", values)
-    table.plot(ax=ax, logx=True, style="o-", ms=4, color=IMPLEMENTATIONS, legend=False, **kwargs)
-    ax.set_xticks(table.index, [f"{value:{form}}" for value in table.index])
-    ax.minorticks_off()
-
-
-def draw_speed(ratios, aims):
-    """Times faster than the published implementation, a panel a measure; rows of `bench.ratios`.
-
-    aims: {measure: {network: ratio}}, drawn as short lines.
+    A panel a measure, a line for each network and precision, a dot for each other implementation,
+    and a line from its slowest to its fastest repeat.
     """
-    measures = ratios.measure.unique()
-    fig, axes = figure(1, len(measures), height=3.2, squeeze=False)
-    for ax, measure in zip(axes[0], measures, strict=True):
+    measures = list(ratios.measure.unique())
+    fig, axes = figure(len(measures), height=2.5, squeeze=False, sharex=True)
+    for ax, measure in zip(axes[:, 0], measures, strict=True):
         part = ratios[ratios.measure == measure]
-        table = by_implementation(part, "network", "ratio").loc[part.network.unique()]
-        table.plot.bar(ax=ax, width=0.8, color=IMPLEMENTATIONS, rot=0, legend=False, title=measure)
-        for i, network in enumerate(table.index):
-            ax.hlines(aims[measure][network], i - 0.45, i + 0.45, color=COLOURS["reinit"], lw=1.5)
-        ax.set(xlabel="network (blocks-width)", xlim=(-0.55, len(table) - 0.45))
-    axes[0][0].set_ylabel("times as fast as published")
-    return done(fig, legend=4)
+        part = part.assign(label=part.network + ", " + part.precision)
+        labels = sorted(
+            part.label.unique(), key=lambda label: list(part.network).index(label.split(",")[0])
+        )
+        ax.axvline(1, color=INK, lw=1, label="published code")
+        for name in ("SpikingJelly", "ssf", "ssf, deployed"):
+            own = part[part.implementation.isin([name, f"{name}, bfloat16"])]
+            at, colour = [labels.index(label) for label in own.label], IMPLEMENTATIONS[name]
+            ax.hlines(at, own.least, own.most, color=colour, lw=1.5, alpha=0.6)
+            ax.plot(own.like, at, "o", color=colour, label=NAMES[name])
+        ax.set(yticks=range(len(labels)), yticklabels=labels, title=measure)
+        ax.set_ylim(len(labels) - 0.5, -0.5)
+        ax.grid(axis="x", alpha=0.3)
+    axes[-1][0].set(xlabel="times as fast as the published code", xlim=(0, None))
+    return done(fig, legend=2)
 
 
 def draw_step(rows):
@@ -81,49 +69,19 @@ def draw_step(rows):
     return done(fig, legend=4)
 
 
-def draw_growth(rows):
-    """Seconds of a training step as something grows, a panel each; dashed: as the MACs do.
-
-    rows: variable, value, implementation, seconds, macs. The dashed line meets the library's at
-    the smallest value.
-    """
-    variables = rows.variable.unique()
-    fig, axes = figure(1, len(variables), height=2.6, sharey=True)
-    for ax, variable in zip(axes, variables, strict=True):
-        part = rows[rows.variable == variable]
-        draw_over_values(ax, part, "seconds", logy=True, xlabel=variable)
-        ours = part[part.implementation == "ssf"].set_index("value").sort_index()
-        expected = ours.macs / ours.macs.iloc[0] * ours.seconds.iloc[0]
-        ax.plot(expected, color=GREY, ls="--", label="in proportion to the MACs")
-    axes[0].set_ylabel("seconds a step")
-    return done(fig, legend=3)
-
-
-def draw_roofline(rows):
-    """Bytes a second that the LIF's two passes move, beside a copy.
-
-    rows: implementation, value (MB a tensor), megabytes, seconds.
-    """
-    fig, ax = figure()
-    rows = rows.assign(speed=rows.megabytes / 1e3 / rows.seconds)
-    labels = {"xlabel": "size of the currents (MB)", "ylabel": "GB/s of the bytes needed"}
-    draw_over_values(ax, rows, "speed", **labels, ylim=(0, None))
-    ax.legend()
-    return done(fig)
-
-
 def draw_firing(rows):
     """Images a second against the mean firing rate; rows: implementation, value, batch, seconds."""
     if len(rows) == 0:
         return draw_sentence(NOT_TIMED)
     fig, ax = figure()
     rows = rows.assign(speed=rows.batch / rows.seconds)
-    labels = {
-        "xlabel": "firing rate (spikes per neuron and time step)",
-        "ylabel": "images a second",
-    }
-    draw_over_values(ax, rows, "speed", ".2g", **labels, ylim=(0, None))
-    ax.legend(["multiplying", "adding spikes (deployed)"])
+    table = rows.pivot(index="value", columns="implementation", values="speed")
+    names = {"ssf": "multiplying", "ssf, deployed": "adding a row for each spike (deployed)"}
+    for name, label in names.items():
+        ax.plot(table[name], "o-", ms=4, color=IMPLEMENTATIONS[name], label=label)
+    ax.set(xlabel="firing rate (spikes per neuron and time step)", xlim=(0, None))
+    ax.set(ylabel="images a second", ylim=(0, None))
+    ax.legend()
     return done(fig)
 
 

@@ -9,15 +9,14 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ssf.config import DATASETS, Data, RunConfig, Selector, Ticket, Train
-from ssf.datasets import batches, sets
+from ssf.config import Selector, Ticket
+from ssf.datasets import sets
 from ssf.engine import records, runs
 from ssf.model import cost, training
 from ssf.model.neuron import LIF
@@ -62,26 +61,6 @@ def time_networks(race):
         race.time("inference", contestants, **about)
 
 
-def time_growth(race):
-    """A training step of 2-64 as the batch, the time steps, the tokens and the channels grow."""
-    grown = {  # the first value is the base's
-        "batch": [(32, {}), (8, {}), (64, {}), (128, {})],
-        "T": [(steps, {"time_steps": steps}) for steps in (4, 1, 2, 8)],
-        "N": [(side**2, {"side": 4 * side}) for side in (8, 4, 12, 16)],
-        "C": [(width, {"width": width}) for width in (64, 32, 128, 256)],
-    }
-    for variable, sizes in grown.items():
-        for value, changes in sizes[:3] if race.quick else sizes:
-            model = model_of("2-64", **changes)
-            batch = value if variable == "batch" else 32
-            images, labels = noise(model, batch, race.device)
-            networks = beside(Spikformer(model).to(race.device), model, ["published"])
-            steps = {k: race.training_step(n, images, labels) for k, n in networks.items()}
-            about = {"variable": variable, "value": value, "macs": cost.macs(model) * batch}
-            repeats = 2 if race.quick else 5
-            race.time("growth", steps, repeats, network="2-64", batch=batch, **about)
-
-
 def copy_five_times(target, source):
     for _ in range(5):
         target.copy_(source)
@@ -99,7 +78,7 @@ def time_neuron(race):
     Forward reads currents and writes spikes, backward reads currents and gradients and writes
     gradients, five tensors in all; a copy moves two.
     """
-    for megabytes in (8, 32) if race.quick else (1, 2, 4, 8, 16, 32, 64):
+    for megabytes in (8, 32) if race.quick else (8, 64):
         x = torch.randn(4, megabytes * 2**20 // 16 // 256, 256, device=race.device)
         leaf, grad = x.clone().requires_grad_(), torch.randn_like(x)
         contestants = {"copy": partial(copy_five_times, torch.empty_like(x), x)}
@@ -166,56 +145,6 @@ def time_trained(race, measure, name, configs):
         row |= {"implementation": implementation, "macs": macs[kind, implementation]}
 
 
-FED = {  # batch, samples
-    "fashion-mini": (64, 2048),
-    "cifar10": (64, 2048),
-    "event-fashion": (64, 2048),
-    "cifar10-dvs": (16, 64),
-}
-
-
-def time_feeding(race):
-    """Samples a second that a memory-mapped set gives, beside those that training 2-64 takes.
-
-    Augmented or not; "published" is a whole recipe, mixup included.
-    """
-    for name, (batch, count) in list(FED.items())[: 3 if race.quick else 4]:
-        parts = {"time_steps": 16, "pool_stages": (0, 1, 2, 3)} if name == "cifar10-dvs" else {}
-        model = model_of("2-64", **DATASETS[name], **parts)
-        config = RunConfig(Data(name), model, train=Train(batch_size=batch))
-        with tempfile.TemporaryDirectory() as folder:
-            dataset = mapped(config, Path(folder) / "images", count).to(race.device)
-            images = dataset.standardise(dataset.train_images[:batch])
-            network, labels = Spikformer(model).to(race.device), dataset.train_labels[:batch]
-            contestants = {"training": race.training_step(network, images, labels)}
-            for kind in ("none", "light", "published"):
-                mixup = 0.5 if kind == "published" else 0.0
-                recipe = config.with_(**{"data.augment": kind, "train.mixup": mixup})
-                contestants[kind] = partial(draw_epoch, recipe, dataset)
-            rows = race.time("feeding", contestants, network="2-64", variable=name, batch=count)
-        rows[0]["batch"] = batch  # of training
-
-
-def draw_epoch(config, dataset):
-    """Draw an epoch's batches and look at none."""
-    every = torch.arange(len(dataset.train_labels))
-    for _ in batches.training_batches(config, dataset, every, 0, torch.Generator()):
-        pass
-
-
-def mapped(config, path, count):
-    """A data set of the config's shape, noise, mapped into memory from a file, as decoded sets."""
-    model, rng = config.model, np.random.default_rng(0)
-    frames = (model.time_steps,) if model.encoding == "frames" else ()
-    shape = (count, *frames, model.channels, model.side, model.side)
-    images = np.memmap(path, np.uint8, "w+", shape=shape)
-    images[:] = rng.integers(0, 256 if model.encoding == "direct" else 3, shape, np.uint8)
-    images = torch.from_numpy(images)
-    labels = torch.arange(count) % model.classes
-    classes = tuple(map(str, range(model.classes)))
-    return sets.Dataset(config.data.name, "noise", classes, images, labels, images[:1], labels[:1])
-
-
 def measure_memory(race):
     """Peak memory of two training steps, each in a process of its own, less what it had before."""
     for name in ("2-64",) if race.quick else NETWORKS:
@@ -258,9 +187,7 @@ def device_name():
 MEASUREMENTS = {
     "speed": time_networks,
     "profile": profile_steps,
-    "growth": time_growth,
     "roofline": time_neuron,
-    "feeding": time_feeding,
     "memory": measure_memory,
     "events": time_events,
     "sparsity": time_sparsity,
@@ -268,7 +195,7 @@ MEASUREMENTS = {
 }
 
 
-ON_GPU = ("speed", "growth", "roofline", "feeding", "memory")
+ON_GPU = ("speed", "roofline", "memory")
 
 
 def benchmark(quick=False, only=()):
@@ -287,14 +214,26 @@ def benchmark(quick=False, only=()):
 
 
 def ratios(rows, measures=("training", "inference")):
-    """Times faster than the published implementation, by measure, network and implementation."""
+    """Times as fast as the published code: `ratio` in float32, `like` in the row's own precision.
+
+    least and most: `like` of the slowest and the fastest repeat; spread: between them, a share.
+    """
     about = ["measure", "network"]
     rows = rows[rows.measure.isin(measures)]
-    base = rows[rows.implementation == "published"][[*about, "seconds"]]
-    base = rows[about].merge(base, "left").seconds.to_numpy()
-    rows = rows.assign(ratio=base / rows.seconds, images_per_second=rows.batch / rows.seconds)
+    half = rows.implementation.str.endswith(HALF)
+    rows = rows.assign(precision=np.where(half, "bfloat16", "float32"))
+    base = rows[rows.implementation.isin(["published", f"published{HALF}"])]
+    base = base.set_index([*about, "precision"]).seconds.to_dict()
+    keys = list(zip(rows.measure, rows.network, rows.precision, strict=True))
+    like = np.array([base.get(key, np.nan) for key in keys])
+    rows["ratio"] = np.array([base[*key[:2], "float32"] for key in keys]) / rows.seconds
+    rows["like"], rows["least"], rows["most"] = (
+        like / rows[column] for column in ("seconds", "high", "low")
+    )
+    rows["images_per_second"] = rows.batch / rows.seconds
     rows["spread"] = (rows.high - rows.low) / rows.seconds
-    return rows[[*about, "batch", "implementation", "ratio", "images_per_second", "spread"]]
+    columns = ["precision", "ratio", "like", "least", "most", "images_per_second", "spread"]
+    return rows[[*about, "batch", "implementation", *columns]]
 
 
 SHARES = ["label", "macs", "seconds", "deployed", "firing rate", "accuracy"]
