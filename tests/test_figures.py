@@ -187,7 +187,12 @@ def test_attention_says_how_much_of_it_falls_on_the_item():
     maps = [(2, np.array([3, 1, 0, 0])), (0, np.array([0, 1, 0, 1]))]
     axes = draw_attention(np.zeros((2, 1, 4, 4)), {"asks": maps}, item).axes
     shares = [ax.get_title() for ax in axes]
-    assert shares == ["item: 25 % of the tokens", "item: 50 % of the tokens", "75 %", "50 %"]
+    assert shares == [
+        "item: 25 % of the tokens",
+        "item: 50 % of the tokens",
+        "75 % on the item",
+        "50 % on the item",
+    ]
     assert axes[2].images[0].get_array().tolist() == [[3, 1], [0, 0]]
     assert axes[2].patches[0].get_xy() == (-0.5, 0.5)
 

@@ -60,7 +60,9 @@ def draw_attention(images, asked, item):
         for ax, (query, weights), on in zip(line, maps, item, strict=True):
             side = round(len(weights) ** 0.5)
             ax.imshow(np.reshape(weights, (side, side)), cmap="Blues", vmin=0)
-            ax.set_title(f"{100 * weights[on].sum() / weights.sum():.0f} %", fontsize="small")
+            ax.set_title(
+                f"{100 * weights[on].sum() / weights.sum():.0f} % on the item", fontsize="small"
+            )
             corner = query % side - 0.5, query // side - 0.5
             frame = {"fill": False, "ec": COLOURS["reinit"], "lw": 2, "clip_on": False}
             ax.add_patch(Rectangle(corner, 1, 1, **frame))
