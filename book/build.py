@@ -154,7 +154,8 @@ def bundle(book, html):
 
 
 def lighten(html):
-    """Take out scripts that a page does not use: icons are a font, MathJax is for equations."""
+    """Take out what a page does not use: icons are a font, MathJax is for equations, a style is
+    for the cells of notebooks."""
     for path in html.glob("*.html"):
         page, unused = path.read_text(), ["fontawesome", "thebe"]
         if 'class="math' not in page:
@@ -162,7 +163,10 @@ def lighten(html):
         if path.name != "search.html":
             unused += ["searchtools", "searchindex", "language_data"]
         script = rf"<script[^<]*({'|'.join(unused)})[^<]*</script>"
-        path.write_text(re.sub(script, "", page))
+        page = re.sub(script, "", page)
+        if 'class="cell' not in page:
+            page = re.sub(r'<link [^>]*"_static/mystnb[^>]*>', "", page)
+        path.write_text(page)
 
 
 def readme(text):
