@@ -246,6 +246,7 @@ def test_what_was_not_deployed_is_left_out():
             for implementation in ("published", "ssf")
         ]
     ).assign(batch=8, seconds=1.0, high=1.1, low=0.9, value=1.0)
+    assert "not profiled" in draw_step(rows[:0]).axes[0].texts[0].get_text()
     assert "not timed" in draw_firing(rows[rows.measure == "events"]).axes[0].texts[0].get_text()
     shares = bench.shares(rows, "sparsity", {"dense": "dense", "both": "both"})
     assert shares.empty and list((1 / shares.deployed).index) == []

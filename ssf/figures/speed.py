@@ -57,6 +57,8 @@ def draw_step(rows):
 
     rows: network, implementation ("ssf" or "ssf, bfloat16"), variable (a part), seconds.
     """
+    if len(rows) == 0:
+        return draw_sentence("not profiled on this machine")
     table = rows.pivot(index=["network", "implementation"], columns="variable", values="seconds")
     whole = table.xs("ssf", level="implementation").sum(axis=1)
     table = 100 * table.div(whole, axis=0, level="network")[list(PARTS)]
