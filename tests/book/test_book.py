@@ -78,7 +78,7 @@ def test_figures_are_parts_of_their_pages_and_follow_its_colours(pages, html):
         assert not [i for i in page.images if i["src"].startswith("_images/")], name
         text = (html / name).read_text().partition("<main")[2]
         drawings = re.findall(r'<svg class="inlined.*?</svg>', text, re.S)
-        assert len(drawings) == len([d for d in page.drawings if "inlined" in d["class"]])
+        assert len(drawings) == len([d for d in page.drawings if "inlined" in d.get("class", "")])
         for drawing in drawings:
             assert not re.search(r"(fill|stroke)(: |=\")(#222222|#262626|black|#000)", drawing)
             assert len(re.findall(r"<path [^>]*fill: #ffffff\"", drawing)) == 0

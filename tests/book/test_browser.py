@@ -108,7 +108,7 @@ CONTRAST = """() => {
     for (const e of svg.querySelectorAll('path, rect, circle, image, text')) {
       const style = getComputedStyle(e), filled = style.fill.startsWith('rgb');
       if (e.tagName != 'text') { if (e.tagName == 'image' || filled) below.push(e); continue; }
-      if (!e.textContent.trim() || !filled) continue;
+      if (!e.textContent.trim() || !filled || !opacity(e)) continue;  // Vega hides labels that would overlap
       const box = e.getBoundingClientRect(), at = new DOMPoint(box.x + box.width / 2, box.y + box.height / 2);
       const inside = s => {
         const r = s.getBoundingClientRect(), m = s.getScreenCTM();
