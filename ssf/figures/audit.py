@@ -20,8 +20,7 @@ def draw_savings(rows, target, published):
             dots = line[line.keep_ratio.isin(published[kind])]
             ax.scatter(dots.keep_ratio, 100 * dots.saved, color=colours[kind], zorder=3)
     ax.axhline(100 * target, color=COLOURS["reinit"], lw=1)
-    above = {"ha": "right", "va": "bottom", "fontsize": "small", "color": COLOURS["reinit"]}
-    ax.text(1, 100 * target, "claimed", **above)
+    ax.text(1, 100 * target, "claimed", ha="right", va="bottom", fontsize="small")
     ax.set(xlabel="keep ratio ρ", ylabel="MACs saved, net (%)")
     return done(fig, legend=2)
 
