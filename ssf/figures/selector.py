@@ -18,7 +18,7 @@ def draw_training_free(rows, dense):
 
     rows: kind, dropped, keep_ratio, accuracy. dense: its accuracy with all tokens.
     """
-    fig, axes = figure(1, 2, height=3.2, sharey=True)
+    fig, axes = figure(2, 1, height=2.4, sharex=True, sharey=True)
     colours = {label: COLOURS[colour] for label, colour in SELECTORS.values()}
     rows = rows.assign(label=[SELECTORS[kind][0] for kind in rows.kind])
     for ax, dropped in zip(axes, ("removed", "bypass"), strict=True):
@@ -29,5 +29,5 @@ def draw_training_free(rows, dense):
         part.plot(ax=ax, style="o-", ms=4, color=colours, legend=False)
         ax.axhline(100 * dense, color=INK, ls="--", lw=1, label="all tokens")
         ax.set(title=f"dropped tokens: {dropped}", xlabel="keep ratio ρ")
-    axes[0].set_ylabel("test accuracy (%)")
-    return done(fig, legend=3)
+        ax.set_ylabel("test accuracy (%)")
+    return done(fig, legend=2)
