@@ -184,6 +184,7 @@ class Ticket:
         "early-time ticket (Kim et al. 2022)",
         least=0,
     ) = 0
+    lr: field.number("0 (train.lr) or the learning rate of this round alone", ge=0) = 0.0
     order: field.choice(
         ticket_first="with a selector, the student starts from a ticket of the dense network",
         selector_first="the student is pruned, and rewound to its own weights",
@@ -207,6 +208,9 @@ class Train:
     lr: field.Positive = 3e-3
     min_lr: field.NotNegative = 1e-5
     warmup_epochs: field.NotNegative = 1.0
+    decay: field.choice(cosine="as published", linear="a straight line") = "cosine"
+    optimiser: field.choice(adamw="as published", muon="for matrices, AdamW on the rest") = "adamw"
+    muon_lr: field.Positive = 0.02
     weight_decay: field.NotNegative = 0.06
     label_smoothing: field.number("a share of at least 0 and below 1", ge=0, lt=1) = 0.1
     mixed_precision: field.flag("products in bfloat16, neurons in float32") = False
@@ -235,11 +239,8 @@ class RunConfig:
 
     def __post_init__(self):
         for name, value in DATASETS[self.data.name].items():
-            own, allowed = (
-                getattr(self.model, name),
-                f"{value}, as in the data set {self.data.name}",
-            )
-            demand(own == value, f"model.{name}", own, allowed)
+            own = getattr(self.model, name)
+            demand(own == value, f"model.{name}", own, f"{value}, as in {self.data.name}")
         if self.selector:
             self._check_selector(self.selector)
         if self.ticket:
@@ -247,9 +248,8 @@ class RunConfig:
 
     def _check_selector(self, selector):
         depth, blocks = self.model.depth, selector.locations
-        demand(
-            blocks[-1] < depth, "selector.locations", blocks, f"blocks below model.depth, {depth}"
-        )
+        allowed = f"blocks below model.depth, {depth}"
+        demand(blocks[-1] < depth, "selector.locations", blocks, allowed)
         if selector.kind == "oracle":
             allowed = f"with known foreground ({CLUTTERED}); {self.data.name} does not tell"
             demand(self.data.name == CLUTTERED, "selector.kind", "oracle", allowed)
@@ -263,10 +263,10 @@ class RunConfig:
         demand(epoch < self.train.epochs, "ticket.rewind_epoch", epoch, allowed)
         alone = ticket.control == "ticket" and ticket.search_time_steps == 0
         ok = ticket.order == "ticket_first" or (self.selector is not None and alone)
-        allowed = (
-            "ticket_first, but for tickets without search_time_steps of a network with a selector"
-        )
+        allowed = "ticket_first, but for plain tickets of a network with a selector"
         demand(ok, "ticket.order", ticket.order, allowed)
+        ok = ticket.lr == 0 or self.selector is None
+        demand(ok, "ticket.lr", ticket.lr, "0 with a selector, whose student has train.lr")
 
     def flat(self):
         """{"model.width": 32, …}: every field; None for those of a part that is absent."""

@@ -249,7 +249,7 @@ def test_another_data_set_brings_its_shape_along_and_leaves_what_is_not_its_own(
         ),
         (
             {"data.name": "event-fashion", "model.side": 48},
-            "model.side is 48; allowed: 32, as in the data set event",
+            "model.side is 48; allowed: 32, as in event",
         ),
         ({"data.name": ["cifar10"]}, r"data.name is \['cifar10'\]"),
     ):

@@ -92,7 +92,7 @@ def test_a_step_stays_on_its_device(config, device):
         opt = training.optimiser(network, config.train)
         weights = [(name, p) for name, p in network.named_parameters() if p.ndim > 1]
         masks = {name: torch.ones_like(p, dtype=torch.bool) for name, p in weights}
-        training.take_step(config, network, opt, masks, loss, 1e-3, "step 1")
+        training.take_step(config, network, opt, masks, loss, "step 1")
         assert all(p.grad is not None for p in network.stem.parameters())
         assert {t.device for t in every_tensor(network, opt)} == {device}
 
@@ -128,7 +128,7 @@ def test_what_looks_at_pixels_and_gradients_stays_on_its_device(device):
     if device.type == "meta":
         opt = training.optimiser(network, config.train)
         loss, _ = training.batch_loss(config, network.forward_tokens, None, images, labels)
-        training.take_step(config, network, opt, {}, loss, 1e-3, "step 1")
+        training.take_step(config, network, opt, {}, loss, "step 1")
 
 
 def test_the_pretended_device_would_notice_a_tensor_of_another(device):

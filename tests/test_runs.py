@@ -235,7 +235,12 @@ def interrupted(monkeypatch, epoch):
 
 @pytest.mark.parametrize(
     "part",
-    [{}, {"selector.keep_ratio": 0.5}, LEAKING, {"ticket.fraction": 0.6}],
+    [
+        {},
+        {"selector.keep_ratio": 0.5, "train.optimiser": "muon"},
+        LEAKING,
+        {"ticket.fraction": 0.6, "ticket.lr": 0.01},
+    ],
 )
 def test_an_interrupted_run_goes_on_to_the_same_end(smoke, part, monkeypatch, tmp_path):
     cfg = smoke.with_(**{"train.epochs": 4, **part})
@@ -466,3 +471,13 @@ def test_a_lock_left_by_a_dead_process_holds_nobody_up(smoke):
     folder.mkdir(parents=True)
     assert in_a_fork(lock_and_die, str(folder / "lock")) == -signal.SIGKILL
     assert (folder / "lock").exists() and run(smoke).record["id"] == smoke.hash()
+
+
+def test_a_tickets_own_rate_is_that_of_its_round_alone(smoke, fits):
+    plain = smoke.with_(**{"ticket.round": 2, "ticket.fraction": 0.3})
+    own = plain.with_(**{"ticket.lr": 1e-3})
+    assert run(plain).record["validation_accuracy"] is not None
+    before = len(fits)
+    run(own)
+    assert len(fits) == before + 1  # the dense network and the first round are shared
+    assert not same(run(own).network.state_dict(), run(plain).network.state_dict())

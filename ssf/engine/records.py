@@ -138,7 +138,7 @@ def read_record(folder):
     if (written := record.get("results_version", 0)) > RESULTS_VERSION:
         known = f"this code knows up to {RESULTS_VERSION}: update it"
         raise Failed(f"{path} is of results version {written}; {known}.")
-    record = dict.fromkeys(ADDED) | record
+    record = dict.fromkeys(ADDED) | RunConfig().flat() | record  # fields that came later
     for field in FIELDS:
         if field not in record:
             raise Failed(f"{path} lacks the field {field}; remove it and run again.")

@@ -13,6 +13,7 @@ from ssf.config import Failed
 from ssf.datasets import batches, sets
 from ssf.model import kernels
 from ssf.model.neuron import LIF
+from ssf.model.optimisers import optimiser
 from ssf.model.selector import selector_loss
 from ssf.model.spikformer import Spikformer
 
@@ -60,23 +61,18 @@ def make_network(config, seed=None):
         return Spikformer(config.model, config.selector)
 
 
-def learning_rate(train, progress):
-    """The rate after `progress` epochs: linear warm-up from min_lr, then a cosine back to it."""
+def learning_rate(train, progress, highest=None):
+    """The rate after `progress` epochs: linear warm-up from min_lr, then the decay back to it.
+
+    highest: the rate between the two, `train.lr` unless told.
+    """
+    above = (train.lr if highest is None else highest) - train.min_lr
     if progress < train.warmup_epochs:
-        return train.min_lr + (train.lr - train.min_lr) * progress / train.warmup_epochs
+        return train.min_lr + above * progress / train.warmup_epochs
     share = (progress - train.warmup_epochs) / max(train.epochs - train.warmup_epochs, 1e-9)
-    return train.min_lr + (train.lr - train.min_lr) * (1 + math.cos(math.pi * min(share, 1))) / 2
-
-
-def optimiser(network, train):
-    """AdamW; weight decay on weights, not on biases and BatchNorm, as in the published code."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    spared = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": train.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=train.lr)
+    if train.decay == "linear":
+        return train.min_lr + above * (1 - min(share, 1))
+    return train.min_lr + above * (1 + math.cos(math.pi * min(share, 1))) / 2
 
 
 def truth(network, foreground):
@@ -195,15 +191,16 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
     for step, (x, y, foreground, weight, size) in enumerate(stream):
         if size == 1 and sizes:
             continue
-        rate = learning_rate(config.train, epoch + step / steps)
+        set_rates(config, opt, epoch + step / steps)
         loss, logits = batch_loss(config, forward, teacher, x, y, truth(network, foreground))
         loss = loss * weight
         labels = y if y.ndim == 1 else y.argmax(1)
         right = (logits.argmax(1) == labels).float().mean() * weight
+        rate = opt.param_groups[0]["lr"]
         places.append(f"epoch {epoch + 1}, step {step + 1}, at a learning rate of {rate:.2g}")
         means.append(distributed.mean(torch.stack([loss.detach(), right])))
         sizes.append(size)
-        take_step(config, network, opt, masks, loss, rate, places[-1])
+        take_step(config, network, opt, masks, loss, places[-1])
     losses, rights = torch.stack(means).T.tolist()  # once an epoch: no step waits for a GPU
     for place, loss in zip(places, losses, strict=True):
         if not math.isfinite(loss):
@@ -230,11 +227,17 @@ def batch_loss(config, forward, teacher, x, y, foreground=None):
     return F.cross_entropy(logits, y, label_smoothing=smoothing), logits
 
 
-def take_step(config, network, opt, masks, loss, rate, place):
-    """One step of AdamW down the loss; what is pruned stays pruned."""
-    near_zero = config.ticket is not None and config.ticket.freeze == "near_zero"
+def set_rates(config, opt, progress):
+    """The optimiser's learning rates after `progress` epochs, a ticket's own if it has one."""
+    own = config.ticket.lr if config.ticket else 0
     for group in opt.param_groups:
-        group["lr"] = rate
+        highest = group.setdefault("highest", group["lr"])
+        group["lr"] = learning_rate(config.train, progress, own or highest)
+
+
+def take_step(config, network, opt, masks, loss, place):
+    """One step down the loss; what is pruned stays pruned."""
+    near_zero = config.ticket is not None and config.ticket.freeze == "near_zero"
     opt.zero_grad()
     loss.backward()
     if near_zero:
@@ -287,6 +290,5 @@ def restore(network, opt, tensors):
         prefix = f"{MOMENTS}{name}."
         state = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
         if state:  # AdamW counts its steps on the CPU
-            opt.state[p] = {
-                k: t.clone().to(p.device if t.ndim else "cpu") for k, t in state.items()
-            }
+            places = {k: p.device if t.ndim else "cpu" for k, t in state.items()}
+            opt.state[p].update((k, t.clone().to(places[k])) for k, t in state.items())

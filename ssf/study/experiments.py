@@ -214,7 +214,42 @@ def rates(seed):
     for name in ("study", "study-clutter", "study-cifar10") if seed == CHOSEN_WITH else ():
         for rate in (0.005, 0.01, 0.02, 0.04):
             yield name, preset(name, seed=seed, **{"train.lr": rate})
+    if seed == CHOSEN_WITH:  # the arms of C1, each at rates of its own
+        dense = preset("study", seed=seed)
+        for rate in (0.005, 0.01, 0.02, 0.04):
+            yield "ticket", dense.with_(ticket=ticket(HEADLINE, lr=rate))
+            yield "random ticket", dense.with_(ticket=ticket(HEADLINE, control="random", lr=rate))
 
 
-_ALL = (rates, tickets, short, selectors, codesign, controls, habits, cifar10, events, precision)
+# the paper's structure at a size that two cores carry: four blocks, 64 tokens
+IN_EARNEST = {
+    "model.depth": 4, "model.pool_stages": (0, 1), "train.epochs": 2, "train.batch_size": 125,
+    "train.lr": 0.01, "train.decay": "linear", "train.optimiser": "muon",
+    "train.mixed_precision": True,
+}  # fmt: skip
+TRIALS = {
+    "Muon": {},
+    "AdamW": {"train.optimiser": "adamw"},
+    "threshold 0.5": {"model.v_threshold": 0.5},
+    "AdamW, threshold 0.5": {"train.optimiser": "adamw", "model.v_threshold": 0.5},
+    "Muon at 0.05": {"train.muon_lr": 0.05},
+    "cosine": {"train.decay": "cosine"},
+    "no label smoothing": {"train.label_smoothing": 0.0},
+    "no weight decay": {"train.weight_decay": 0.0},
+    "batches of 250": {"train.batch_size": 250},
+    "one time step": {"model.time_steps": 1},
+    "float32": {"train.mixed_precision": False},
+}
+
+
+def recipes(seed):
+    """What trains CIFAR-10 best in a given time, one change at a time, by validation images."""
+    for kind, changes in TRIALS.items() if seed >= CHOSEN_WITH else ():
+        yield kind, preset("study-cifar10", seed=seed, **IN_EARNEST).with_(**changes)
+
+
+_ALL = (
+    rates, recipes, tickets, short, selectors, codesign, controls, habits, cifar10, events,
+    precision,
+)  # fmt: skip
 EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}

@@ -1,0 +1,60 @@
+"""What takes a training's steps: AdamW, as published, or Muon with AdamW beside it."""
+
+import torch
+
+
+class Muon(torch.optim.Muon):
+    """torch's Muon (Jordan et al. 2024), for convolutions, too: as matrices [out, in·k·k]."""
+
+    def __init__(self, weights, **settings):
+        self.matrices = {w: w.detach().flatten(1) for w in weights}  # the same memory
+        super().__init__(self.matrices.values(), **settings)
+        for weight, matrix in self.matrices.items():
+            self.state[weight] = self.state[matrix] = {}
+
+    def step(self):
+        for weight, matrix in self.matrices.items():
+            matrix.grad = weight.grad.flatten(1)
+        super().step()
+
+
+class Pair:
+    """Two optimisers as one: `param_groups`, `state`, `zero_grad` and `step` of both."""
+
+    def __init__(self, *optimisers):
+        self.optimisers = optimisers
+        self.param_groups = [group for one in optimisers for group in one.param_groups]
+        self.state = {p: state for one in optimisers for p, state in one.state.items()}
+
+    def zero_grad(self):
+        for one in self.optimisers:
+            one.zero_grad()
+
+    def step(self):
+        for one in self.optimisers:
+            one.step()
+
+
+def optimiser(network, train):
+    """The optimiser of a network's parameters; each of its groups has its own highest `lr`.
+
+    AdamW: weight decay on weights, not on biases and BatchNorm, as in the published code. Muon: on
+    the weights of stem and blocks, at `train.muon_lr`; AdamW on the others.
+    """
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    spared = [p for p in network.parameters() if p.ndim <= 1]
+    by_muon = []
+    if train.optimiser == "muon":
+        by_muon = [p for m in (network.stem, network.blocks) for p in m.parameters() if p.ndim > 1]
+        ids = set(map(id, by_muon))
+        weights = [p for p in weights if id(p) not in ids]
+    groups = [
+        {"params": weights, "weight_decay": train.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    adamw = torch.optim.AdamW(groups, lr=train.lr)
+    if not by_muon:
+        return adamw
+    for p in (p for group in adamw.param_groups for p in group["params"]):
+        adamw.state[p] = {}  # so that the pair knows it
+    return Pair(adamw, Muon(by_muon, lr=train.muon_lr, weight_decay=train.weight_decay))
