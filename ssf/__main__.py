@@ -104,7 +104,7 @@ def bench(args):
 
 
 def study(args):
-    from ssf.study import experiments, results
+    from ssf.study import answers, experiments, results
 
     known = experiments.EXPERIMENTS
     demand(args.experiment in known, "the experiment", args.experiment, ", ".join(known))
@@ -112,13 +112,14 @@ def study(args):
         seeds = sorted({int(seed) for seed in args.seeds.split(",")})
     except ValueError:
         raise Refused(f"--seeds is {args.seeds!r}; allowed: numbers, e.g. 0,1,2.") from None
-    kinds = dict.fromkeys(kind for kind, _ in known[args.experiment](0))
+    kinds = dict.fromkeys(kind for seed in seeds for kind, _ in known[args.experiment](seed))
     for kind in args.only:
         demand(kind in kinds, "--only", kind, ", ".join(kinds))
     with results.time_limit(args.minutes):
         for kind, run in results.run(args.experiment, seeds, args.only):
             row = "seed {seed}: accuracy {accuracy:.4f}, sparsity {sparsity:.3f}, {seconds:.0f} s"
             print(kind, row.format(**run.record), sep=", ", flush=True)
+            answers.keep(args.experiment, run.config.seed)
     print(results.path(args.experiment))
 
 

@@ -83,8 +83,8 @@ def truth(network, foreground):
 
 
 @torch.no_grad()
-def evaluate(network, images, labels, foreground=None, prepare=None):
-    """(accuracy, mean cross-entropy) on standardised images, or on others and what prepares them.
+def answers(network, images, foreground=None, prepare=None):
+    """Logits [n,classes] of standardised images, or of others and what prepares them.
 
     The random selector draws the same tokens every time.
     """
@@ -92,9 +92,14 @@ def evaluate(network, images, labels, foreground=None, prepare=None):
     with own_random_state():
         torch.manual_seed(0)
         parts = batches.parts((images, foreground))
-        logits = torch.cat(
+        return torch.cat(
             [network(prepare(x) if prepare else x, truth(network, f)) for x, f in parts]
         )
+
+
+def evaluate(network, images, labels, foreground=None, prepare=None):
+    """(accuracy, mean cross-entropy) of a network's `answers`."""
+    logits = answers(network, images, foreground, prepare)
     accuracy = (logits.argmax(1) == labels).float().mean().item()
     return accuracy, F.cross_entropy(logits, labels).item()
 

@@ -96,6 +96,14 @@ def seeds_needed(distance, deviation, level=0.05, power=0.8, most=1000):
     return None
 
 
+def bootstrap(values, resamples=2000):
+    """(low, high) of 95 % of the mean of values [seeds, images], both drawn anew (Owen 2007)."""
+    draw, (seeds, images) = np.random.default_rng(0), values.shape
+    by_seed = draw.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
+    by_image = draw.multinomial(images, np.full(images, 1 / images), resamples) / images
+    return tuple(np.quantile(((by_seed @ values) * by_image).sum(1), (0.025, 0.975)).tolist())
+
+
 def holm(ps):
     """Holm's p of each of several tests: that any of those rejected is a false one (Holm 1979)."""
     order, adjusted, largest = np.argsort(ps), np.empty(len(ps)), 0.0

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from ssf.config import Failed
+from ssf.engine import records
+from ssf.presets import preset
+from ssf.study import answers, experiments, results
+from ssf.study.statistics import Estimate, bootstrap
+
+
+def test_the_bootstrap_covers_seeds_and_images():
+    """Of values with effects of seeds and images, it is as wide as the two variances say."""
+    draw = np.random.default_rng(3)
+    seeds, images = draw.normal(0, 0.02, (40, 1)), draw.normal(0, 1, (1, 2500))
+    spread = (0.02**2 / 40 + 1 / 2500) ** 0.5
+    low, high = bootstrap(seeds + images)
+    assert (high - low) / (2 * 1.96 * spread) == pytest.approx(1, abs=0.25)
+    low, high = bootstrap(np.repeat(seeds, 2500, axis=1))  # no image matters
+    assert (high - low) / (2 * 1.96 * 0.02 / 40**0.5) == pytest.approx(1, abs=0.35)
+    assert bootstrap(np.full((3, 5), 0.25)) == (0.25, 0.25)
+
+
+@pytest.fixture
+def pair(monkeypatch, tmp_path):
+    """An experiment of two small networks, its rows and answers in a folder of its own."""
+
+    def experiment(seed):
+        dense = preset("smoke", seed=seed, **{"data.train_size": 512})
+        yield "dense", dense
+        yield "stem", dense.with_(**{"model.depth": 0, "train.epochs": 1})
+        yield "random", dense.with_(**{"train.lr": 0.01})
+
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"pair": experiment})
+    monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
+    for _, run in results.run("pair", [0, 1]):
+        answers.keep("pair", run.config.seed)
+    return records.committed("study_pair", "")
+
+
+def test_answers_of_headline_networks_are_kept_and_give_their_rows_accuracies(pair):
+    kept = answers.read("fashion-mini")
+    headline = pair[pair.kind != "stem"]
+    assert kept.keys() == {"labels", *headline.id}
+    for row in headline.itertuples():
+        assert (kept[row.id] == kept["labels"]).mean() == pytest.approx(row.accuracy)
+    these, those = (pair[pair.kind == kind] for kind in ("random", "dense"))
+    estimate, (low, high) = answers.difference(these, those)
+    assert estimate.mean == pytest.approx(these.accuracy.mean() - those.accuracy.mean())
+    assert low < estimate.mean < high and isinstance(estimate, Estimate)
+
+
+def test_answers_of_another_network_are_refused(pair):
+    these, those = (pair[pair.kind == kind] for kind in ("random", "dense"))
+    with pytest.raises(Failed, match="are not those of the network of its row"):
+        answers.difference(these.assign(accuracy=0.5), those)
+    assert answers.difference(these[these.seed == 0], those) is None
