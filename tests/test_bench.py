@@ -7,6 +7,7 @@ import torch
 
 from ssf import folders
 from ssf.config import Selector
+from ssf.engine import observe
 from ssf.kernels import build
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
@@ -83,7 +84,7 @@ def test_what_is_raced_is_called_in_turn(small):
 def test_firing_sets_the_rate_of_every_layer(rate):
     model = bench.model_of("2-64")
     images = torch.randn(8, 3, 32, 32)
-    rates = cost.firing_rates(bench.with_firing_rate(Spikformer(model), images, rate), images)
+    rates = observe.firing_rates(bench.with_firing_rate(Spikformer(model), images, rate), images)
     own = {name: r for name, r in rates.items() if not name.endswith("attention_lif")}
     assert len(own) == 5 + 2 * 4
     assert all(r == pytest.approx(rate, abs=0.02) for r in own.values()), own

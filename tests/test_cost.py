@@ -6,6 +6,7 @@ from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpC
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssf.config import Selector
+from ssf.engine import observe
 from ssf.kernels import build
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
@@ -132,8 +133,8 @@ def test_masks_lower_the_count_of_their_layer_alone():
 def test_firing_rates_are_shares_and_leave_the_network_as_it_was():
     network, images = Spikformer(preset("quick").model), torch.randn(4, 1, 32, 32)
     before = {n: b.clone() for n, b in network.named_buffers()}
-    rates = cost.firing_rates(network, images)
-    assert rates == cost.activity(network, preset("quick").model, None, images)[0]
+    rates = observe.firing_rates(network, images)
+    assert rates == observe.activity(network, preset("quick").model, None, images)[0]
     assert (
         list(rates)[0] == "stem.stages.0.lif"
         and list(rates)[-1] == "blocks.1.fc2.lif"
@@ -161,7 +162,7 @@ def test_synaptic_operations_agree_with_spikingjellys_counter(selector, by_torch
     """Linear layers with binary inputs to the unit, convolutions but for the border, where a spike
     reaches fewer."""
     network, model, images = firing(selector)
-    rows = {row.layer.name: row for row in cost.activity(network, model, selector, images)[1]}
+    rows = {row.layer.name: row for row in observe.activity(network, model, selector, images)[1]}
     counter = SynOpCounter()
     with DispatchCounterMode([counter]), torch.no_grad():
         network.eval()(images)
@@ -186,7 +187,7 @@ def test_what_is_called_binary_is_and_the_residual_stream_is_not():
             module.register_forward_hook(
                 lambda _, inputs, __, name=name: seen.update({name: inputs[0].unique().tolist()})
             )
-    _, rows = cost.activity(network, model, None, images)
+    _, rows = observe.activity(network, model, None, images)
     for row in rows:
         if row.layer.role != "attention":
             values = seen[row.layer.weight.removesuffix(".weight")]
@@ -200,9 +201,9 @@ def test_what_is_called_binary_is_and_the_residual_stream_is_not():
 
 def test_energy_by_hand():
     network, model, images = firing()
-    _, rows = cost.activity(network, model, None, images)
+    _, rows = observe.activity(network, model, None, images)
     by = {row.layer.name: row for row in rows}
-    total = {account: sum(cost.energy(rows, account).values()) for account in cost.ACCOUNTS}
+    total = {account: sum(observe.energy(rows, account).values()) for account in observe.ACCOUNTS}
     assert total["no spikes"] == pytest.approx(4.6 * cost.macs(model) / 1e6)
     first, head = by["stem.stages.0"].layer.macs, by["head"].layer.macs
     residual = [row for row in rows if row.layer.role in ("qkv", "fc1")]
@@ -229,7 +230,7 @@ def test_attention_operations_are_driven_by_q_and_v():
     network.blocks[1].attention.qkv.register_forward_hook(lambda _, __, out: seen.update(out=out))
     row = next(
         r
-        for r in cost.activity(network, model, None, images)[1]
+        for r in observe.activity(network, model, None, images)[1]
         if r.layer.name == "blocks.1.attention"
     )
     q, _, v = seen["out"].chunk(3, dim=-1)
@@ -243,9 +244,9 @@ def test_what_is_averaged_over_batches_is_what_one_batch_gives():
     network, images = Spikformer(config.model, config.selector).eval(), torch.randn(10, 1, 32, 32)
 
     def look(x):
-        return len(x), *cost.activity(network, config.model, config.selector, x)
+        return len(x), *observe.activity(network, config.model, config.selector, x)
 
-    rates, rows = cost.averaged([look(images[:7]), look(images[7:])])
+    rates, rows = observe.averaged([look(images[:7]), look(images[7:])])
     _, whole, expected = look(images)
     assert rates == pytest.approx(whole, abs=1e-6)
     for row, other in zip(rows, expected, strict=True):
@@ -255,9 +256,9 @@ def test_what_is_averaged_over_batches_is_what_one_batch_gives():
 def test_pruned_weights_cause_no_additions_where_they_are_skipped():
     config = preset("smoke")
     network = Spikformer(config.model)
-    _, rows = cost.activity(network, config.model, None, torch.rand(4, 1, 32, 32))
+    _, rows = observe.activity(network, config.model, None, torch.rand(4, 1, 32, 32))
     masks = {"blocks.0.fc2.linear.weight": torch.tensor([[True, False, False, False]])}
-    left = {row.layer.name: row for row in cost.surviving(rows, masks)}
+    left = {row.layer.name: row for row in observe.surviving(rows, masks)}
     for row in rows:
         share = 0.25 if row.layer.name == "blocks.0.fc2" else 1
         assert left[row.layer.name].layer.macs == share * row.layer.macs
@@ -272,6 +273,6 @@ def test_rates_and_operations_see_the_tokens_that_one_draw_has_kept():
         if isinstance(module, torch.nn.BatchNorm1d):
             module.momentum = 1.0
     network.train()(images)  # the images' own statistics, so that neurons fire
-    rates, rows = cost.activity(network, config.model, config.selector, images)
+    rates, rows = observe.activity(network, config.model, config.selector, images)
     rows = {row.layer.name: row for row in rows}
     assert 0 < rows["blocks.1.fc2"].nonzero == pytest.approx(rates["blocks.1.fc1.lif"])

@@ -14,7 +14,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ssf.config import Selector, Ticket
 from ssf.datasets import batches
-from ssf.model import cost, training
+from ssf.engine import observe
+from ssf.model import training
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
 
@@ -103,7 +104,7 @@ def test_inference_stays_on_its_device(config, device):
     images, _, foreground = batch(config, device)
     with torch.no_grad():
         logits, kept = network.eval().forward_tokens(images, foreground)
-        rates = cost.spikes(network, images, foreground)
+        rates = observe.spikes(network, images, foreground)
     assert logits.device == device and all(k.device == device for k in kept)
     assert {s.device for s in rates.values()} == {device}
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ssf.config import Selector
-from ssf.model import cost
+from ssf.engine import observe
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
 from ssf.speed.reference import LIFNode, Reference, SpikingJellyBlocks
@@ -55,7 +55,7 @@ def test_spikes_are_those_of_the_published_implementation(time_steps, heads):
         expected, logits = reference(images), network(images)
     assert logits.std() > 1e-3
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
-    ours = cost.spikes(network, images)
+    ours = observe.spikes(network, images)
     for name, ((currents,), spikes) in seen.items():
         if ".q." in name or ".k." in name or ".v." in name:
             unit = name.replace(".q.", ".qkv.").replace(".k.", ".qkv.").replace(".v.", ".qkv.")

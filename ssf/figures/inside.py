@@ -9,9 +9,8 @@ import torch
 
 from ssf.config import Selector
 from ssf.datasets import batches, sets
-from ssf.engine import records, runs
+from ssf.engine import observe, records, runs
 from ssf.engine.observe import against_truth, tokens_before
-from ssf.model import cost
 from ssf.presets import preset
 from ssf.study import experiments
 
@@ -75,7 +74,7 @@ def attention_rows():
     numbers = first_of_classes(ASKED)
     dataset, pixels, shares = pictures(numbers)
     layer = f"blocks.{len(dense.blocks) - 1}.attention.qkv.lif"
-    q, k, _ = cost.spikes(dense, dataset.standardise(pixels))[layer].float().chunk(3, dim=-1)
+    q, k, _ = observe.spikes(dense, dataset.standardise(pixels))[layer].float().chunk(3, dim=-1)
     counts = torch.einsum("tbic,tbjc->bij", q, k).long()  # heads side by side: their sum
     rows = []
     for number, share, count in zip(numbers, shares, counts, strict=True):

@@ -17,7 +17,7 @@ import torch
 
 from ssf.config import Selector, Ticket
 from ssf.datasets import sets
-from ssf.engine import records, runs
+from ssf.engine import observe, records, runs
 from ssf.model import cost, training
 from ssf.model.neuron import LIF
 from ssf.model.spikformer import Spikformer
@@ -94,7 +94,7 @@ def time_events(race):
     images, _ = noise(model, 64, race.device)
     for rate in (0.02, 0.1, 0.3) if race.quick else (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5):
         network = with_firing_rate(Spikformer(model), images[:8], rate)
-        rate = statistics.mean(cost.firing_rates(network, images[:16]).values())
+        rate = statistics.mean(observe.firing_rates(network, images[:16]).values())
         contestants = {"ssf": race.inference(network, images)}
         contestants["ssf, deployed"] = partial(Deployed(network, model), images)
         about = {"network": "2-64", "variable": "firing rate", "macs": cost.macs(model)}
