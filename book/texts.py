@@ -5,7 +5,7 @@ import re
 from ssf.figures import inside
 from ssf.model import cost
 from ssf.presets import PUBLISHED_ACCURACY, preset
-from ssf.study import experiments, findings, ledger, results
+from ssf.study import answers, experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
 
@@ -419,6 +419,33 @@ def strayed():
         }
 
 
+def trials():
+    """The recipe's trials, the best on validation images first; minutes as they were trained."""
+    if not results.path("recipes").exists():
+        return
+    frame = ledger.rows("recipes")
+    start = ledger.pick(frame, "the start")
+    means = frame.groupby("kind").validation_accuracy.mean().sort_values(ascending=False)
+    for kind in means.index:
+        rows = ledger.pick(frame, kind)
+        change = ledger.difference(rows, start, "validation_accuracy").mean
+        yield {
+            "change": kind,
+            "validation accuracy (%)": hundredfold(means[kind]),
+            "minus the start (points)": "–" if kind == "the start" else points(change),
+            "firing rate (%)": hundredfold(rows.firing_rate.mean()),
+            "minutes": f"{rows.seconds.mean() / 60:.0f}",
+            "seeds": len(rows),
+        }
+
+
+def images():
+    """The claims' comparisons with an interval over seeds beside one over seeds and images."""
+    for name, (estimate, interval) in answers.headlines().items():
+        low, high = map(points, interval)
+        yield {"comparison": name} | columns(estimate) | {"over images, too": f"{low} to {high}"}
+
+
 def in_markdown(lines):
     """Rows (dicts of the same columns) as a table in Markdown; a sentence where there are none."""
     lines = list(lines)
@@ -435,6 +462,7 @@ def tables(book):
     pages["elsewhere"] = findings.elsewhere().to_dict("records")
     pages |= {"budgets": budgets(), "looks": looks(), "power": power(), "paper": paper()}
     pages |= {"interactions": interactions(), "reached": reached(), "strayed": strayed()}
+    pages |= {"trials": trials(), "images": images()}
     for name, lines in pages.items():
         (book / f"_{name}.md").write_text(in_markdown(lines))
 

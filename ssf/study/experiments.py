@@ -224,20 +224,22 @@ def rates(seed):
 # the paper's structure at a size that two cores carry: four blocks, 64 tokens
 IN_EARNEST = {
     "model.depth": 4, "model.pool_stages": (0, 1), "train.epochs": 2, "train.batch_size": 125,
-    "train.lr": 0.01, "train.decay": "linear", "train.optimiser": "muon",
-    "train.mixed_precision": True,
+    "train.lr": 0.01, "train.decay": "linear", "train.mixed_precision": True,
 }  # fmt: skip
+MUON, LOWER = {"train.optimiser": "muon"}, {"model.v_threshold": 0.5}
 TRIALS = {
-    "Muon": {},
-    "AdamW": {"train.optimiser": "adamw"},
-    "threshold 0.5": {"model.v_threshold": 0.5},
-    "AdamW, threshold 0.5": {"train.optimiser": "adamw", "model.v_threshold": 0.5},
-    "Muon at 0.05": {"train.muon_lr": 0.05},
-    "cosine": {"train.decay": "cosine"},
-    "no label smoothing": {"train.label_smoothing": 0.0},
-    "no weight decay": {"train.weight_decay": 0.0},
-    "batches of 250": {"train.batch_size": 250},
+    "the start": {},
+    "Muon": MUON,
+    "threshold 0.5": LOWER,
+    "Muon, threshold 0.5": MUON | LOWER,
+    "learning rate 0.02": {"train.lr": 0.02},
+    "learning rate 0.005": {"train.lr": 0.005},
     "one time step": {"model.time_steps": 1},
+    "no label smoothing": {"train.label_smoothing": 0.0},
+    "pooling late in the stem": {"model.pool_stages": (2, 3)},
+    "batches of 50": {"train.batch_size": 50},
+    "cosine decay": {"train.decay": "cosine"},
+    "no weight decay": {"train.weight_decay": 0.0},
     "float32": {"train.mixed_precision": False},
 }
 
