@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   python -m ssf study tickets --seeds 0,1,2
   python -m ssf study tickets --seeds 3,4 --only dense --only ticket
   python -m ssf inside
+  python -m ssf export 97b7acd93840cff6 --to live.html
   python -m ssf results
   python -m ssf results --export mine
   python -m ssf results --rerun 97b7acd93840cff6"""
@@ -131,6 +132,12 @@ def inside(_):
         print(records.export(rows(), f"inside_{name}"))
 
 
+def export(args):
+    from ssf.figures import live
+
+    print(live.write_page(args.run, args.to))
+
+
 def rerun(identity):
     from ssf.study import results
 
@@ -201,6 +208,9 @@ def parser():
     add("--only", metavar="KIND", help="networks of that kind", **many)
     add("--minutes", type=float, help="stop after so long; the same command goes on from there")
     command("inside", inside, "what some of the study's networks are like inside: data/results/")
+    add = command("export", export, "one page that computes with finished runs, e.g. to hand out")
+    add("run", nargs="+", metavar="RUN", help="ids under runs/; the first is shown first")
+    add("--to", default="live.html", metavar="PATH")
     add = command("results", results, "the records under runs/, as a table or a file")
     add("--export", metavar="NAME", help="write them to data/results/NAME.csv")
     add("--rerun", metavar="ID", help="train a network of the study again and compare")

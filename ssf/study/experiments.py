@@ -206,6 +206,18 @@ def precision(seed):
     yield "study-clutter, selector", dense.with_(selector=Selector(keep_ratio=0.5))
 
 
+LIVE_ROUNDS, LIVE_FRACTION = 5, 0.45  # five rounds remove 95 %
+
+
+def live(seed):
+    """The networks of the page that computes: small, of one seed, compared with nothing."""
+    dense = preset("quick", **{"data.train_size": 4000, "train.epochs": 5})
+    if seed == 0:
+        yield "selector", dense.with_(selector=Selector(keep_ratio=0.3, locations=(0,)))
+        yield "dense", dense
+        yield from search("ticket", dense, LIVE_ROUNDS, fraction=LIVE_FRACTION)
+
+
 CHOSEN_WITH = 100  # the seed that hyper-parameters were chosen with, in no comparison
 
 
@@ -252,6 +264,7 @@ def recipes(seed):
 
 _ALL = (
     rates, recipes, tickets, short, selectors, codesign, controls, habits, cifar10, events,
-    precision,
+    precision, live,
 )  # fmt: skip
+UNCOMPARED = ("rates", "live")
 EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}

@@ -249,7 +249,7 @@ def interactions():
 
 def every_network():
     """The rows of all networks that are compared or searched, each once."""
-    names = [name for name in experiments.EXPERIMENTS if name != "rates"]
+    names = [name for name in experiments.EXPERIMENTS if name not in experiments.UNCOMPARED]
     frames = [rows(name).assign(experiment=name) for name in names if results.path(name).exists()]
     return pd.concat(frames).drop_duplicates("id")
 
