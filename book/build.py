@@ -22,6 +22,7 @@ from pathlib import Path
 
 import inline
 import minutes
+import networks
 import papermill
 import slides
 import texts
@@ -149,6 +150,7 @@ def bundle(book, html):
     shutil.copy(source.locate(), static / "mathjax")
     shutil.copytree(book / "vendor", static / "vendor", dirs_exist_ok=True)
     shutil.copy(book / "exercise.js", static)
+    networks.bundle(html)
     # in a function of its own: Vega's names collide with Sphinx's
     (static / "vega.js").write_text(f"(() => {{{vl_convert.javascript_bundle()}\n}})();")
 
@@ -183,7 +185,7 @@ def ledger_in_short(book):
 def configuration(book):
     """_config.yml with the numbers that pages ask for, {{ c1_verdict }}, and a course's hub."""
     settings = yaml.safe_load((book / "_config.yml").read_text())
-    settings["parse"]["myst_substitutions"] = texts.substitutions()
+    settings["parse"]["myst_substitutions"] = texts.substitutions() | networks.texts()
     if hub := os.environ.get("SSF_HUB"):
         settings["launch_buttons"]["jupyterhub_url"] = hub
     path = book / "_config_with_numbers.yml"
@@ -203,6 +205,7 @@ def compile_pages(book):
 def pages(book):
     """Everything but the chapters' execution."""
     parts = [sentences, parameter_tables, minutes.table, datasheets, manifest, texts.tables]
+    parts.append(networks.pages)
     for part in (*parts, landing, ledger_in_short):
         part(book)
     if book == ROOT / "book":

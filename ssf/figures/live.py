@@ -31,30 +31,6 @@ TOLD = ("id", "seed", "accuracy", "parameters", "parameters_left", "sparsity", "
 SELECTORS = ("learned", "firing_rate")  # that the page computes
 BARE = ("fashion-mini", "fashion-mnist")  # nothing is behind the item
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>You be the selector</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ max-width: 60rem; margin: 0 auto; padding: 1rem; font: 1rem/1.5 sans-serif; }}
-{css}
-</style>
-</head>
-<body>
-<h1>You be the selector</h1>
-<p>A spiking transformer computes in this page. Erase pieces of its picture, its <em>tokens</em>,
-and see what it still recognises, what fires, and what it costs.</p>
-<div class="ssf-live"></div>
-<script>{data}</script>
-<script>{network}</script>
-<script>{page}</script>
-</body>
-</html>
-"""
-
 
 def layers(network):
     """{name: (a Linear or Conv, the BatchNorm behind it or None)} of all that have weights."""
@@ -189,6 +165,12 @@ def compact(run, dataset):
     return raw
 
 
+def read(raw):
+    """What a file tells of its network."""
+    start = 8 + int.from_bytes(raw[:8], "little")
+    return json.loads(json.loads(raw[8:start])["__metadata__"]["ssf"])
+
+
 def network_form(config):
     """What the page needs to know of a config to compute with the weights."""
     model, selector = config.model, config.selector
@@ -259,8 +241,14 @@ def write_page(names, path):
     for run in several:
         same = run.config.data.name == dataset.name and run.config.model.tokens == model.tokens
         demand(same, "RUN", run.config.hash(), "runs of one data set and as many tokens")
-    data = script([compact(run, dataset) for run in several], dataset, model.tokens)
-    parts = {name: (OWN / f"live{end}").read_text() for name, end in
-             (("css", ".css"), ("network", ".js"), ("page", "-page.js"))}  # fmt: skip
-    files.write(Path(path), lambda p: p.write_text(PAGE.format(data=data, **parts)))
+    parts = {"data": script([compact(run, dataset) for run in several], dataset, model.tokens)}
+    parts |= {"css": part("live.css"), "network": part("live.js"), "page": part("live-page.js")}
+    page = part("live.html")
+    for name, content in parts.items():
+        page = page.replace(f"/* {name} */", content)
+    files.write(Path(path), lambda temporary: temporary.write_text(page))
     return path
+
+
+def part(name):
+    return (OWN / name).read_text()

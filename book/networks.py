@@ -1,0 +1,100 @@
+"""The networks that compute in the pages: their files checked, their scripts, what pages say."""
+
+import hashlib
+import shutil
+from statistics import median
+
+import pandas as pd
+from chapters import ROOT
+
+from ssf.datasets import sets
+from ssf.figures import live
+from ssf.study import experiments
+
+FOLDER = ROOT / "data" / "live"
+SMALL = 10  # pictures of the landing page, one of each class
+TOUCH = """<link rel="stylesheet" href="_static/live.css">
+<div class="ssf-live"{small}><noscript>This part of the page needs JavaScript.</noscript></div>
+<script src="_static/{data}.js"></script>
+<script src="_static/live.js"></script>
+<script src="_static/live-page.js"></script>
+"""
+
+
+def committed():
+    """The files, bytes, in the order of their checksums: the selector's, dense, the rounds."""
+    raws = []
+    for line in (FOLDER / "SHA256SUMS").read_text().splitlines():
+        known, name = line.split()
+        raws.append((FOLDER / name).read_bytes())
+        if hashlib.sha256(raws[-1]).hexdigest() != known:
+            raise ValueError(f"{FOLDER / name} is damaged; `git checkout -- {FOLDER}` restores it.")
+    return raws
+
+
+def data_set():
+    _, config = next(experiments.live(0))
+    return sets.load_for(config), config.model.tokens
+
+
+def texts():
+    """{name: text} of the numbers that the live page states."""
+    pictures = pd.read_csv(FOLDER / "pictures.csv")
+    dataset, tokens = data_set()
+    numbers = [round(x) for x in (median(pictures[way]) for way in live.SELECTORS)]
+    easiest = pictures.loc[pictures.lost.idxmin()]
+    last = pictures[f"round_{experiments.LIVE_ROUNDS}"]
+    told = [live.read(raw) for raw in committed()]
+    first, sparsest = told[0]["model"], told[-1]["record"]
+    return {
+        "live_tokens": str(tokens),
+        "live_pictures": str(len(pictures)),
+        "live_kept": str(first["selector"]["counts"][0]),
+        "live_learned": str(numbers[0]),
+        "live_rate": str(numbers[1]),
+        "live_truth": f"{median(pictures.truth):.0f}",
+        "live_right": str((pictures.answer == pictures.label).sum()),
+        "live_lost": f"{median(pictures.lost):.0f}",
+        "live_lost_least": str(easiest.lost),
+        "live_lost_picture": str(easiest.name + 1),
+        "live_lost_from": dataset.classes[easiest.answer],
+        "live_lost_to": dataset.classes[easiest.flips_to],
+        "live_same": str((last == pictures.round_0).sum()),
+        "live_left": f"{100 * sparsest['parameters_left'] / sparsest['parameters']:.0f} %",
+        "live_gone": f"{100 * sparsest['sparsity']:.0f} %",
+    }
+
+
+def rows():
+    """A line a network: what it is, what is left, its accuracy, the commit and the row's id."""
+    lines = ["| network | parameters left | accuracy (%) | file (kB) | commit | row |", "|" + "---|" * 6]
+    for (kind, config), raw in zip(experiments.live(0), committed(), strict=True):
+        record = live.read(raw)["record"]
+        name = f"ticket, round {config.ticket.round}" if config.ticket else kind
+        name = "dense, with a selector" if kind == "selector" else name
+        cells = [name, f"{record['parameters_left']:,}", f"{100 * record['accuracy']:.1f}"]
+        cells += [f"{len(raw) / 1000:.0f}", f"`{record['commit'][:7]}`"]
+        cells += [f'<span id="row-{record["id"]}">`{record["id"]}`</span>']
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def pages(book):
+    """What pages include: the network in full, in small, and the table of the rows."""
+    small = TOUCH.format(small=" data-small", data="live-small-data")
+    words = (
+        "Erase pieces of the picture, its *tokens*, with a finger, the mouse or the keyboard. The "
+        "spiking transformer computes in this page what it still sees. [](live.md) shows more."
+    )
+    (book / "_live_small.md").write_text(f"{words}\n\n{small}")
+    (book / "_live.md").write_text(TOUCH.format(small="", data="live-data"))
+    (book / "_live_rows.md").write_text(rows())
+
+
+def bundle(html):
+    """Scripts, style and data beside the compiled pages."""
+    static, raws, (dataset, tokens) = html / "_static", committed(), data_set()
+    for name in ("live.js", "live-page.js", "live.css"):
+        shutil.copy(live.OWN / name, static)
+    (static / "live-data.js").write_text(live.script(raws, dataset, tokens))
+    (static / "live-small-data.js").write_text(live.script(raws[:1], dataset, tokens, SMALL))
