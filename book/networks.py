@@ -67,7 +67,8 @@ def texts():
 
 def rows():
     """A line a network: what it is, what is left, its accuracy, the commit and the row's id."""
-    lines = ["| network | parameters left | accuracy (%) | file (kB) | commit | row |", "|" + "---|" * 6]
+    titles = ("network", "parameters left", "accuracy (%)", "file (kB)", "commit", "row")
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for (kind, config), raw in zip(experiments.live(0), committed(), strict=True):
         record = live.read(raw)["record"]
         name = f"ticket, round {config.ticket.round}" if config.ticket else kind

@@ -135,7 +135,7 @@ def inside(_):
 def export(args):
     from ssf.figures import live
 
-    print(live.write_page(args.run, args.to))
+    print(live.export(args.run, args.to))
 
 
 def rerun(identity):

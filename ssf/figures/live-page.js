@@ -107,7 +107,8 @@
       const {record, bits} = state.network, left = record.parameters_left / record.parameters;
       roundTold.textContent = state.network == first && own >= 0 ? "not in use" : `${round.value}: ${PERCENT.format(left)} of the parameters left, ${number(record.parameters_left)}`;
       row.replaceChildren(`${state.network.data}, ${number(record.parameters_left)} parameters at ${bits} bits, accuracy ${number(100 * record.accuracy, 1)} %. Row `,
-        made("a", {href: `#row-${record.id}`, textContent: record.id}), ".");
+        document.getElementById(`row-${record.id}`) ? made("a", {href: `#row-${record.id}`, textContent: record.id}) : record.id, ".");
+      useOwn.hidden = state.network == first;
       update();
       compareLater();
     }

@@ -225,30 +225,34 @@ def script(networks, dataset, tokens, count=SHOWN):
     return f"window.ssfLive = {json.dumps(data, separators=(',', ':'))};\n"
 
 
-def found(name):
-    """The finished Run of an id under runs/."""
-    folder = folders.runs() / name
-    allowed = f"the id of a finished run in {folders.runs()}"
-    demand((folder / "record.json").exists(), "RUN", name, allowed)
-    record = records.read_record(folder)
-    return runs.Run(RunConfig.from_flat(record), record)
-
-
-def write_page(names, path):
-    """One self-contained page of some runs, the first shown first; all of one data set."""
-    several = [found(name) for name in names]
-    dataset, model = sets.load_for(several[0].config), several[0].config.model
-    for run in several:
-        same = run.config.data.name == dataset.name and run.config.model.tokens == model.tokens
-        demand(same, "RUN", run.config.hash(), "runs of one data set and as many tokens")
-    parts = {"data": script([compact(run, dataset) for run in several], dataset, model.tokens)}
-    parts |= {"css": part("live.css"), "network": part("live.js"), "page": part("live-page.js")}
-    page = part("live.html")
-    for name, content in parts.items():
-        page = page.replace(f"/* {name} */", content)
-    files.write(Path(path), lambda temporary: temporary.write_text(page))
-    return path
+def page(networks, dataset, tokens):
+    """One self-contained page, HTML, of networks (bytes, `compact`); the first is shown first."""
+    parts = {"/* data */": script(networks, dataset, tokens), "/* css */": part("live.css")}
+    parts |= {"/* network */": part("live.js"), "/* page */": part("live-page.js")}
+    text = part("live.html")
+    for place, content in parts.items():
+        text = text.replace(place, content)
+    return text
 
 
 def part(name):
     return (OWN / name).read_text()
+
+
+def export(names, path):
+    """Write the page of some finished runs, ids under runs/, all of one data set."""
+    found = []
+    for name in names:
+        folder = folders.runs() / name
+        allowed = f"the id of a finished run in {folders.runs()}"
+        demand((folder / "record.json").exists(), "RUN", name, allowed)
+        record = records.read_record(folder)
+        found.append(runs.Run(RunConfig.from_flat(record), record))
+    data, model = found[0].config.data, found[0].config.model
+    for run in found:
+        fits = (run.config.data.name, run.config.model.tokens) == (data.name, model.tokens)
+        demand(fits, "RUN", run.record["id"], "runs of one data set and with as many tokens")
+    dataset = sets.load_for(found[0].config)
+    text = page([compact(run, dataset) for run in found], dataset, model.tokens)
+    files.write(Path(path), lambda temporary: temporary.write_text(text))
+    return path
