@@ -41,7 +41,7 @@ def texts():
     """{name: text} of the numbers that the live page states."""
     pictures = pd.read_csv(FOLDER / "pictures.csv")
     dataset, tokens = data_set()
-    numbers = [round(x) for x in (median(pictures[way]) for way in live.SELECTORS)]
+    numbers = [f"{median(pictures[way]):.0f}" for way in live.SELECTORS]
     easiest = pictures.loc[pictures.lost.idxmin()]
     last = pictures[f"round_{experiments.LIVE_ROUNDS}"]
     told = [live.read(raw) for raw in committed()]
@@ -50,8 +50,8 @@ def texts():
         "live_tokens": str(tokens),
         "live_pictures": str(len(pictures)),
         "live_kept": str(first["selector"]["counts"][0]),
-        "live_learned": str(numbers[0]),
-        "live_rate": str(numbers[1]),
+        "live_learned": numbers[0],
+        "live_rate": numbers[1],
         "live_truth": f"{median(pictures.truth):.0f}",
         "live_right": str((pictures.answer == pictures.label).sum()),
         "live_lost": f"{median(pictures.lost):.0f}",

@@ -69,12 +69,13 @@ def keeping(network, tokens):
     return network
 
 
-class Chosen:
+class Chosen(torch.nn.Module):
     """A selector that keeps given tokens, for `Spikformer.walk`."""
 
     kind, locations, removes, head_averages_dropped = "chosen", (0,), True, False
 
     def __init__(self, tokens):
+        super().__init__()
         self.chosen, self.tokens = torch.tensor([tokens]), 64
 
     def choose(self, _, tokens):

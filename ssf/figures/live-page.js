@@ -50,7 +50,7 @@
     const board = made("div", {class: "ssf-board", role: "group", "aria-label": "The picture's tokens. Arrow keys move, space erases a token or brings it back."}, canvas, ...cells);
     board.style.setProperty("--grid", grid);
     const draw = made("input", {type: "checkbox"}), slider = made("input", {type: "range", min: 1, max: tokens, value: tokens});
-    const kept = made("output"), said = made("p", {class: "ssf-said", role: "status"});
+    const kept = made("span"), said = made("p", {class: "ssf-said", role: "status"});
     const keepAll = made("button", {type: "button", textContent: "Keep all"});
     const ways = Object.keys(WAYS).filter(way => (way != "learned" || own >= 0) && (way != "truth" || truth));
     const buttons = ways.map(way => made("button", {type: "button", textContent: WAYS[way], value: way, "aria-pressed": "false"}));
@@ -60,7 +60,7 @@
     const reach = Object.fromEntries(["you", ...ways].map(way => [way, bar(way == "you" ? "You" : WAYS[way])]));
     const maps = made("div", {class: "ssf-maps"}), layers = made("tbody");
     const round = made("input", {type: "range", min: 0, max: Math.max(0, rounds.length - 1), value: 0});
-    const roundTold = made("output"), useOwn = made("button", {type: "button", textContent: "Back to the network with the selector"});
+    const roundTold = made("span"), useOwn = made("button", {type: "button", textContent: "Back to the network with the selector"});
     const row = made("p", {class: "ssf-row"});
 
     root.replaceChildren(
