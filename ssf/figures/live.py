@@ -77,10 +77,8 @@ def rounded(network, statistics, bits):
         if norm is None:
             layer.bias.copy_(bias)
         else:
-            if layer.bias is not None:
-                layer.bias.zero_()
-            for value, of in ((norm.weight, 1), (norm.running_mean, 0), (norm.running_var, 1)):
-                value.fill_(of)
+            layer.bias = None
+            norm.reset_parameters()  # what is left is to add the bias
             norm.bias.copy_(bias)
             norm.eps = 0.0
         arrays |= stored(name, numbers, bits)
@@ -125,20 +123,17 @@ def classes(network, images):
 def refuse(config, network):
     """Raise Refused for a network that the page can't compute, or whose file would be too large."""
     model, selector = config.model, config.selector
-    demand(
-        model.encoding == "direct", "model.encoding", model.encoding, "direct: the page has images"
-    )
+    demand(model.encoding == "direct", "model.encoding", model.encoding, "direct, for images")
     if selector:
         demand(selector.kind in SELECTORS, "selector.kind", selector.kind, " or ".join(SELECTORS))
         demand(selector.removes, "selector.dropped", selector.dropped, "removed")
-    least = sum(int(layer.weight.count_nonzero()) for layer, _ in layers(network).values())
-    if least > LIMIT:
-        raise too_large(least, 8)
+    within(sum(int(layer.weight.count_nonzero()) for layer, _ in layers(network).values()), 8)
 
 
-def too_large(size, bits):
-    allowed = f"at most {LIMIT:,}; a smaller width, or a ticket, fits"
-    return Refused(f"the network's file has {size:,} bytes at {bits} bits; allowed: {allowed}.")
+def within(size, bits):
+    if size > LIMIT:
+        allowed = f"at most {LIMIT:,}; a smaller width, or a ticket, fits"
+        raise Refused(f"the network's file has {size:,} bytes at {bits} bits; allowed: {allowed}.")
 
 
 def compact(run, dataset):
@@ -160,8 +155,7 @@ def compact(run, dataset):
     about |= {"classes": dataset.classes, "model": network_form(config)}
     about |= {"record": {key: run.record[key] for key in TOLD}}
     raw = safetensors.numpy.save(arrays, {"ssf": json.dumps(about)})
-    if len(raw) > LIMIT:
-        raise too_large(len(raw), bits)
+    within(len(raw), bits)
     return raw
 
 

@@ -92,7 +92,7 @@ def test_tokens_are_erased_by_hand_and_by_keyboard(opened):
 
 @pytest.mark.parametrize("name", ["Learned selector", "What fires most", "Chance", "The truth"])
 def test_a_button_keeps_as_many_tokens_of_its_own(opened, name):
-    opened.get_by_label("Picture", exact=True).select_option("12")
+    opened.locator("#ssf-picture").select_option("12")
     opened.get_by_role("button", name=name).click()
     seen = assert_as_torch(opened, 0, 12)
     assert len(seen["kept"]) == USUAL
@@ -109,7 +109,7 @@ def test_a_button_keeps_as_many_tokens_of_its_own(opened, name):
         area = item.view(8, 4, 8, 4).sum((1, 3)).flatten()
         gone = [n for n in range(TOKENS) if n not in seen["kept"]]
         assert area[seen["kept"]].min() >= area[gone].max()
-    slider = opened.get_by_label("Tokens kept")
+    slider = opened.locator(".ssf-picture input[type=range]")
     slider.fill("5")
     assert len(assert_as_torch(opened, 0, 12)["kept"]) == 5
 
@@ -118,9 +118,9 @@ def test_the_rounds_walk_from_dense_to_the_sparsest(opened):
     opened.get_by_role("button", name="Learned selector").click()
     kept, left = state(opened)["kept"], []
     for number in range(6):
-        opened.get_by_label("Pruning round").fill(str(number))
+        opened.locator(".ssf-network input").fill(str(number))
         if number == 0:  # a slider that is at 0 already tells nobody
-            opened.get_by_label("Pruning round").dispatch_event("input")
+            opened.locator(".ssf-network input").dispatch_event("input")
         seen = assert_as_torch(opened, 1 + number)
         left.append(seen["macs"])
         assert seen["kept"] == kept
@@ -141,7 +141,7 @@ def test_a_search_flips_the_answer(opened):
 
 
 def test_a_drawing_is_recognised_as_something(opened):
-    opened.get_by_label("Picture", exact=True).select_option("-1")
+    opened.locator("#ssf-picture").select_option("-1")
     empty = state(opened)["logits"]
     for n in (27, 28, 35, 36):
         cell(opened, n).click()
