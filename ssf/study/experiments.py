@@ -218,7 +218,8 @@ def live(seed):
         yield from search("ticket", dense, LIVE_ROUNDS, fraction=LIVE_FRACTION)
 
 
-CHOSEN_WITH = 100  # the seed that hyper-parameters were chosen with, in no comparison
+# what choices were made by: their experiments and the first of their seeds, in no comparison
+CHOOSING, CHOSEN_WITH = ("rates", "recipes"), 100
 
 
 def rates(seed):
@@ -266,5 +267,5 @@ _ALL = (
     rates, recipes, tickets, short, selectors, codesign, controls, habits, cifar10, events,
     precision, live,
 )  # fmt: skip
-UNCOMPARED = ("rates", "live")
+UNCOMPARED = (*CHOOSING, "live")
 EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}

@@ -46,8 +46,8 @@ def finished(name, seeds):
             folder = records.run_folder(config)
             if (folder / "record.json").exists():
                 lines.append(records.read_record(folder) | {"kind": kind})
-            elif config.hash() in written:
-                lines.append(written[config.hash()] | {"kind": kind})
+            elif config.hash() in written:  # of before a field was added, perhaps
+                lines.append(config.flat() | written[config.hash()] | {"kind": kind})
     return pd.DataFrame(lines, columns=["kind", *records.FIELDS])
 
 
