@@ -84,8 +84,9 @@ def pages(book):
     """What pages include: the network in full, in small, and the table of the rows."""
     small = TOUCH.format(small=" data-small", data="live-small-data")
     words = (
-        "Erase pieces of the picture, its *tokens*, with a finger, the mouse or the keyboard. The "
-        "spiking transformer computes in this page what it still sees. [](live.md) shows more."
+        "A small spiking transformer computes in this page. Its picture loses *tokens*, the squares "
+        "of the grid, and those that fire least go first. How long does the answer hold? Take "
+        "over, and erase squares with a finger, the mouse or the keyboard. [](live.md) shows more."
     )
     (book / "_live_small.md").write_text(f"{words}\n\n{small}")
     (book / "_live.md").write_text(TOUCH.format(small="", data="live-data"))

@@ -1,148 +1,16 @@
-"""What the landing page shows of the rows: the picture at its top, the news with its figures."""
+"""What the landing page shows of the rows: the news, each with its figure."""
 
-import base64
-import json
 from html import escape
-from io import BytesIO
 from math import ceil, floor
 
 import texts
-from PIL import Image
 
-from ssf.config import Selector
-from ssf.datasets import sets
-from ssf.figures import inside
 from ssf.figures.style import COLOURS, draw_differences
-from ssf.model import cost
-from ssf.presets import preset
 from ssf.study import findings, ledger
 from ssf.study.ledger import AT, HALF, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
 
-SHOWN = 4  # pictures at the top
 WIDTH, EDGE, LINE = 360, 16, 44  # of the news' figures, in the units of their viewBox
-
-
-# the picture at the top
-
-
-def answers():
-    """Of the first test images of their classes that are right with all tokens: number, label,
-    tokens from the one that fires most, and the answer with so many of them kept."""
-    labels = sets.load_for(preset("study-clutter")).test_labels
-    for number, table in inside.look("answers").groupby("image"):
-        label = int(labels[number])
-        if table.answer.iloc[-1] == label:
-            yield int(number), label, table.token.tolist(), table.answer.tolist()
-
-
-def as_png(image):
-    """A picture [1,H,W] uint8, dark on white, for a page."""
-    file = BytesIO()
-    Image.fromarray(255 - image[0].numpy()).save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def saved():
-    """Share of the MACs that is saved with 1, 2, … of the tokens kept before the last block."""
-    model = preset("study-clutter").model
-    ratios = ((n + 0.5) / model.tokens for n in range(1, model.tokens))
-    chosen = [Selector(kind="firing_rate", keep_ratio=ratio) for ratio in ratios]
-    return [round(100 * cost.saving(model, selector)) for selector in chosen] + [0]
-
-
-def half_kept():
-    """What keeping the half that fires most does to accuracy over all test images."""
-    frame = rows("selectors")
-    return difference(pick(frame, "firing_rate", HALF), pick(frame, "all_tokens"))
-
-
-HERO = """<div class="hero" data-all='{data}'>
-<div class="pictures">{pictures}</div>
-<label>Tokens kept: <output>{tokens} of {tokens}</output>
-<input type="range" min="5" max="{tokens}" value="{tokens}" aria-label="Tokens kept"></label>
-<p class="saving" role="status">Drag the slider: the tokens that fire least vanish first.</p>
-</div>
-<script>
-(() => {{
-  const hero = document.querySelector(".hero"), all = JSON.parse(hero.dataset.all);
-  const slider = hero.querySelector("input"), size = all.side, tokens = size * size;
-  const covers = [...hero.querySelectorAll("svg")].map((svg, i) => all.tokens[i].map(token => {{
-    const cover = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-    const place = {{x: token % size, y: Math.floor(token / size), width: 1.02, height: 1.02}};
-    for (const name in place) cover.setAttribute(name, place[name]);
-    return svg.appendChild(cover);
-  }}));
-  const show = () => {{
-    const kept = Number(slider.value);
-    covers.forEach(own => own.forEach(
-      (cover, rank) => cover.classList.toggle("gone", rank >= kept)));
-    hero.querySelectorAll("figcaption").forEach((caption, i) => {{
-      const answer = all.answers[i][kept - 1];
-      caption.textContent = all.classes[answer] + (answer == all.labels[i] ? " ✓" : " ✗");
-    }});
-    hero.querySelector("output").textContent = `${{kept}} of ${{tokens}}`;
-    hero.querySelector(".saving").textContent = kept == tokens
-      ? "Drag the slider: the tokens that fire least vanish first."
-      : `${{all.saved[kept - 1]}} % of the network's multiply-accumulates are saved.`;
-  }};
-  slider.addEventListener("input", show);
-  let still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  slider.addEventListener("pointerdown", () => still = true);
-  slider.addEventListener("keydown", () => still = true);
-  const step = () => {{
-    if (still || slider.value <= all.stop) return;
-    slider.value = Number(slider.value) - 1;
-    show();
-    setTimeout(step, 60);
-  }};
-  show();
-  setTimeout(step, 1200);
-}})();
-</script>
-"""
-
-
-def hero():
-    """Pictures whose tokens vanish, the ones that fire least first, while the answer is given."""
-    dataset, model = sets.load_for(preset("study-clutter")), preset("study-clutter").model
-    chosen = list(answers())[:SHOWN]
-    numbers, labels, tokens, given = zip(*chosen, strict=True)
-    side = round(model.tokens**0.5)
-    pictures = "".join(
-        f'<figure><svg viewBox="0 0 {side} {side}" role="img" '
-        f'aria-label="{escape(dataset.classes[label])} among clutter">'
-        f'<image href="{as_png(dataset.test_images[number])}" width="{side}" height="{side}"/>'
-        f"</svg><figcaption>{escape(dataset.classes[label])} ✓</figcaption></figure>"
-        for number, label in zip(numbers, labels, strict=True)
-    )
-    data = {"side": side, "tokens": tokens, "answers": given, "labels": labels, "saved": saved()}
-    data |= {"classes": dataset.classes, "stop": model.tokens // 2}
-    text = json.dumps(data, separators=(",", ":")).replace("'", "&#39;")
-    return (
-        HERO.format(data=text, pictures=pictures, tokens=model.tokens)
-        + "\n"
-        + under_the_hero(chosen)
-    )
-
-
-def under_the_hero(chosen):
-    """What is seen, and how far it holds."""
-    half = preset("study-clutter").model.tokens // 2
-    same = sum(answers[half - 1] == label for _, label, _, answers in chosen)
-    loss = half_kept()
-    return (
-        "Each picture hides one item of clothing among clutter, and a small spiking transformer "
-        "says what it is. The slider takes away {term}`tokens <token>`, small squares of the "
-        "picture: those that fire least vanish first. Here "
-        f"{texts.WHOLE[same]} of {texts.WHOLE[len(chosen)]} answers are still right when half of "
-        "the tokens are gone. The pictures are the first kinds of clothing that the network gets "
-        "right with all tokens. Over all test images, keeping the half that fires most changes the "
-        f"accuracy by {loss}.\n"
-    )
-
-
-# the news
 
 
 def reach(estimates):
@@ -336,5 +204,4 @@ def figures(folder):
 def landing(book):
     """Write what the landing page includes, and the figures of its and the findings' page."""
     figures(book / "_static")
-    (book / "_hero.md").write_text(hero())
     (book / "_news.md").write_text("\n".join(news()))

@@ -100,28 +100,7 @@ def score_rows():
     return pd.DataFrame(rows)
 
 
-def answer_rows():
-    """What a network answers as its tokens vanish, the one that fires least first.
-
-    A row for each token of the first image of each class: `rank` by firing rate before the last
-    block, 0 for the highest; `answer`: the class where it and those of lower rank are kept.
-    """
-    config = preset("study-clutter").with_(selector=Selector(kind="firing_rate", keep_ratio=0.5))
-    network, numbers = runs.run(config, any_code=True).network.cpu(), first_of_classes(10)
-    dataset, pixels, shares = pictures(numbers)
-    shown, size, tables = dataset.standardise(pixels), shares.shape[1], []
-    with torch.no_grad():
-        scores = network.selector.scores(1, tokens_before(network, shown, 1))
-        order = scores.argsort(dim=1, descending=True, stable=True)
-        for rank in range(size):
-            network.selector.counts = (rank + 1,)
-            columns = {"image": numbers, "rank": rank, "token": order[:, rank]}
-            tables.append(pd.DataFrame(columns | {"answer": network(shown).argmax(1)}))
-    return pd.concat(tables).sort_values(["image", "rank"])
-
-
-LOOKS = {"mask": mask_rows, "tokens": token_rows, "attention": attention_rows}
-LOOKS |= {"scores": score_rows, "answers": answer_rows}
+LOOKS = {"mask": mask_rows, "tokens": token_rows, "attention": attention_rows, "scores": score_rows}
 
 
 def look(name):

@@ -152,6 +152,7 @@
       }
       said.textContent = why || (gone ? `${state.kept.length} of ${tokens} tokens: ${words[top]}, ${PERCENT.format(chances[top])}. `
         + (same ? "The answer is kept." : `With all tokens it was ${words[whole.answer]}.`)
+        + ` ${PERCENT.format(1 - result.macs / whole.macs)} of the multiply-accumulates are saved.`
         : `All ${tokens} tokens: ${words[top]}, ${PERCENT.format(chances[top])}.` + (drawn ? "" : ` The picture shows: ${words[data.labels[state.picture]]}.`));
       if (!small) showSpikes();
     }
@@ -292,6 +293,26 @@
     useOwn.addEventListener("click", () => { state.network = first; newNetwork(); });
     newPicture();
     root.dataset.ready = "yes";
+    if (small && !matchMedia("(prefers-reduced-motion: reduce)").matches) playFirst();
+
+    // In small: the surest picture loses the tokens that fire least, until a reader takes over
+    function playFirst() {
+      const sure = data.labels.map((label, i) => {
+        const own = ssfNetwork.stem(first, pixels.subarray(i * area, (i + 1) * area));
+        return ssfNetwork.softmax(ssfNetwork.run(first, own, all()).logits)[label];
+      });
+      picture.value = state.picture = sure.indexOf(Math.max(...sure));
+      newPicture();
+      state.way = "firing_rate";
+      const least = first.model.selector ? first.model.selector.counts[0] : tokens >> 1;
+      const step = () => {
+        if (state.kept.length <= least || root.dataset.touched) return;
+        apply(state.kept.length - 1);
+        setTimeout(step, 90);
+      };
+      for (const kind of ["pointerdown", "keydown"]) root.addEventListener(kind, () => { root.dataset.touched = "yes"; }, true);
+      setTimeout(step, 1200);
+    }
   }
 
   const seen = new IntersectionObserver(entries => entries.filter(entry => entry.isIntersecting).forEach(({target}) => {

@@ -1,15 +1,11 @@
 """The landing page's news and picture: computed from rows, and other where the rows are others."""
 
-import json
 import re
 
 import news
 import pytest
 from bs4 import BeautifulSoup
 
-from ssf.datasets import sets
-from ssf.figures import inside
-from ssf.presets import preset
 from ssf.study import experiments, findings
 from ssf.study.statistics import Estimate, points
 
@@ -76,16 +72,3 @@ def test_all_news_have_a_figure_on_one_scale():
     assert len(svgs) == page.count('<div class="news">') == 5
     scales = {tuple(re.findall(r'class="tick"[^>]*>([−+]?\d+)<', svg)) for svg in svgs}
     assert len(scales) == 2 and ("0", "20", "40", "60", "80", "100") in scales
-
-
-def test_the_pictures_lose_each_token_once_and_are_right_with_all():
-    dataset, model = sets.load_for(preset("study-clutter")), preset("study-clutter").model
-    shown = list(news.answers())
-    assert len(shown) >= news.SHOWN
-    for number, label, tokens, answers in shown:
-        assert sorted(tokens) == list(range(model.tokens)) and len(answers) == model.tokens
-        assert label == answers[-1] == int(dataset.test_labels[number])
-    data = json.loads(BeautifulSoup(news.hero(), "html.parser").find(class_="hero")["data-all"])
-    assert data["labels"] == [label for _, label, *_ in shown[: news.SHOWN]]
-    assert data["saved"] == sorted(data["saved"], reverse=True) and data["saved"][-1] == 0
-    assert set(inside.look("answers").image) == set(inside.first_of_classes(10))
