@@ -84,7 +84,7 @@ def pages(book):
     """What pages include: the network in full, in small, and the table of the rows."""
     small = TOUCH.format(small=" data-small", data="live-small-data")
     words = (
-        "A small spiking transformer computes in this page. Its picture loses *tokens*, the squares "
+        "A small spiking transformer runs on this page. Its picture loses *tokens*, the squares "
         "of the grid, and those that fire least go first. How long does the answer hold? Take "
         "over, and erase squares with a finger, the mouse or the keyboard. [](live.md) shows more."
     )
