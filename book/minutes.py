@@ -22,7 +22,6 @@ from ssf.engine import files, records
 
 FILE = ROOT / "data" / "results" / "minutes.csv"
 COLUMNS = ["notebook", "cell", "heading", "seconds", "cores", "processor"]
-COMMAND = "python book/minutes.py"
 WORDS_A_MINUTE = 200  # a word is what spaces separate, an equation's signs too
 
 
@@ -96,39 +95,42 @@ def minutes_of(words):
 def time_of(seconds):
     if seconds >= 90:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds:.0f} s" if seconds >= 0.5 else "< 1 s"
+    return f"{seconds:.0f} s" if seconds > 0.5 else "< 1 s"
+
+
+def on_cores(number):
+    return {1: "one core", 2: "two cores"}.get(number, f"{number} cores")
 
 
 def of(notebook):
-    """What a chapter takes, in a phrase: 12 minutes to read, 40 s to run on two cores."""
+    """What a chapter takes, in a phrase: 12 minutes to read, 40 s to run on two cores.
+
+    Without the time to run where a cell was not measured.
+    """
     total = by_heading(notebook).sum(skipna=False)
     reading = f"{minutes_of(total.words)} to read"
     if pd.isna(total.seconds):
-        return f"{reading}; to run: not measured yet: `{COMMAND}`"
+        return reading
     rows = measured()
     cores = rows.cores[rows.notebook == notebook.stem].iloc[0]
-    machine = {1: "one core", 2: "two cores"}.get(cores, f"{cores} cores")
-    return f"{reading}, {time_of(total.seconds)} to run on {machine}"
+    return f"{reading}, {time_of(total.seconds)} to run on {on_cores(cores)}"
 
 
 def table(book):
-    """Write _minutes.md: what each chapter takes, and each of its headings, where measured."""
-    lines = []
+    """Write _minutes.md: what each chapter takes, and each of its headings; "–": not measured."""
+    lines = ["| chapter, and its parts | to read | to run |", "|---|---|---|"]
     for notebook in chapters():
         headings = by_heading(notebook)
-        lines += [f"### [{headings.index[0]}]({notebook.name})", ""]
-        lines += [f"{of(notebook).capitalize()}.", ""]
-        if headings.seconds.notna().all():
-            lines += ["| under the heading | to read | to run |", "|---|---|---|"]
-            for heading, row in headings.iterrows():
-                cell = heading.replace("|", r"\|")
-                lines.append(f"| {cell} | {minutes_of(row.words)} | {time_of(row.seconds)} |")
-            lines.append("")
-    lines.append(
-        f"Reading: {WORDS_A_MINUTE} words a minute; neither code nor folded solutions are counted."
-    )
-    if machines := sorted(set(measured().processor)):
-        lines.append(f"Running: {', '.join(machines)}, with nothing trained before.")
+        title, total = headings.index[0], headings.sum(skipna=False)
+        named = {f"**[{title}]({notebook.name})**": total, "its opening": headings.iloc[0]}
+        named |= {title.replace("|", r"\|"): row for title, row in headings.iloc[1:].iterrows()}
+        for name, row in named.items():
+            running = "–" if pd.isna(total.seconds) else time_of(row.seconds)
+            lines.append(f"| {name} | {minutes_of(row.words)} | {running} |")
+    lines += ["", f"Reading: {WORDS_A_MINUTE} words a minute, without code and folded solutions."]
+    machines = measured()[["cores", "processor"]].drop_duplicates().itertuples(index=False)
+    if machines := ", ".join(f"{on_cores(cores)} of {processor}" for cores, processor in machines):
+        lines.append(f"Running: on {machines}, with nothing trained before.")
     (book / "_minutes.md").write_text("\n".join(lines) + "\n")
 
 

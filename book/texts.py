@@ -64,6 +64,11 @@ def changes(estimate, loses="loses", gains="gains"):
     return f"{loses if estimate.mean < 0 else gains} {size(estimate.mean)}"
 
 
+def zero(estimate):
+    low, high = estimate.interval
+    return "includes" if low <= 0 <= high else "excludes"
+
+
 CONTROLS = {
     "does worse": "does significantly worse",
     "does as well": f"does as well, as a gain of {MARGIN} over it is ruled out",
@@ -91,6 +96,7 @@ def of_claims():
             texts[slug(name, key, "words")] = shown(estimate)
             texts[slug(name, key, "sentence")] = upper(shown(estimate))
             texts[slug(name, key, "changes")] = changes(estimate)
+            texts[slug(name, key, "zero")] = f"an interval that {zero(estimate)} zero"
             for test, p in tests.items():
                 texts[slug(name, key, test)] = p_text(p)
     for name, (p, corrected) in ledger.corrected().items():
@@ -117,8 +123,11 @@ def of_the_count():
     paper = preset("paper-cifar10")
     saved = cost.saving(paper.model, paper.selector)
     stem = sum(row.macs for row in cost.layers(paper.model) if row.role == "SPS")
+    tokens = paper.model.tokens
     return {
         "stem_share": percent(stem / cost.macs(paper.model)),
+        "blocks_share": percent(1 - stem / cost.macs(paper.model)),
+        "published_tokens": ", ".join(map(str, (tokens, *paper.selector.counts(tokens)))),
         "published_ratio": f"{paper.selector.keep_ratio:g}",
         "c3_count_verdict": "supported" if saved >= ledger.SAVING else "not supported",
         "published_saving": percent(saved),

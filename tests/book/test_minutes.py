@@ -89,10 +89,11 @@ def test_the_tables_add_up(toy, tmp_path):
     assert minutes.of(toy) == "2 minutes to read, 3 min to run on two cores"
     minutes.table(tmp_path)
     text = (tmp_path / "_minutes.md").read_text()
-    assert "### [A toy](00_toy.ipynb)\n\n2 minutes to read, 3 min to run on two cores.\n" in text
-    assert "| A toy | 2 minutes | 10 s |" in text
+    assert text.startswith("| chapter, and its parts | to read | to run |\n|---|---|---|\n")
+    assert "| **[A toy](00_toy.ipynb)** | 2 minutes | 3 min |\n" in text
+    assert "| its opening | 2 minutes | 10 s |\n" in text
     assert r"| Slow \| fast | less than a minute | 3 min |" in text
-    assert "an abacus" in text
+    assert "on two cores of an abacus" in text
 
 
 def test_a_new_measurement_replaces_the_old_and_what_is_gone_goes(toy):
@@ -105,18 +106,17 @@ def test_a_new_measurement_replaces_the_old_and_what_is_gone_goes(toy):
 @pytest.mark.parametrize(
     "stored", [None, rows((1, 1, 1), notebook="01_other"), rows((1, 1, 1))[:2]]
 )
-def test_what_is_not_measured_is_said(toy, tmp_path, stored):
+def test_what_is_not_measured_is_left_out(toy, tmp_path, stored):
     """No file, no such chapter, or a cell that is newer than the measurement."""
     if stored is not None:
         stored.to_csv(minutes.FILE, index=False)
-    assert (
-        minutes.of(toy) == "2 minutes to read; to run: not measured yet: `python book/minutes.py`"
-    )
+    assert minutes.of(toy) == "2 minutes to read"
     minutes.table(tmp_path)
     text = (tmp_path / "_minutes.md").read_text()
-    assert (
-        "not measured yet: `python book/minutes.py`." in text and "| under the heading" not in text
-    )
+    assert "| **[A toy](00_toy.ipynb)** | 2 minutes | – |\n" in text
+    assert "| its opening | 2 minutes | – |\n" in text
+    assert r"| Slow \| fast | less than a minute | – |" in text
+    assert "not measured" not in text and "book/minutes.py" not in text
 
 
 def test_the_chapters_of_the_book_have_their_phrase_and_table(tmp_path):

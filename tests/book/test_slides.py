@@ -36,13 +36,20 @@ def test_the_plan_on_the_page_is_that_of_the_slides():
 
 @pytest.mark.parametrize("text", [TEXT, PLAN], ids=["slides", "page"])
 def test_exercises_that_are_named_exist_with_their_stars(text):
-    named = re.findall(r"[cC]hapter (\d\d), (?:exercise )?\*{1,2}([^*\n]+)\*{1,2} (★[★☆]{2})", text)
-    for chapter, name, stars in named:
-        found = re.search(
-            rf"exercise-start}} {re.escape(name)}\n(.*?★[★☆]{{2}})", NOTEBOOKS[chapter], re.S
-        )
-        assert found and found[1].endswith(stars), (chapter, name)
-    assert len(named) >= 3
+    on_the_page = r"\{ref\}`(?P<name>[^`<]+) <(?P<label>[\w-]+)>`"
+    on_a_slide = (
+        r"\*\*<a href=\"\.\./(?P<page>\w+)\.html#(?P<label>[\w-]+)\">(?P<name>[^<]+)</a>\*\*"
+    )
+    link = on_a_slide if text is TEXT else on_the_page
+    stars = len(re.findall("★[★☆]{2}", text))
+    named = list(re.finditer(rf"[cC]hapter (?P<chapter>\d\d), {link} (?P<stars>★[★☆]{{2}})", text))
+    for match in named:
+        chapter, name, label = match["chapter"], re.escape(match["name"]), match["label"]
+        found = re.search(rf"exercise-start}} {name}\n(.*?★[★☆]{{2}})", NOTEBOOKS[chapter], re.S)
+        assert found and found[1].endswith(match["stars"]), (chapter, name)
+        assert f":label: {label}\n" in found[1], (name, label)
+        assert match.groupdict().get("page", chapter)[:2] == chapter, (name, match["page"])
+    assert len(named) == stars >= 3  # none without a link
 
 
 def test_figures_are_those_of_chapters():

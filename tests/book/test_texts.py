@@ -93,3 +93,11 @@ def test_a_p_is_a_number_or_a_bound(monkeypatch, p, text):
     monkeypatch.setattr(Estimate, "below", lambda self, bound: p)
     monkeypatch.setattr(Estimate, "above", lambda self, bound: p)
     assert texts.of_claims()["c1_loss_any"] == text
+
+
+@pytest.mark.parametrize(
+    "values, word",
+    [((0.01, 0.012, 0.011), "excludes"), ((-0.01, 0.012, 0.0), "includes")],
+)
+def test_whether_zero_is_in_an_interval_is_computed(values, word):
+    assert texts.zero(Estimate(values)) == texts.zero(Estimate([-v for v in values])) == word
