@@ -124,10 +124,11 @@ def of_the_count():
     saved = cost.saving(paper.model, paper.selector)
     stem = sum(row.macs for row in cost.layers(paper.model) if row.role == "SPS")
     tokens = paper.model.tokens
+    counts = map(str, (tokens, *paper.selector.counts(tokens)))
     return {
         "stem_share": percent(stem / cost.macs(paper.model)),
         "blocks_share": percent(1 - stem / cost.macs(paper.model)),
-        "published_tokens": ", ".join(map(str, (tokens, *paper.selector.counts(tokens)))),
+        "published_tokens": " and ".join(", ".join(counts).rsplit(", ", 1)),
         "published_ratio": f"{paper.selector.keep_ratio:g}",
         "c3_count_verdict": "supported" if saved >= ledger.SAVING else "not supported",
         "published_saving": percent(saved),
