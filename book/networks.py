@@ -9,6 +9,7 @@ from chapters import ROOT
 
 from ssf.datasets import sets
 from ssf.figures import live
+from ssf.model import cost
 from ssf.study import experiments
 
 FOLDER = ROOT / "data" / "live"
@@ -37,24 +38,33 @@ def data_set():
     return sets.load_for(config), config.model.tokens
 
 
+def selector_cost():
+    """Share of the unpruned network's MACs, all tokens kept, that its learned selector adds."""
+    _, config = next(experiments.live(0))
+    own = [row for row in cost.layers(config.model, config.selector) if row.role == "selector"]
+    return sum(row.macs for row in own) / cost.macs(config.model)
+
+
 def texts():
     """{name: text} of the numbers that the live page states."""
     pictures = pd.read_csv(FOLDER / "pictures.csv")
     dataset, tokens = data_set()
-    numbers = [f"{median(pictures[way]):.0f}" for way in live.SELECTORS]
+    ways = (*live.SELECTORS, "truth", "chance", "lost")
+    middle = {f"live_{way}": f"{median(pictures[way]):g}" for way in ways}
     easiest = pictures.loc[pictures.lost.idxmin()]
     last = pictures[f"round_{experiments.LIVE_ROUNDS}"]
     told = [live.read(raw) for raw in committed()]
+    dense, *tickets = [each["record"]["accuracy"] for each in told[1:]]
     first, sparsest = told[0]["model"], told[-1]["record"]
-    return {
+    return middle | {
         "live_tokens": str(tokens),
         "live_pictures": str(len(pictures)),
         "live_kept": str(first["selector"]["counts"][0]),
-        "live_learned": numbers[0],
-        "live_rate": numbers[1],
-        "live_truth": f"{median(pictures.truth):.0f}",
+        "live_selector_cost": f"{100 * selector_cost():.1f} %",
+        "live_luckier": str((pictures.chance < pictures.truth).sum()),
+        "live_rounds": str(len(tickets)),
+        "live_higher": str(sum(accuracy > dense for accuracy in tickets)),
         "live_right": str((pictures.answer == pictures.label).sum()),
-        "live_lost": f"{median(pictures.lost):.0f}",
         "live_lost_least": str(easiest.lost),
         "live_lost_picture": str(easiest.name + 1),
         "live_lost_from": dataset.classes[easiest.answer],
@@ -72,7 +82,7 @@ def rows():
     for (kind, config), raw in zip(experiments.live(0), committed(), strict=True):
         record = live.read(raw)["record"]
         name = f"ticket, round {config.ticket.round}" if config.ticket else kind
-        name = "dense, with a selector" if kind == "selector" else name
+        name = "unpruned, with a selector" if kind == "selector" else name
         cells = [name, f"{record['parameters_left']:,}", f"{100 * record['accuracy']:.1f}"]
         cells += [f"{len(raw) / 1000:.0f}", f"`{record['commit'][:7]}`"]
         cells += [f'<span id="row-{record["id"]}">`{record["id"]}`</span>']

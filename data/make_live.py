@@ -18,6 +18,7 @@ from ssf.model import selector
 from ssf.study import experiments, results
 
 FOLDER = Path(__file__).parent / "live"
+DRAWS = 25  # orders by chance, of each picture
 
 
 @torch.no_grad()
@@ -40,6 +41,17 @@ def fewest(network, tokens, scores, answer):
     return kept
 
 
+def by_chance(network, tokens, answer, generator):
+    """The median of `fewest` over orders by chance."""
+    n = tokens.shape[2]
+    orders = torch.stack([torch.randperm(n, generator=generator) for _ in range(DRAWS)])
+    same = [
+        classes(network, tokens, orders[:, :kept].sort(1).values).argmax(1) == answer
+        for kept in range(n - 1, 0, -1)
+    ]
+    return int((n - torch.stack(same).int().cumprod(0).sum(0)).median())
+
+
 def losses(network, tokens, answer):
     """How many tokens a greedy search takes away until the answer flips, and to what."""
     left, now = torch.arange(tokens.shape[2]), answer
@@ -60,7 +72,7 @@ def answers(networks, dataset):
     numbers = live.pictures(dataset, first.selector.tokens)["numbers"]
     truth = live.foreground(dataset, torch.tensor(numbers))
     shares = batches.token_shares(truth, first.selector.tokens)
-    rows = []
+    rows, generator = [], torch.Generator().manual_seed(0)
     for number, share in zip(numbers, shares, strict=True):
         picture = live.pixels(dataset, [number])
         tokens = first.stem(picture)
@@ -71,6 +83,7 @@ def answers(networks, dataset):
         ways["firing_rate"] = tokens.mean((0, 3))[0]
         row = {"image": number, "label": int(dataset.test_labels[number]), "answer": answer}
         row |= {way: fewest(first, tokens, scores, answer) for way, scores in ways.items()}
+        row["chance"] = by_chance(first, tokens, answer, generator)
         row["lost"], row["flips_to"] = losses(first, tokens, answer)
         row |= {f"round_{i}": int(n(picture).argmax()) for i, n in enumerate(others)}
         rows.append(row)

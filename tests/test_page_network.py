@@ -11,9 +11,8 @@ import torch
 
 from ssf.__main__ import main
 from ssf.config import Refused, Selector
-from ssf.engine import runs
+from ssf.engine import observe, runs
 from ssf.figures import live
-from ssf.model import cost
 from ssf.study import experiments, results
 
 IMAGES = 200
@@ -66,11 +65,11 @@ def test_costs_are_the_librarys(which, chosen):
     masks = {name: weight != 0 for name, weight in density.items()}
     page_network.keeping(network, chosen)
     selector = Selector("firing_rate", len(chosen) / 64, (0,))
-    _, operations = cost.activity(network, model, selector, live.pixels(dataset, [0]))
-    left = cost.surviving(operations, masks)
+    _, operations = observe.activity(network, model, selector, live.pixels(dataset, [0]))
+    left = observe.surviving(operations, masks)
     assert row["macs"] == pytest.approx(sum(each.layer.macs for each in left))
     assert row["sops"] == pytest.approx(sum(each.sops for each in left if each.binary))
-    assert row["energy"] == pytest.approx(sum(cost.energy(left, "one addition").values()))
+    assert row["energy"] == pytest.approx(sum(observe.energy(left, "one addition").values()))
 
 
 def test_the_committed_files_are_those_of_their_checksums_and_rows():
@@ -100,20 +99,25 @@ def test_what_the_page_says_of_its_pictures_is_so():
           const {logits} = ssf.run(net, stemmed, kept);
           return logits.indexOf(Math.max(...logits));
         };
-        const fewest = way => {
-          const order = ssf.order(ssf.scores(net, stemmed.x, 64, way));
+        const middle = numbers => numbers.sort((a, b) => a - b)[numbers.length >> 1];
+        const ranked = way => ssf.order(ssf.scores(net, stemmed.x, 64, way));
+        const fewest = order => {
           let n = 64;
           const best = k => order.slice(0, k).sort((a, b) => a - b);
           while (n > 1 && answer(best(n - 1)) == answer(every)) n--;
           return n;
         };
-        return [answer(every), fewest("learned"), fewest("firing_rate")];
+        const ways = [ranked("learned"), ranked("firing_rate")].map(fewest);
+        return [answer(every), ...ways, middle(given.orders[i].map(fewest))];
       });
     """
-    images = dataset.test_images[chosen.image.tolist()]
+    images, generator = dataset.test_images[chosen.image.tolist()], torch.Generator().manual_seed(0)
+    drawn = [[torch.randperm(64, generator=generator) for _ in range(25)] for _ in pictures.image]
+    orders = [[order.tolist() for order in drawn[row]] for row in chosen.index]
     given = {"network": live.text(raw), "images": live.text(images), "size": images[0].numel()}
+    given["orders"] = orders
     seen = page_network.in_node(code, **given, count=len(images))
-    assert seen == chosen[["answer", "learned", "firing_rate"]].to_numpy().tolist()
+    assert seen == chosen[["answer", "learned", "firing_rate", "chance"]].to_numpy().tolist()
 
 
 @pytest.mark.parametrize("gap", [0, 1, 254, 255, 256, 257, 511, 512, 1000])

@@ -4,6 +4,15 @@
   const WAYS = {
     learned: "Learned selector", firing_rate: "What fires most", chance: "Chance", truth: "The truth",
   };
+  const ABOUT = {
+    learned: "A small trained network, part of the transformer, ranks the tokens.",
+    firing_rate: "The tokens with the most spikes after the stem come first.",
+    chance: "The order is drawn at random, and drawn again each time.",
+    truth: "The squares that the item fills most come first.",
+    flip: "A search drops the token whose loss hurts the answer most, then the next, until the answer changes.",
+    all: "Every token goes on to the blocks.",
+    none: "Each choice ranks the tokens. Those at the end of the ranking are dropped first.",
+  };
   const PERCENT = new Intl.NumberFormat("en", {style: "percent", maximumFractionDigits: 0});
   const number = (x, digits = 0) => x.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
   const pause = () => new Promise(done => setTimeout(done));
@@ -19,11 +28,14 @@
   const section = (name, title, ...children) =>
     made("section", {class: `ssf-${name}`}, made("h3", {textContent: title}), ...children);
 
-  // A row of a list of bars: name, bar, number
-  function bar(name) {
-    const fill = made("span"), told = made("span", {class: "ssf-told"});
-    const row = made("div", {class: "ssf-bar"}, made("span", {textContent: name}), made("span", {class: "ssf-rail"}, fill), told);
-    row.set = (share, text) => { fill.style.width = `${100 * Math.min(1, share)}%`; told.textContent = text; };
+  // A row of a list of bars: name, bar (of one part or several), number
+  function bar(name, parts = 1) {
+    const fills = Array.from({length: parts}, () => made("span")), told = made("span", {class: "ssf-told"});
+    const row = made("div", {class: "ssf-bar"}, made("span", {textContent: name}), made("span", {class: "ssf-rail"}, ...fills), told);
+    row.set = (text, ...shares) => {
+      fills.forEach((fill, i) => { fill.style.width = `${100 * Math.min(1, shares[i])}%`; });
+      told.textContent = text;
+    };
     return row;
   }
 
@@ -50,32 +62,33 @@
     const board = made("div", {class: "ssf-board", role: "group", "aria-label": "The picture's tokens. Arrow keys move, space erases a token or brings it back."}, canvas, ...cells);
     board.style.setProperty("--grid", grid);
     const draw = made("input", {type: "checkbox"}), slider = made("input", {type: "range", min: 1, max: tokens, value: tokens});
-    const kept = made("span"), said = made("p", {class: "ssf-said", role: "status"});
-    const keepAll = made("button", {type: "button", textContent: "Keep all"});
+    const kept = made("span"), whose = made("small"), about = made("p", {class: "ssf-about"}), said = made("p", {class: "ssf-said", role: "status"});
+    const keepAll = made("button", {type: "button", textContent: "Keep all", title: ABOUT.all});
     const ways = Object.keys(WAYS).filter(way => (way != "learned" || own >= 0) && (way != "truth" || truth));
-    const buttons = ways.map(way => made("button", {type: "button", textContent: WAYS[way], value: way, "aria-pressed": "false"}));
-    const flip = made("button", {type: "button", textContent: "What flips the answer?"});
+    const buttons = ways.map(way => made("button", {type: "button", textContent: WAYS[way], title: ABOUT[way], value: way, "aria-pressed": "false"}));
+    const flip = made("button", {type: "button", textContent: "What flips the answer?", title: ABOUT.flip});
     const bars = Array.from({length: count}, (_, c) => bar(words[c]));
-    const price = {macs: bar("Multiply-accumulates"), sops: bar("Additions for spikes"), energy: bar("Energy")};
-    const reach = Object.fromEntries(["you", ...ways].map(way => [way, bar(way == "you" ? "You" : WAYS[way])]));
+    const price = {macs: bar("Multiply-accumulates", 2), sops: bar("Additions for spikes", 2), energy: bar("Energy", 2)};
+    const saved = made("p", {class: "ssf-saved"}), key = made("p", {class: "ssf-key"}, made("i"), " stem ", made("i"), " blocks and head");
+    const reach = Object.fromEntries(["you", ...ways].map(way => [way, bar({you: "You", chance: "Chance, redrawn"}[way] || WAYS[way])]));
     const maps = made("div", {class: "ssf-maps"}), layers = made("tbody");
     const round = made("input", {type: "range", min: 0, max: Math.max(0, rounds.length - 1), value: 0});
     const roundTold = made("span"), useOwn = made("button", {type: "button", textContent: "Back to the network with the selector"});
     const row = made("p", {class: "ssf-row"});
 
     root.replaceChildren(
-      section("picture", "The picture", made("label", {}, "Picture ", picture), board,
-        made("label", {class: "ssf-slider"}, "Tokens kept ", slider, kept), ...small ? [] : [made("label", {}, draw, " draw instead of erasing")]),
-      section("choose", "Who chooses?", made("div", {class: "ssf-buttons"}, keepAll, ...buttons, ...small ? [] : [flip]), said,
-        ...small ? [] : [made("h3", {textContent: "Fewest tokens that keep the answer"}), ...Object.values(reach)]),
+      section("picture", "The picture", made("label", {}, "Picture ", picture), ...small ? [] : [made("label", {}, draw, " draw instead of erasing")],
+        board, made("label", {class: "ssf-slider"}, "Tokens kept ", slider, kept), whose, said),
       section("classes", "What it sees", ...bars),
+      section("choose", "Who chooses?", made("div", {class: "ssf-buttons"}, keepAll, ...buttons, ...small ? [] : [flip]), about,
+        ...small ? [] : [made("h3", {textContent: "Fewest tokens that keep the answer"}), ...Object.values(reach)]),
       ...small ? [] : [
-        section("costs", "What it costs", ...Object.values(price)),
+        section("costs", "What it costs", ...Object.values(price), key, saved),
+        section("network", "Which network", ...rounds.length > 1 ? [made("label", {class: "ssf-slider"}, "Pruning round ", round, roundTold)] : [],
+          ...own >= 0 && rounds.length ? [useOwn] : [], row),
         section("spikes", "Where it fires", maps, made("details", {}, made("summary", {textContent: "Spikes of every layer, step by step"}),
           made("table", {}, made("thead", {}, made("tr", {}, ...["layer", "neurons", ...Array.from({length: first.model.time_steps}, (_, t) => `step ${t + 1}`)]
-            .map(title => made("th", {scope: "col", textContent: title})))), layers))),
-        section("network", "Which network", ...rounds.length > 1 ? [made("label", {class: "ssf-slider"}, "Pruning round ", round, roundTold)] : [],
-          ...own >= 0 && rounds.length ? [useOwn] : [], row)]);
+            .map(title => made("th", {scope: "col", textContent: title})))), layers)))]);
 
     // ---- Computing: what changed decides what is computed again
 
@@ -103,10 +116,11 @@
       whole = ssfNetwork.run(state.network, stemmed, all());
       whole.answer = answer(whole);
       best = null;
-      for (const way of Object.keys(reach)) reach[way].set(0, way == "you" ? "not yet" : "…");
+      for (const way of Object.keys(reach)) reach[way].set(way == "you" ? "not yet" : "…", 0);
       const {record, bits} = state.network, left = record.parameters_left / record.parameters;
-      roundTold.textContent = state.network == first && own >= 0 ? "not in use" : `${round.value}: ${PERCENT.format(left)} of the parameters left, ${number(record.parameters_left)}`;
-      row.replaceChildren(`${state.network.data}, ${number(record.parameters_left)} parameters at ${bits} bits, accuracy ${number(100 * record.accuracy, 1)} %. Row `,
+      roundTold.textContent = state.network == first && own >= 0 ? "move to use the tickets" : `${round.value}: ${PERCENT.format(left)} of the parameters left, ${number(record.parameters_left)}`;
+      row.replaceChildren(`Trained on pictures of ${state.network.data.replace(/ \(.*\)/, "")}. It has ${number(record.parameters_left)} parameters of ${bits} bits `
+        + `and is right on ${number(100 * record.accuracy, 1)} % of the test pictures. Row `,
         document.getElementById(`row-${record.id}`) ? made("a", {href: `#row-${record.id}`, textContent: record.id}) : record.id, ".");
       useOwn.hidden = state.network == first;
       update();
@@ -132,11 +146,14 @@
 
     function update(why = "") {
       result = runs(state.kept);
+      const before = ssfNetwork.costs(stemmed.log), order = WAYS[state.way] || WAYS[ways[0]];
       const chances = ssfNetwork.softmax(result.logits), top = answer(result), gone = tokens - state.kept.length;
       Object.assign(state, {logits: Array.from(result.logits), answer: words[top], macs: result.macs, sops: result.sops, energy: result.energy});
-      bars.forEach((b, c) => { b.set(chances[c], PERCENT.format(chances[c])); b.classList.toggle("ssf-top", c == top); });
+      bars.forEach((b, c) => { b.set(PERCENT.format(chances[c]), chances[c]); b.classList.toggle("ssf-top", c == top); });
       for (const [name, unit, scale, digits] of [["macs", "million", 1e6, 2], ["sops", "thousand", 1e3, 0], ["energy", "µJ", 1, 2]])
-        price[name].set(result[name] / whole[name], `${number(result[name] / scale, digits)} ${unit}`);
+        price[name].set(`${number(result[name] / scale, digits)} ${unit}`, before[name] / whole[name], (result[name] - before[name]) / whole[name]);
+      saved.textContent = gone ? `The stem costs what it did. The blocks and the head need ${PERCENT.format(1 - (result.macs - before.macs) / (whole.macs - before.macs))} fewer multiply-accumulates.`
+        : `The stem takes ${PERCENT.format(before.macs / whole.macs)} of the multiply-accumulates. Dropping tokens saves only in the blocks.`;
       const on = new Set(state.kept);
       cells.forEach((cell, n) => {
         cell.setAttribute("aria-pressed", on.has(n));
@@ -144,11 +161,14 @@
       });
       slider.value = state.kept.length;
       kept.textContent = `${state.kept.length} of ${tokens}`;
+      whose.textContent = !gone ? `The slider drops tokens in the order of “${order}”.` : state.byHand ? `Chosen by hand. The slider takes the order of “${order}”.`
+        : state.way == "flip" ? "Left over by the search." : `In the order of “${order}”.`;
+      about.textContent = ABOUT[state.byHand ? "none" : state.way];
       buttons.forEach(b => { b.disabled = !usable(b.value); b.setAttribute("aria-pressed", !state.byHand && state.way == b.value); });
       const same = top == whole.answer, drawn = state.picture < 0;
       if (state.byHand && gone && same && !drawn && (best == null || state.kept.length < best)) {
         best = state.kept.length;
-        reach.you.set(best / tokens, `${best}`);
+        reach.you.set(`${best}`, best / tokens);
       }
       said.textContent = why || (gone ? `${state.kept.length} of ${tokens} tokens: ${words[top]}, ${PERCENT.format(chances[top])}. `
         + (same ? "The answer is kept." : `With all tokens it was ${words[whole.answer]}.`)
@@ -160,17 +180,17 @@
     // Each block's spikes by token and step, the brighter the more, and all layers' in a table
     function showSpikes() {
       const {width, time_steps} = state.network.model;
-      const stages = [{x: stemmed.x, left: all(), name: "stem"}, ...result.streams.map((s, i) => ({...s, name: `block ${i + 1}`}))];
-      maps.replaceChildren(...stages.map((stage, s) => made("figure", {}, made("figcaption", {textContent: stage.name}), ...Array.from({length: time_steps}, (_, t) => {
+      const stages = [{x: stemmed.x, left: all(), name: "After the stem"}, ...result.streams.map((s, i) => ({...s, name: `After block ${i + 1}`}))];
+      maps.replaceChildren(...stages.map(stage => made("figure", {}, made("figcaption", {textContent: stage.name}), ...Array.from({length: time_steps}, (_, t) => {
         const map = made("canvas", {width: grid, height: grid, role: "img", "aria-label": `${stage.name}, step ${t + 1}: spikes of each token`});
-        const context = map.getContext("2d");
+        const context = map.getContext("2d"), spikes = stage.left.map((_, i) => stage.x[t].subarray(i * width, (i + 1) * width).reduce((a, b) => a + b, 0));
+        const most = Math.max(1, ...spikes);
         stage.left.forEach((n, i) => {
-          let spikes = 0;
-          for (let c = 0; c < width; c++) spikes += stage.x[t][i * width + c];
-          context.fillStyle = `rgba(86, 180, 233, ${Math.min(1, spikes / width / (1 + s))})`;
+          const share = spikes[i] / most;  // from black to the colour of spikes
+          context.fillStyle = `rgb(${[86, 180, 233].map(c => 17 + share * (c - 17)).join(" ")})`;
           context.fillRect(n % grid, Math.floor(n / grid), 1, 1);
         });
-        return map;
+        return made("div", {}, map, made("small", {textContent: `step ${t + 1}: up to ${number(Math.max(0, ...spikes))} spikes`}));
       }))));
       layers.replaceChildren(...result.log.filter(line => line.spikes).map(line => made("tr", {},
         made("th", {scope: "row", textContent: line.name}), ...[line.neurons, ...line.spikes].map(n => made("td", {textContent: number(n)})))));
@@ -183,7 +203,7 @@
       await new Promise(done => setTimeout(done, 300));
       for (const way of ways) {
         if (mine != work) return;
-        if (!usable(way)) { reach[way].set(0, "unknown"); continue; }
+        if (!usable(way)) { reach[way].set("unknown", 0); continue; }
         const order = ordered(way);
         let n = tokens;
         while (n > 1 && answer(runs(firstOf(order, n - 1))) == whole.answer) {
@@ -191,7 +211,7 @@
           if (n % 4 == 0) await pause();
           if (mine != work) return;
         }
-        reach[way].set(n / tokens, `${n}`);
+        reach[way].set(`${n}`, n / tokens);
       }
       root.dataset.compared = "yes";
     }
@@ -201,6 +221,8 @@
       const mine = ++work;
       let left = all(), now = whole;
       flip.disabled = true;
+      said.textContent = "Searching for the tokens whose loss flips the answer…";
+      about.textContent = ABOUT.flip;
       while (answer(now) == whole.answer && left.length > 1) {
         let worst = null;
         for (const [i, n] of left.entries()) {
@@ -291,18 +313,22 @@
     picture.addEventListener("change", () => { state.picture = +picture.value; newPicture(); });
     round.addEventListener("input", () => { state.network = rounds[round.value]; newNetwork(); });
     useOwn.addEventListener("click", () => { state.network = first; newNetwork(); });
+    picture.value = state.picture = surest();
     newPicture();
     root.dataset.ready = "yes";
     if (small && !matchMedia("(prefers-reduced-motion: reduce)").matches) playFirst();
 
-    // In small: the surest picture loses the tokens that fire least, until a reader takes over
-    function playFirst() {
+    // The picture to start with: the one whose class the network is surest of
+    function surest() {
       const sure = data.labels.map((label, i) => {
         const own = ssfNetwork.stem(first, pixels.subarray(i * area, (i + 1) * area));
         return ssfNetwork.softmax(ssfNetwork.run(first, own, all()).logits)[label];
       });
-      picture.value = state.picture = sure.indexOf(Math.max(...sure));
-      newPicture();
+      return sure.indexOf(Math.max(...sure));
+    }
+
+    // In small: the picture loses the tokens that fire least, until a reader takes over
+    function playFirst() {
       state.way = "firing_rate";
       const least = first.model.selector ? first.model.selector.counts[0] : tokens >> 1;
       const step = () => {

@@ -286,6 +286,6 @@ const ssfNetwork = (() => {
     return powers.map(p => p / total);
   }
 
-  return {read, stem, run, scores, order, best, softmax, bytes};
+  return {read, stem, run, costs, scores, order, best, softmax, bytes};
 })();
 if (typeof module != "undefined") module.exports = ssfNetwork;

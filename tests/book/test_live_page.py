@@ -49,7 +49,7 @@ def cell(page, n):
     return page.locator(".ssf-board button").nth(n)
 
 
-def assert_as_torch(page, which, picture=0):
+def assert_as_torch(page, which):
     """The page's logits and answer, and the tokens that it marks as kept, are torch's."""
     seen, dataset = state(page), page_network.data_set()
     marked = page.locator(".ssf-board button[aria-pressed=true]").evaluate_all(
@@ -57,7 +57,7 @@ def assert_as_torch(page, which, picture=0):
     )
     assert marked == seen["kept"]
     network, *_ = page_network.in_torch(page_network.committed()[which])
-    number = live.pictures(dataset, TOKENS)["numbers"][picture]
+    number = live.pictures(dataset, TOKENS)["numbers"][seen["picture"]]
     with torch.no_grad():
         logits = page_network.keeping(network, seen["kept"])(live.pixels(dataset, [number]))[0]
     assert (logits - torch.tensor(seen["logits"], dtype=torch.float64)).abs().max() < 1e-3
@@ -94,8 +94,8 @@ def test_tokens_are_erased_by_hand_and_by_keyboard(opened):
 def test_a_button_keeps_as_many_tokens_of_its_own(opened, name):
     opened.locator("#ssf-picture").select_option("12")
     opened.get_by_role("button", name=name).click()
-    seen = assert_as_torch(opened, 0, 12)
-    assert len(seen["kept"]) == USUAL
+    seen = assert_as_torch(opened, 0)
+    assert seen["picture"] == 12 and len(seen["kept"]) == USUAL
     network, *_ = page_network.in_torch(page_network.committed()[0])
     dataset = page_network.data_set()
     numbers = live.pictures(dataset, TOKENS)["numbers"]
@@ -111,7 +111,56 @@ def test_a_button_keeps_as_many_tokens_of_its_own(opened, name):
         assert area[seen["kept"]].min() >= area[gone].max()
     slider = opened.locator(".ssf-picture input[type=range]")
     slider.fill("5")
-    assert len(assert_as_torch(opened, 0, 12)["kept"]) == 5
+    assert len(assert_as_torch(opened, 0)["kept"]) == 5
+    assert opened.locator(".ssf-picture small").text_content() == f"In the order of “{name}”."
+    assert opened.locator(".ssf-about").text_content() == opened.get_by_role(
+        "button", name=name
+    ).get_attribute("title")
+
+
+def test_the_page_starts_with_the_surest_picture(opened):
+    network, *_ = page_network.in_torch(page_network.committed()[0])
+    dataset = page_network.data_set()
+    shown = live.pictures(dataset, TOKENS)
+    with torch.no_grad():
+        logits = torch.stack(
+            [
+                page_network.keeping(network, [*range(TOKENS)])(live.pixels(dataset, [n]))[0]
+                for n in shown["numbers"]
+            ]
+        )
+    sure = logits.softmax(1)[range(len(shown["labels"])), shown["labels"]]
+    picture = int(sure.argmax())
+    assert state(opened)["picture"] == picture
+    assert opened.locator("#ssf-picture").input_value() == str(picture)
+
+
+def test_only_the_blocks_become_cheaper(opened):
+    stem, rest = (opened.locator(".ssf-costs .ssf-rail span").nth(i) for i in (0, 1))
+    before = [part.bounding_box()["width"] for part in (stem, rest)]
+    opened.get_by_role("button", name="Learned selector").click()
+    after = [part.bounding_box()["width"] for part in (stem, rest)]
+    assert after[0] == pytest.approx(before[0]) and 0 < after[1] < 0.4 * before[1]
+    assert "The stem costs what it did." in opened.locator(".ssf-saved").text_content()
+
+
+def test_maps_are_large_labelled_and_reach_full_brightness(opened):
+    seen = opened.locator(".ssf-maps canvas").evaluate_all("""maps => maps.map(map => {
+      const {data} = map.getContext("2d").getImageData(0, 0, map.width, map.height);
+      return [map.clientWidth, Math.max(...data.filter((_, i) => i % 4 == 2))];
+    })""")
+    assert len(seen) == 6 and all(width >= 96 and blue == 233 for width, blue in seen)
+    labels = opened.locator(".ssf-maps small").all_text_contents()
+    assert [label.partition(":")[0] for label in labels] == ["step 1", "step 2"] * 3
+
+
+def test_what_it_sees_comes_right_below_the_picture_on_a_phone(opened):
+    tops = {
+        name: opened.locator(f".ssf-{name}").bounding_box()["y"]
+        for name in ("picture", "classes", "choose", "costs", "network", "spikes")
+    }
+    assert list(tops.values()) == sorted(tops.values())
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_rounds_walk_from_dense_to_the_sparsest(opened):
@@ -131,6 +180,7 @@ def test_the_rounds_walk_from_dense_to_the_sparsest(opened):
 
 
 def test_a_search_flips_the_answer(opened):
+    opened.locator("#ssf-picture").select_option("4")  # the first to flip
     answer = state(opened)["answer"]
     opened.get_by_role("button", name="What flips").click()
     opened.wait_for_function("!document.querySelector('.ssf-live').ssfState.byHand", timeout=60000)
