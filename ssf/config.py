@@ -184,7 +184,7 @@ class Ticket:
         "early-time ticket (Kim et al. 2022)",
         least=0,
     ) = 0
-    lr: field.number("0 (train.lr) or the learning rate of this round alone", ge=0) = 0.0
+    own_lr: field.number("0 (train.lr) or the learning rate of this round alone", ge=0) = 0.0
     order: field.choice(
         ticket_first="with a selector, the student starts from a ticket of the dense network",
         selector_first="the student is pruned, and rewound to its own weights",
@@ -265,8 +265,8 @@ class RunConfig:
         ok = ticket.order == "ticket_first" or (self.selector is not None and alone)
         allowed = "ticket_first, but for plain tickets of a network with a selector"
         demand(ok, "ticket.order", ticket.order, allowed)
-        ok = ticket.lr == 0 or self.selector is None
-        demand(ok, "ticket.lr", ticket.lr, "0 with a selector, whose student has train.lr")
+        ok = ticket.own_lr == 0 or self.selector is None
+        demand(ok, "ticket.own_lr", ticket.own_lr, "0 with a selector, whose student has train.lr")
 
     def flat(self):
         """{"model.width": 32, …}: every field; None for those of a part that is absent."""

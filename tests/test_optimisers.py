@@ -59,3 +59,12 @@ def test_each_group_has_its_own_rate_and_all_fall_in_a_straight_line():
         rates = [group["lr"] for group in opt.param_groups]
         full = [config.train.lr, config.train.lr, config.train.muon_lr]
         torch.testing.assert_close(rates, [(1 - share) * rate for rate in full])
+
+
+def test_gradients_of_one_step_are_not_those_of_the_next():
+    network = training.make_network(SMOKE)
+    opt = optimisers.optimiser(network, SMOKE.train)
+    for p in network.parameters():
+        p.grad = torch.ones_like(p)
+    opt.zero_grad()
+    assert all(p.grad is None for p in network.parameters())

@@ -239,7 +239,7 @@ def interrupted(monkeypatch, epoch):
         {},
         {"selector.keep_ratio": 0.5, "train.optimiser": "muon"},
         LEAKING,
-        {"ticket.fraction": 0.6, "ticket.lr": 0.01},
+        {"ticket.fraction": 0.6, "ticket.own_lr": 0.01},
     ],
 )
 def test_an_interrupted_run_goes_on_to_the_same_end(smoke, part, monkeypatch, tmp_path):
@@ -475,7 +475,7 @@ def test_a_lock_left_by_a_dead_process_holds_nobody_up(smoke):
 
 def test_a_tickets_own_rate_is_that_of_its_round_alone(smoke, fits):
     plain = smoke.with_(**{"ticket.round": 2, "ticket.fraction": 0.3})
-    own = plain.with_(**{"ticket.lr": 1e-3})
+    own = plain.with_(**{"ticket.own_lr": 1e-3})
     assert run(plain).record["validation_accuracy"] is not None
     before = len(fits)
     run(own)

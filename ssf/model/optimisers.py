@@ -12,6 +12,10 @@ class Muon(torch.optim.Muon):
         for weight, matrix in self.matrices.items():
             self.state[weight] = self.state[matrix] = {}
 
+    def zero_grad(self):
+        for weight in self.matrices:
+            weight.grad = None
+
     def step(self):
         for weight, matrix in self.matrices.items():
             matrix.grad = weight.grad.flatten(1)

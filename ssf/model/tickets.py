@@ -42,7 +42,7 @@ def builds_on(config):
         return BuildsOn()
     parent = unpruned = replace(config, ticket=None) if ticket.order == "selector_first" else dense
     if ticket.round > 1:
-        of_search = {"control": "ticket", "search_time_steps": 0, "lr": 0.0}
+        of_search = {"control": "ticket", "search_time_steps": 0, "own_lr": 0.0}
         before = replace(ticket, round=ticket.round - 1, **of_search)
         parent = replace(config, ticket=before)
     steps = ticket.search_time_steps or config.model.time_steps

@@ -234,7 +234,7 @@ def batch_loss(config, forward, teacher, x, y, foreground=None):
 
 def set_rates(config, opt, progress):
     """The optimiser's learning rates after `progress` epochs, a ticket's own if it has one."""
-    own = config.ticket.lr if config.ticket else 0
+    own = config.ticket.own_lr if config.ticket else 0
     for group in opt.param_groups:
         highest = group.setdefault("highest", group["lr"])
         group["lr"] = learning_rate(config.train, progress, own or highest)

@@ -230,8 +230,11 @@ def rates(seed):
     if seed == CHOSEN_WITH:  # the arms of C1, each at rates of its own
         dense = preset("study", seed=seed)
         for rate in (0.005, 0.01, 0.02, 0.04):
-            yield "ticket", dense.with_(ticket=ticket(HEADLINE, lr=rate))
-            yield "random ticket", dense.with_(ticket=ticket(HEADLINE, control="random", lr=rate))
+            yield "ticket", dense.with_(ticket=ticket(HEADLINE, own_lr=rate))
+            yield (
+                "random ticket",
+                dense.with_(ticket=ticket(HEADLINE, control="random", own_lr=rate)),
+            )
 
 
 # the paper's structure at a size that two cores carry: four blocks, 64 tokens
