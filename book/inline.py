@@ -40,7 +40,11 @@ def coloured(svg):
 
 def named_apart(svg, prefix):
     """Names that the drawing itself refers to, with the prefix; no others are kept."""
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
+    styles = "".join(re.findall(r"<style[^>]*>.*?</style>", svg, re.S))
+    styled = set(re.findall(r"#([\w-]+)", styles)) & set(re.findall(r' id="([^"]+)"', svg))
+    for name in styled:
+        svg = re.sub(rf"#{name}(?![\w-])(?=[^<]*</style>)", f"#{prefix}{name}", svg)
+    used = styled | set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
     svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", svg)
     return re.sub(r'(url\(#|href="#)(?=[^)"])', rf"\g<1>{prefix}", svg)
 

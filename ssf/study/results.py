@@ -59,8 +59,9 @@ def run(name, seeds, only=()):
     for seed in seeds:
         for kind, config in experiments.EXPERIMENTS[name](seed):
             if not only or kind in only:
-                yield kind, runs.run(config, any_code=True)  # rows take days
+                run = runs.run(config, any_code=True)  # rows take days
                 write_rows(name, seeds)
+                yield kind, run
 
 
 def write_rows(name, seeds):
