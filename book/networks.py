@@ -14,6 +14,7 @@ from ssf.study import experiments
 
 FOLDER = ROOT / "data" / "live"
 SMALL = 10  # pictures of the landing page, one of each class
+LIGHT = slice(-2, -1)  # its network: the ticket of the last round but one, a file of 20 kB
 TOUCH = """<link rel="stylesheet" href="_static/live.css">
 <div class="ssf-live"{small}><noscript>This part of the page needs JavaScript.</noscript></div>
 <script src="_static/{data}.js"></script>
@@ -92,11 +93,13 @@ def rows():
 
 def pages(book):
     """What pages include: the network in full, in small, and the table of the rows."""
+    left = 1 - live.read(committed()[LIGHT][0])["record"]["sparsity"]
     small = TOUCH.format(small=" data-small", data="live-small-data")
     words = (
-        "A small spiking transformer runs on this page. Its picture loses *tokens*, the squares "
-        "of the grid, and those that fire least go first. How long does the answer hold? Take "
-        "over, and erase squares with a finger, the mouse or the keyboard. [](live.md) shows more."
+        "A small spiking transformer runs on this page, a *ticket* with "
+        f"{100 * left:.0f} % of its weights. Its picture loses *tokens*, the squares of the grid, "
+        "and those that fire least go first. How long does the answer hold? Take over, and erase "
+        "squares with a finger, the mouse or the keyboard. [](live.md) shows more."
     )
     (book / "_live_small.md").write_text(f"{words}\n\n{small}")
     (book / "_live.md").write_text(TOUCH.format(small="", data="live-data"))
@@ -109,4 +112,4 @@ def bundle(html):
     for name in ("live.js", "live-page.js", "live.css"):
         shutil.copy(live.OWN / name, static)
     (static / "live-data.js").write_text(live.script(raws, dataset, tokens))
-    (static / "live-small-data.js").write_text(live.script(raws[:1], dataset, tokens, SMALL))
+    (static / "live-small-data.js").write_text(live.script(raws[LIGHT], dataset, tokens, SMALL))

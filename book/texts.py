@@ -475,6 +475,8 @@ def tables(book):
     pages |= {"trials": trials(), "images": images()}
     for name, lines in pages.items():
         (book / f"_{name}.md").write_text(in_markdown(lines))
+    if not answers.headlines():
+        (book / "_images.md").write_text("None of them has been trained again so far.\n")
 
 
 def short_ledger():

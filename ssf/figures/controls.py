@@ -105,7 +105,7 @@ def lif_chart(tau, v_threshold, steps=20):
     spikes = charged.transform_filter("datum.spike").mark_tick(thickness=3, size=18, color=ORANGE)
     count = charged.transform_aggregate(fired="sum(spike)")
     count = count.transform_calculate(text="datum.fired + ' spikes'")
-    count = count.mark_text(align="left", fontSize=12, color=ORANGE).encode(text="text:N")
+    count = count.mark_text(align="left", fontSize=12, color=INK).encode(text="text:N")
     layers = area + limit + path + dots.encode(x=time, y=y, tooltip=tip)
     layers += spikes.encode(x=time, y=alt.value(10))
     layers += count.encode(x=alt.value(2), y=alt.value(-8))
