@@ -51,7 +51,6 @@ TO_TRAIN = {
         "random ticket",
     },
     "recipes": {
-        "Muon",
         "threshold 0.5",
         "Muon, threshold 0.5",
         "learning rate 0.02",
