@@ -1,11 +1,11 @@
 """The networks that compute in the pages: their files checked, their scripts, what pages say."""
 
-import hashlib
 import shutil
 from statistics import median
 
 import pandas as pd
 from chapters import ROOT
+from texts import in_markdown
 
 from ssf.datasets import sets
 from ssf.figures import live
@@ -25,13 +25,8 @@ TOUCH = """<link rel="stylesheet" href="_static/live.css">
 
 def committed():
     """The files, bytes, in the order of their checksums: the selector's, dense, the rounds."""
-    raws = []
-    for line in (FOLDER / "SHA256SUMS").read_text().splitlines():
-        known, name = line.split()
-        raws.append((FOLDER / name).read_bytes())
-        if hashlib.sha256(raws[-1]).hexdigest() != known:
-            raise ValueError(f"{FOLDER / name} is damaged; `git checkout -- {FOLDER}` restores it.")
-    return raws
+    names = [line.split()[1] for line in (FOLDER / "SHA256SUMS").read_text().splitlines()]
+    return [sets.intact(FOLDER / name, "data/make_live.py") for name in names]
 
 
 def data_set():
@@ -78,17 +73,17 @@ def texts():
 
 def rows():
     """A line a network: what it is, what is left, its accuracy, the commit and the row's id."""
-    titles = ("network", "parameters left", "accuracy (%)", "file (kB)", "commit", "row")
-    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for (kind, config), raw in zip(experiments.live(0), committed(), strict=True):
         record = live.read(raw)["record"]
         name = f"ticket, round {config.ticket.round}" if config.ticket else kind
-        name = "unpruned, with a selector" if kind == "selector" else name
-        cells = [name, f"{record['parameters_left']:,}", f"{100 * record['accuracy']:.1f}"]
-        cells += [f"{len(raw) / 1000:.0f}", f"`{record['commit'][:7]}`"]
-        cells += [f'<span id="row-{record["id"]}">`{record["id"]}`</span>']
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        yield {
+            "network": "unpruned, with a selector" if kind == "selector" else name,
+            "parameters left": f"{record['parameters_left']:,}",
+            "accuracy (%)": f"{100 * record['accuracy']:.1f}",
+            "file (kB)": f"{len(raw) / 1000:.0f}",
+            "commit": f"`{record['commit'][:7]}`",
+            "row": f'<span id="row-{record["id"]}">`{record["id"]}`</span>',
+        }
 
 
 def pages(book):
@@ -103,7 +98,7 @@ def pages(book):
     )
     (book / "_live_small.md").write_text(f"{words}\n\n{small}")
     (book / "_live.md").write_text(TOUCH.format(small="", data="live-data"))
-    (book / "_live_rows.md").write_text(rows())
+    (book / "_live_rows.md").write_text(in_markdown(rows()))
 
 
 def bundle(html):

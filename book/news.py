@@ -90,11 +90,11 @@ def of_the_news():
     }  # fmt: skip
 
 
-def budgets_told(numbers):
+def budgets_told(numbers, lines):
     """The heading and the sentences on the published comparison, as far as the rows bear it."""
     published = numbers["budget_cifar_10_both_dense_verdict"]
     equal = numbers["budget_cifar_10_both_all_tokens_verdict"]
-    longer = of_the_news()["budgets"]["longer training alone − dense"][0]
+    longer = lines["budgets"]["longer training alone − dense"][0]
     differ, gain = published != equal, longer.above(0) < ledger.LEVEL
     return (
         "In the published comparison, longer training hides the loss." if differ and gain
@@ -109,9 +109,12 @@ def budgets_told(numbers):
     )  # fmt: skip
 
 
-def told():
-    """{name: (heading, sentences)} of the news, their signs and sizes from the rows."""
-    numbers, lines = texts.of_claims() | texts.of_budgets(), of_the_news()
+def told(lines):
+    """{name: (heading, sentences)} of the news, their signs and sizes from the rows.
+
+    lines: `of_the_news`.
+    """
+    numbers = texts.of_claims() | texts.of_budgets()
     one, three = ledger.c1(), ledger.c3()
     sparsity = percent(pick(rows("tickets"), "ticket", AT).sparsity)
     stem = lines["stem"]["no blocks − dense"][0]
@@ -146,7 +149,7 @@ def told():
             f"network is needed to choose it. The learned selector keeps {learned}. "
             "[Which tokens to keep](03_token_selector.ipynb)",
         ),
-        "budgets": budgets_told(numbers),
+        "budgets": budgets_told(numbers, lines),
         "stem": (
             "A network without blocks "
             + ("does as well on Fashion-MNIST." if same else "may do worse on Fashion-MNIST."),
@@ -167,7 +170,7 @@ def news():
     part = recalls()
     figures["fires"] = strip(part, 0, 100, described(part, percent), "% of the foreground kept",
                              text=lambda share: percent([share]))  # fmt: skip
-    for name, (heading, sentences) in told().items():
+    for name, (heading, sentences) in told(lines).items():
         yield (f'<div class="news"><div>\n\n**{heading}**\n{sentences}\n\n</div>\n'
                f"<figure>{figures[name]}</figure></div>\n")  # fmt: skip
 

@@ -456,11 +456,11 @@ def images():
         yield {"comparison": name} | columns(estimate) | {"over images, too": f"{low} to {high}"}
 
 
-def in_markdown(lines):
+def in_markdown(lines, none="*Not measured yet.*"):
     """Rows (dicts of the same columns) as a table in Markdown; a sentence where there are none."""
     lines = list(lines)
     if not lines:
-        return "*Not measured yet.*\n"
+        return none + "\n"
     cells = [lines[0].keys(), ["---"] * len(lines[0]), *(line.values() for line in lines)]
     return "".join(f"| {' | '.join(map(str, row))} |\n" for row in cells)
 
@@ -472,11 +472,11 @@ def tables(book):
     pages["elsewhere"] = findings.elsewhere().to_dict("records")
     pages |= {"budgets": budgets(), "looks": looks(), "power": power(), "paper": paper()}
     pages |= {"interactions": interactions(), "reached": reached(), "strayed": strayed()}
-    pages |= {"trials": trials(), "images": images()}
+    pages["trials"] = trials()
     for name, lines in pages.items():
         (book / f"_{name}.md").write_text(in_markdown(lines))
-    if not answers.headlines():
-        (book / "_images.md").write_text("None of them has been trained again so far.\n")
+    none = "None of them has been trained again so far."
+    (book / "_images.md").write_text(in_markdown(images(), none))
 
 
 def short_ledger():

@@ -12,10 +12,9 @@ import pandas as pd
 import torch
 
 from ssf.datasets import batches, sets
-from ssf.engine import runs
 from ssf.figures import live
 from ssf.model import selector
-from ssf.study import experiments, results
+from ssf.study import results
 
 FOLDER = Path(__file__).parent / "live"
 DRAWS = 25  # orders by chance, of each picture
@@ -91,12 +90,13 @@ def answers(networks, dataset):
 
 
 def main():
+    trained, networks, sums = [], [], []
     for kind, run in results.run("live", [0]):
         print(kind, run.record["id"], f"{run.record['accuracy']:.4f}", flush=True)
-    named = [runs.run(config, any_code=True) for _, config in experiments.live(0)]
-    dataset, networks, sums = sets.load_for(named[0].config), [], []
+        trained.append(run)
+    dataset = sets.load_for(trained[0].config)
     FOLDER.mkdir(exist_ok=True)
-    for run in named:
+    for run in trained:
         raw = live.compact(run, dataset)
         (FOLDER / f"{run.record['id']}.safetensors").write_bytes(raw)
         sums.append(f"{hashlib.sha256(raw).hexdigest()}  {run.record['id']}.safetensors\n")

@@ -120,7 +120,7 @@ def study(args):
         for kind, run in results.run(args.experiment, seeds, args.only):
             row = "seed {seed}: accuracy {accuracy:.4f}, sparsity {sparsity:.3f}, {seconds:.0f} s"
             print(kind, row.format(**run.record), sep=", ", flush=True)
-            answers.keep(args.experiment, run.config.seed)
+            answers.keep(kind, run)
     print(results.path(args.experiment))
 
 

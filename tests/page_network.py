@@ -1,10 +1,6 @@
 """Networks as a page has them, in torch and in Node: for tests."""
 
-import json
-import shutil
-import subprocess
-
-import pytest
+import node
 import safetensors.numpy
 import torch
 
@@ -83,17 +79,10 @@ class Chosen(torch.nn.Module):
 
 
 def in_node(code, **given):
-    """What code returns, of live.js as `net` and what is given as `given`."""
-    if not (node := shutil.which("node")):
-        pytest.skip("no Node is installed: the page's script is not run.")
-    whole = (
+    """What code returns, of live.js as `ssf` and what is given as `given`."""
+    return node.run(
         f"const ssf = require({str(live.OWN / 'live.js')!r});"
-        "const given = JSON.parse(require('fs').readFileSync(0));"
         "const {images, size} = given, all = ssf.bytes(images || '');"
-        "const part = i => all.subarray(i * size, (i + 1) * size);"
-        f"console.log(JSON.stringify((() => {{{code}}})()))"
+        f"const part = i => all.subarray(i * size, (i + 1) * size); {code}",
+        given,
     )
-    asked = json.dumps(given)
-    done = subprocess.run([node, "-e", whole], input=asked, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)

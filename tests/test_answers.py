@@ -32,8 +32,8 @@ def pair(monkeypatch, tmp_path):
 
     monkeypatch.setattr(experiments, "EXPERIMENTS", {"pair": experiment})
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
-    for _, run in results.run("pair", [0, 1]):
-        answers.keep("pair", run.config.seed)
+    for kind, run in results.run("pair", [0, 1]):
+        answers.keep(kind, run)
     return records.committed("study_pair", "")
 
 

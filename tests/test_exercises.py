@@ -3,10 +3,9 @@
 import ast
 import json
 import re
-import shutil
-import subprocess
 import tomllib
 
+import node
 import pytest
 
 from ssf import folders
@@ -178,18 +177,9 @@ def rule_of(judge, monkeypatch):
 
 def on_the_page(asked):
     """What the page's script says to (rule, typed) pairs."""
-    if not (node := shutil.which("node")):
-        pytest.skip("no Node is installed: the page's script is not run.")
-    code = (
-        f"const {{judged}} = require({str(folders.home() / 'book' / 'exercise.js')!r});"
-        "const asked = JSON.parse(require('fs').readFileSync(0));"
-        "console.log(JSON.stringify(asked.map(([rule, typed]) => judged(rule, typed))))"
-    )
-    done = subprocess.run(
-        [node, "-e", code], input=json.dumps(asked), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    script = str(folders.home() / "book" / "exercise.js")
+    code = f"const {{judged}} = require({script!r});"
+    return node.run(code + "return given.map(([rule, typed]) => judged(rule, typed))", asked)
 
 
 @pytest.mark.parametrize("name, answer, typed, told", ANSWERS)

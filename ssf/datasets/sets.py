@@ -101,20 +101,29 @@ class Dataset:
         ])  # fmt: skip
 
 
-def embedded(root=None):
-    """A sample of Fashion-MNIST: {"train": (images uint8 [n,28,28], labels int64 [n]), "test": …}.
+def intact(path, maker):
+    """The bytes of a committed file.
 
-    Raises Refused where the file is missing, or is not the one that SHA256SUMS beside it names.
+    Raises Refused where it is missing, or is not the one that SHA256SUMS beside it names.
     """
-    folder = root or folders.shipped()
-    path, sums = folder / "fashion-mini.npz", folder / "SHA256SUMS"
+    sums = path.with_name("SHA256SUMS")
     raw, known = (file.read_bytes() if file.is_file() else b"" for file in (path, sums))
     line = f"{hashlib.sha256(raw).hexdigest()}  {path.name}"
     if line.encode() not in known.splitlines():
         raise Refused(
             f"{path} is missing or damaged: its SHA-256 is not in {sums.name} beside it; restore "
-            f"both with `git checkout -- {folder}`, or make them with data/make_fashion_mini.py."
+            f"both with `git checkout -- {path.parent}`, or make them with {maker}."
         )
+    return raw
+
+
+def embedded(root=None):
+    """A sample of Fashion-MNIST: {"train": (images uint8 [n,28,28], labels int64 [n]), "test": …}.
+
+    Raises Refused where the file is not `intact`.
+    """
+    folder = root or folders.shipped()
+    raw = intact(folder / "fashion-mini.npz", "data/make_fashion_mini.py")
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {s: (tensors[f"{s}_images"], tensors[f"{s}_labels"].long()) for s in static.SPLITS}

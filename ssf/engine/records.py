@@ -78,6 +78,10 @@ FIELDS = [
 ]  # fmt: skip
 
 
+# what a record of before a field was added has for it
+LATER = dict.fromkeys(ADDED) | {k: v for k, v in RunConfig().flat().items() if "." in k}
+
+
 def measurements(history, seconds, images, test_images):
     """What training measured.
 
@@ -138,7 +142,7 @@ def read_record(folder):
     if (written := record.get("results_version", 0)) > RESULTS_VERSION:
         known = f"this code knows up to {RESULTS_VERSION}: update it"
         raise Failed(f"{path} is of results version {written}; {known}.")
-    record = dict.fromkeys(ADDED) | RunConfig().flat() | record  # fields that came later
+    record = LATER | record
     for field in FIELDS:
         if field not in record:
             raise Failed(f"{path} lacks the field {field}; remove it and run again.")

@@ -19,6 +19,7 @@ from ssf.config import Refused, RunConfig, demand
 from ssf.datasets import batches, clutter, sets
 from ssf.engine import files, records, runs
 from ssf.kernels.neurons import folded
+from ssf.model import training
 
 VERSION = 1  # of the file; live.js reads no other
 LIMIT = 150_000  # bytes of a network's file
@@ -115,11 +116,6 @@ def pixels(dataset, rows):
     return dataset.test_images[rows].double() - dataset.statistics[0].double().round()
 
 
-@torch.no_grad()
-def classes(network, images):
-    return torch.cat([network(*part).argmax(1) for part in batches.parts((images,))])
-
-
 def refuse(config, network):
     """Raise Refused for a network that the page can't compute, or whose file would be too large."""
     model, selector = config.model, config.selector
@@ -144,10 +140,10 @@ def compact(run, dataset):
     config, trained = run.config, run.network.cpu()
     refuse(config, trained)
     chosen = torch.arange(min(CHECKED, len(dataset.test_labels)))
-    own = classes(trained, dataset.standardise(dataset.test_images[chosen]))
+    own = training.answers(trained, dataset.standardise(dataset.test_images[chosen])).argmax(1)
     for bits in BITS:
         network, arrays = rounded(trained, dataset.statistics, bits)
-        same = classes(network, pixels(dataset, chosen)) == own
+        same = training.answers(network, pixels(dataset, chosen)).argmax(1) == own
         if same.all():
             break
     about = {"version": VERSION, "bits": bits, "same": int(same.sum()), "checked": len(same)}

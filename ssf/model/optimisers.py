@@ -47,13 +47,11 @@ def optimiser(network, train):
     """
     weights = [p for p in network.parameters() if p.ndim > 1]
     spared = [p for p in network.parameters() if p.ndim <= 1]
-    by_muon = []
+    by_muon = set()
     if train.optimiser == "muon":
-        by_muon = [p for m in (network.stem, network.blocks) for p in m.parameters() if p.ndim > 1]
-        ids = set(map(id, by_muon))
-        weights = [p for p in weights if id(p) not in ids]
+        by_muon = {*network.stem.parameters(), *network.blocks.parameters()} & {*weights}
     groups = [
-        {"params": weights, "weight_decay": train.weight_decay},
+        {"params": [p for p in weights if p not in by_muon], "weight_decay": train.weight_decay},
         {"params": spared, "weight_decay": 0.0},
     ]
     adamw = torch.optim.AdamW(groups, lr=train.lr)
@@ -61,4 +59,5 @@ def optimiser(network, train):
         return adamw
     for p in (p for group in adamw.param_groups for p in group["params"]):
         adamw.state[p] = {}  # so that the pair knows it
-    return Pair(adamw, Muon(by_muon, lr=train.muon_lr, weight_decay=train.weight_decay))
+    matrices = [p for p in weights if p in by_muon]
+    return Pair(adamw, Muon(matrices, lr=train.muon_lr, weight_decay=train.weight_decay))

@@ -9,7 +9,7 @@ import torch
 from ssf import folders
 from ssf.config import Failed
 from ssf.datasets import sets
-from ssf.engine import files, records, runs
+from ssf.engine import files
 from ssf.model import training
 from ssf.study import experiments, ledger
 from ssf.study.statistics import Estimate, bootstrap
@@ -36,23 +36,19 @@ def is_headline(kind, config):
     return kind in KINDS and (config.ticket is None or config.ticket.round == last)
 
 
-def keep(experiment, seed):
-    """Add the answers of an experiment's finished headline networks to the committed ones.
-
-    Raises Failed where a network is not the one that its committed row is of.
-    """
-    for kind, config in experiments.EXPERIMENTS[experiment](seed):
-        finished = (records.run_folder(config) / "record.json").exists()
-        kept = read(config.data.name)
-        if not finished or not is_headline(kind, config) or config.hash() in kept:
-            continue
-        dataset = sets.load_for(config)
-        run = runs.run(config, any_code=True)
-        test, labels, foreground = dataset.part("test")
-        logits = training.answers(run.network, test, foreground, dataset.standardise)
-        kept[config.hash()] = logits.argmax(1).to(torch.uint8).cpu().numpy()
-        kept["labels"] = labels.to(torch.uint8).cpu().numpy()
-        files.write(path(config.data.name), lambda temporary, kept=kept: save(temporary, kept))
+def keep(kind, run):
+    """Add the answers of a finished network, if it is a headline's, to the committed ones."""
+    config = run.config
+    if not is_headline(kind, config):
+        return
+    kept, dataset = read(config.data.name), sets.load_for(config)
+    if config.hash() in kept:
+        return
+    test, labels, foreground = dataset.part("test")
+    logits = training.answers(run.network, test, foreground, dataset.standardise)
+    kept[config.hash()] = logits.argmax(1).to(torch.uint8).cpu().numpy()
+    kept["labels"] = labels.to(torch.uint8).cpu().numpy()
+    files.write(path(config.data.name), lambda temporary: save(temporary, kept))
 
 
 def save(to, arrays):

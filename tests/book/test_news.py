@@ -1,4 +1,4 @@
-"""The landing page's news and picture: computed from rows, and other where the rows are others."""
+"""The landing page's news: computed from rows, and other where the rows are others."""
 
 import re
 
@@ -22,7 +22,7 @@ def rows_of(study_of):
             if name == "selectors":
                 saved["recall"] = lambda kind: (recall or {}).get(kind, 0.9)
             study_of(name, kinds | own, **saved)
-        return {name: " ".join(part) for name, part in news.told().items()}
+        return {name: " ".join(part) for name, part in news.told(news.of_the_news()).items()}
 
     return make
 
