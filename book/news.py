@@ -146,7 +146,7 @@ def told(lines):
             "What fires most is the foreground." if fires
             else "The learned selector and the firing rate choose differently.",
             f"The half of the tokens that fires most holds {by_rate} of the foreground, and no "
-            f"network is needed to choose it. The learned selector keeps {learned}. "
+            f"learned selector is needed to choose it. The learned selector keeps {learned}. "
             "[Which tokens to keep](03_token_selector.ipynb)",
         ),
         "budgets": budgets_told(numbers, lines),
