@@ -8,7 +8,7 @@ from ssf.figures.style import done, figure
 
 FAMILIES = {
     "dense": "dense",
-    "longer": "dense, trained on",
+    "longer": "all tokens",
     "ticket": "ticket",
     "learned": "selector",
     "both": "ticket and selector",
