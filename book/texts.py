@@ -2,10 +2,12 @@
 
 import re
 
+import analyses
+
 from ssf.figures import inside
 from ssf.model import cost
 from ssf.presets import PUBLISHED_ACCURACY, preset
-from ssf.study import answers, experiments, findings, ledger, results
+from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
 
@@ -188,12 +190,12 @@ def of_searches():
     removed = experiments.removed(experiments.HEADLINE)
     one_shot = pick(whole, "one_shot", {"ticket.fraction": removed})
     epochs = findings.search_epochs()
-    cut_off = [str(findings.classes_cut_off(seed)) for seed in range(experiments.FIRST)]
+    cut_off = [str(analyses.classes_cut_off(seed)) for seed in range(experiments.FIRST)]
     return {
         "short_loss": str(difference(sparse, dense)),
         "short_seed_0": str(difference(sparse[sparse.seed == 0], dense)),
         "short_less": str(additivity(sparse, ticket, dense, pick(whole, "dense"))),
-        "trained_on": str(findings.trained_on()),
+        "trained_on": str(analyses.trained_on()),
         "one_shot_control": ledger.control(difference(ticket, one_shot)),
         "search_epochs": f"{epochs}",
         "search_epochs_1": f"{epochs * findings.search_cost(1):.0f}",
@@ -224,7 +226,7 @@ def of_findings():
     frame = rows("codesign")
     published = difference(pick(frame, "selector_first", AT), pick(frame, "all_tokens"))
     images, macs = share_of_training()
-    qs = findings.q_values()
+    qs = analyses.q_values()
     gains = findings.inflation()
     return {
         "published_order": str(published),
@@ -233,7 +235,7 @@ def of_findings():
         "cifar10_macs": f"{100 * macs:.2g} %",
         "compared": f"{len(qs)}",
         "compared_apart": f"{sum(q < ledger.LEVEL for q in qs.values())}",
-        "strayed_by": f"{100 * findings.STRAYED:g} points",
+        "strayed_by": f"{100 * analyses.STRAYED:g} points",
         "inflation": f"{hundredfold(gains.mean())} points on average",
         "inflation_none": percent(gains == 0),
         "inflation_largest": f"{hundredfold(gains.max())} points",
@@ -249,7 +251,7 @@ def of_settings():
         "ratio": str(experiments.CLAIMED),
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
-    for name, accuracies in findings.tried().items():
+    for name, accuracies in analyses.tried().items():
         rates = [f"{percent(accuracy)} at {rate:g}" for rate, accuracy in accuracies.items()]
         texts[slug("rates", name)] = ", ".join(rates)
     return texts
@@ -273,7 +275,7 @@ def hundredfold(share):
 
 
 def comparisons(experiment, qs):
-    """Rows of the table of an experiment's comparisons, in points of accuracy; qs: `q_values`."""
+    """Rows of the table of comparisons of an experiment, in points of accuracy; qs: `q_values`."""
     if not results.path(experiment).exists():
         return
     for (what, other), estimate in findings.compared(experiment).items():
@@ -288,7 +290,7 @@ def budgets():
 
 
 def looks():
-    for claim, seeds, loss, verdict in ledger.looks():
+    for claim, seeds, loss, verdict in analyses.looks():
         excluded, more = loss.above(-ledger.MARGIN), loss.below(-ledger.MARGIN)
         ps = {"p, loss below a point": excluded, "p, loss above a point": more}
         ps = {name: f"{p:.3f}" for name, p in ps.items()}
@@ -298,7 +300,7 @@ def looks():
 
 
 def power():
-    for claim, deviation, needed in ledger.power():
+    for claim, deviation, needed in analyses.power():
         cells = {
             f"true loss {100 * true:g}": "over 1,000 or none" if seeds is None else seeds
             for true, seeds in needed.items()
@@ -307,7 +309,7 @@ def power():
 
 
 def interactions():
-    for row in findings.interactions().to_dict("records"):
+    for row in analyses.interactions().to_dict("records"):
         head = {"sparsity": percent(row["sparsity"]), "keep ratio": row["keep ratio"]}
         yield head | columns(row["estimate"])
 
@@ -418,7 +420,7 @@ NAMED = {
 
 
 def strayed():
-    for row in findings.strayed().to_dict("records"):
+    for row in analyses.strayed().to_dict("records"):
         yield {
             "experiment": row["experiment"],
             "network": NAMED.get(row["kind"], row["kind"].replace("_", " ")),
@@ -451,7 +453,7 @@ def trials():
 
 def images():
     """The claims' comparisons with an interval over seeds beside one over seeds and images."""
-    for name, (estimate, interval) in answers.headlines().items():
+    for name, (estimate, interval) in analyses.headlines().items():
         low, high = map(points, interval)
         yield {"comparison": name} | columns(estimate) | {"over images, too": f"{low} to {high}"}
 
@@ -467,9 +469,9 @@ def in_markdown(lines, none="*Not measured yet.*"):
 
 def tables(book):
     """Write the tables that the findings' page includes."""
-    qs = findings.q_values()
+    qs = analyses.q_values()
     pages = {f"compared_{name}": comparisons(name, qs) for name in findings.COMPARED}
-    pages["elsewhere"] = findings.elsewhere().to_dict("records")
+    pages["elsewhere"] = analyses.elsewhere().to_dict("records")
     pages |= {"budgets": budgets(), "looks": looks(), "power": power(), "paper": paper()}
     pages |= {"interactions": interactions(), "reached": reached(), "strayed": strayed()}
     pages["trials"] = trials()

@@ -21,7 +21,6 @@ EXAMPLES = """examples:
   python -m ssf bench --only memory
   python -m ssf study tickets --seeds 0,1,2
   python -m ssf study tickets --seeds 3,4 --only dense --only ticket
-  python -m ssf inside
   python -m ssf export 97b7acd93840cff6 --to live.html
   python -m ssf results
   python -m ssf results --export mine
@@ -124,14 +123,6 @@ def study(args):
     print(results.path(args.experiment))
 
 
-def inside(_):
-    from ssf.engine import records
-    from ssf.figures import inside
-
-    for name, rows in inside.LOOKS.items():
-        print(records.export(rows(), f"inside_{name}"))
-
-
 def export(args):
     from ssf.figures import live
 
@@ -207,7 +198,6 @@ def parser():
     add("--seeds", default="0,1,2")
     add("--only", metavar="KIND", help="networks of that kind", **many)
     add("--minutes", type=float, help="stop after so long; the same command goes on from there")
-    command("inside", inside, "what some of the study's networks are like inside: data/results/")
     add = command("export", export, "one page that computes with finished runs, e.g. to hand out")
     add("run", nargs="+", metavar="RUN", help="ids under runs/; the first is shown first")
     add("--to", default="live.html", metavar="PATH")

@@ -1,15 +1,27 @@
 """The committed looks into networks agree with the rows of those networks, and with the data."""
 
+import importlib.util
 import json
 
 import numpy as np
 import pytest
 
+from ssf import folders
 from ssf.figures import inside
 from ssf.study import experiments, ledger
 
 
-def test_the_mask_is_that_of_the_ticket():
+@pytest.fixture(scope="module")
+def make_inside():
+    """The script data/make_inside.py."""
+    path = folders.home() / "data/make_inside.py"
+    spec = importlib.util.spec_from_file_location("make_inside", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_mask_is_that_of_the_ticket(make_inside):
     """After every round the layer has the density that the ticket's row says."""
     rows = ledger.rows("tickets")
     mask = inside.look("mask").to_numpy()
@@ -18,13 +30,13 @@ def test_the_mask_is_that_of_the_ticket():
             (rows.kind == "ticket") & (rows["ticket.round"] == number) & (rows.seed == 0)
         ].iloc[0]
         left = ((mask == 0) | (mask > number)).mean()
-        assert left == pytest.approx(json.loads(row.densities)[inside.LAYER], abs=1e-4)
+        assert left == pytest.approx(json.loads(row.densities)[make_inside.LAYER], abs=1e-4)
 
 
-def test_the_tokens_are_those_of_the_pictures():
+def test_the_tokens_are_those_of_the_pictures(make_inside):
     table = inside.look("tokens")
     places = table.image.unique()
-    assert list(places) == inside.first_of_classes(inside.IMAGES)
+    assert list(places) == make_inside.first_of_classes(make_inside.IMAGES)
     _, _, shares = inside.pictures(places)
     assert np.allclose(table.foreground, shares.flatten(), atol=1e-4)
     assert (table.groupby("image").token.nunique() == shares.shape[1]).all()

@@ -166,14 +166,6 @@ def test_the_headline_has_seeds():
         assert fewest >= (3 if name == "C2" else 5), name
 
 
-def test_a_look_is_at_the_first_seeds_and_the_last_one_is_the_verdict():
-    table = {(name, seeds): (loss, word) for name, seeds, loss, word in ledger.looks()}
-    for name in ("C1", "C3", "C4"):
-        measured = ledger.CLAIMS[name][1]()
-        assert table[name, ledger.LOOKS[-1]] == (measured["loss"], measured["verdict"])
-        assert table[name, 3][0].values == measured["loss"].values[:3]
-
-
 def test_a_claims_p_is_of_the_test_that_its_verdict_rests_on():
     for name, (p, corrected) in ledger.corrected().items():
         decided = ledger.CLAIMS[name][1]()["verdict"] != "undecided"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import analyses
 import numpy as np
 import pandas as pd
 import pytest
@@ -180,7 +181,7 @@ def test_every_comparison(compared, stated):
 
 def test_q_values(compared, stated):
     mine = recompute.q_values([told(d)["zero"] for d in compared.values()])
-    assert np.sort(mine) == pytest.approx(sorted(findings.q_values().values()), rel=1e-9)
+    assert np.sort(mine) == pytest.approx(sorted(analyses.q_values().values()), rel=1e-9)
     assert stated["compared_apart"] == str((mine < recompute.LEVEL).sum())
 
 
@@ -192,7 +193,7 @@ def test_equal_budgets():
 
 
 def test_seeds_that_would_decide(table):
-    for name, deviation, needed in ledger.power():
+    for name, deviation, needed in analyses.power():
         spread = table[name][0]["loss"].std()
         assert deviation == pytest.approx(spread, rel=1e-9)
         assert needed == {loss: recompute.seeds_needed(loss, spread) for loss in needed}

@@ -1,31 +1,18 @@
 """Looks into some networks of the study's seed 0: rows few enough to commit, for the book.
 
-`python -m ssf inside` writes data/results/inside_*.csv from the runs, which it trains if needed.
+data/make_inside.py writes them.
 """
 
-import numpy as np
-import pandas as pd
 import torch
 
-from ssf.config import Selector
 from ssf.datasets import batches, sets
-from ssf.engine import observe, records, runs
-from ssf.engine.observe import against_truth, tokens_before
+from ssf.engine import records
 from ssf.presets import preset
-from ssf.study import experiments
-
-LAYER = "blocks.0.attention.proj.linear.weight"  # a square one, [64,64]
-IMAGES, ASKED = 8, 3  # test images, the first of each class; those whose attention is looked at
 
 
-def mask_rows():
-    """The layer's weights, a row an output: the round that removed each, 0 for none."""
-    dense = preset("study")
-    gone_in = torch.zeros(dense.model.width, dense.model.width, dtype=torch.int64)
-    for number in range(experiments.ROUNDS, 0, -1):
-        kept = runs.run(dense.with_(ticket=experiments.ticket(number))).masks[LAYER]
-        gone_in[~kept] = number
-    return pd.DataFrame(gone_in.numpy()).add_prefix("input_")
+def look(name):
+    """The rows of data/results/inside_<name>.csv. Raises Missing, one sentence, without them."""
+    return records.timings(f"inside_{name}", "data/make_inside.py")
 
 
 def pictures(numbers):
@@ -34,75 +21,3 @@ def pictures(numbers):
     dataset = sets.load_for(config)
     pixels, _, foreground = dataset.part("test", torch.as_tensor(numbers))
     return dataset, pixels, batches.token_shares(foreground, config.model.tokens)
-
-
-def first_of_classes(count):
-    """Number of the first test image of each of the first classes."""
-    labels = sets.load_for(preset("study-clutter")).test_labels
-    return [int((labels == c).nonzero()[0]) for c in range(count)]
-
-
-def token_rows():
-    """Every token of the pictures: its share of foreground, and its scores.
-
-    `learned`: the log-probability of being kept, before the last block, where half are kept;
-    `firing_rate`: in the dense network, mean over time and channels.
-    """
-    dense, half = (
-        runs.run(preset("study-clutter").with_(selector=selector)).network.cpu()
-        for selector in (None, Selector(keep_ratio=0.5))
-    )
-    numbers = first_of_classes(IMAGES)
-    dataset, pixels, shares = pictures(numbers)
-    shown, size = dataset.standardise(pixels), shares.shape[1]
-    with torch.no_grad():
-        rates = tokens_before(dense, shown, 1).x.mean((0, 3))
-        learned = half.selector.scores(1, tokens_before(half, shown, 1))
-    columns = {"image": np.repeat(numbers, size), "token": np.tile(range(size), len(numbers))}
-    for name, values in {"foreground": shares, "learned": learned, "firing_rate": rates}.items():
-        columns[name] = values.flatten().numpy().round(5)
-    return pd.DataFrame(columns)
-
-
-def attention_rows():
-    """What a token of the item attends to, and one of the background, in the last dense block:
-    q·k with every token, summed over time and heads.
-
-    The first is the token with most foreground, the other one with least.
-    """
-    dense = runs.run(preset("study-clutter")).network.cpu()
-    numbers = first_of_classes(ASKED)
-    dataset, pixels, shares = pictures(numbers)
-    layer = f"blocks.{len(dense.blocks) - 1}.attention.qkv.lif"
-    q, k, _ = observe.spikes(dense, dataset.standardise(pixels))[layer].float().chunk(3, dim=-1)
-    counts = torch.einsum("tbic,tbjc->bij", q, k).long()  # heads side by side: their sum
-    rows = []
-    for number, share, count in zip(numbers, shares, counts, strict=True):
-        for asks, query in (("item", int(share.argmax())), ("background", int(share.argmin()))):
-            rows += [(number, asks, query, i, int(n)) for i, n in enumerate(count[query])]
-    return pd.DataFrame(rows, columns=["image", "asks", "query", "token", "attention"])
-
-
-def score_rows():
-    """How well two scores find the foreground in the same networks, the learned selector's own.
-
-    A row for each seed and score: recall and precision of the half of the tokens that it keeps.
-    """
-    rows = []
-    for seed in range(experiments.FIRST):
-        config = preset("study-clutter", seed=seed).with_(selector=Selector(keep_ratio=0.5))
-        network, dataset = runs.run(config, any_code=True).network.cpu(), sets.load_for(config)
-        for score in ("learned", "firing_rate"):
-            network.selector.kind = score
-            table = against_truth(network, network.selector, dataset, seed=seed)
-            means = {name: round(table[name].mean().item(), 6) for name in ("recall", "precision")}
-            rows.append({"seed": seed, "score": score} | means)
-    return pd.DataFrame(rows)
-
-
-LOOKS = {"mask": mask_rows, "tokens": token_rows, "attention": attention_rows, "scores": score_rows}
-
-
-def look(name):
-    """One of `LOOKS`, as committed. Raises Missing, one sentence, if it is not."""
-    return records.timings(f"inside_{name}", "python -m ssf inside")

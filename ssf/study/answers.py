@@ -11,7 +11,7 @@ from ssf.config import Failed
 from ssf.datasets import sets
 from ssf.engine import files
 from ssf.model import training
-from ssf.study import experiments, ledger
+from ssf.study import experiments
 from ssf.study.statistics import Estimate, bootstrap
 
 KINDS = ("dense", "ticket", "random", "reinit", "all_tokens", "selector", "random_selector", "both")
@@ -80,19 +80,3 @@ def of_rows(frame, kept):
         if abs(rights[row["seed"]].mean() - row["accuracy"]) > 1e-6:
             raise Failed(f"the answers of {row['id']} are not those of the network of its row.")
     return rights
-
-
-def headlines():
-    """{comparison: `difference`} of the claims' comparisons whose answers are kept."""
-    frame, pick = ledger.rows("codesign"), ledger.pick
-    both, ticket = ledger.AT | ledger.AT_RATIO, ledger.AT
-    selector, longer = pick(frame, "selector", ledger.AT_RATIO), pick(frame, "all_tokens")
-    tickets = ledger.rows("tickets")
-    pairs = {
-        "C1: ticket − dense": (pick(tickets, "ticket", ticket), pick(tickets, "dense")),
-        "C3: selector − all tokens": (selector, longer),
-        "C3: selector − random selector": (selector, pick(frame, "random_selector")),
-        "C4: both − all tokens": (pick(frame, "both", both), longer),
-    }
-    measured = {name: difference(*pair) for name, pair in pairs.items()}
-    return {name: parts for name, parts in measured.items() if parts}

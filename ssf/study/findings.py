@@ -1,24 +1,18 @@
 """What the study measured beside its verdicts, on which nothing here has a say (see ledger.py).
 
-Accuracies and differences are shares; book/texts.py writes them for the pages.
+Accuracies and differences are shares. What only the page of findings tabulates: book/analyses.py.
 """
 
 from contextlib import suppress
-from dataclasses import replace
 
 import pandas as pd
-from scipy.stats import false_discovery_control
 
-from ssf.config import RunConfig
 from ssf.engine import records
 from ssf.engine.records import Missing
-from ssf.model import tickets
-from ssf.model.training import make_network
 from ssf.presets import preset
 from ssf.study import experiments, ledger, results
-from ssf.study.ledger import AT, AT_RATIO, HALF, additivity, difference, pick, rows, verdict
+from ssf.study.ledger import AT, AT_RATIO, HALF, difference, pick, rows, verdict
 
-STRAYED = 0.05  # below the median of the same network's seeds
 ELSEWHERE = {"cifar10": "CIFAR-10 (JPEG)", "events": "event-fashion"}
 
 # What is compared: (what, instead of what, these, those), each of these as `ledger.pick` takes it
@@ -162,21 +156,6 @@ def compared(experiment):
     return estimates
 
 
-def q_values():
-    """{(experiment, what, instead of what): q} of the findings' comparisons that have seeds.
-
-    q: the share of false ones among those with no larger p (Benjamini and Hochberg 1995).
-    """
-    ps = {
-        (name, *pair): estimate.p
-        for name in COMPARED
-        if name != "precision" and results.path(name).exists()
-        for pair, estimate in compared(name).items()
-        if estimate.seeds > 1
-    }
-    return dict(zip(ps, map(float, false_discovery_control(list(ps.values()))), strict=True))
-
-
 def budgets():
     """Rows of what an unequal budget is worth: data, label, estimate, verdict by C4's rules.
 
@@ -210,56 +189,11 @@ def bars(experiment, instead_of=None):
     return {f"{what} − {other}": estimate for (what, other), estimate in estimates}
 
 
-def elsewhere():
-    """The claims' verdicts on other data, by the same rules: data, C1 with one control, C3, C4."""
-    lines = []
-    for experiment, data in ELSEWHERE.items():
-        frame = rows(experiment)
-        ticket = pick(frame, "ticket", {"ticket.round": frame["ticket.round"].max()})
-        dense, random, whole = (pick(frame, kind) for kind in ("dense", "random", "all_tokens"))
-        gain = difference(ticket, random)
-        line = {"data": data, "C1": verdict(difference(ticket, dense), (gain,))}
-        for claim, kind in (("C3", "selector"), ("C4", "both")):
-            part = pick(frame, kind)
-            holds = ledger.saving(part, whole).mean() >= ledger.SAVING
-            line[claim] = verdict(difference(part, whole), holds=holds)
-        lines.append(line | {"seeds": len(ticket)})
-    return pd.DataFrame(lines)
-
-
-def interactions():
-    """Accuracy of ticket and selector beyond the sum of what each changes, over the grid.
-
-    Columns sparsity, keep ratio, estimate.
-    """
-    frame, lines = ledger.grid(), []
-    numbers, ratios = frame["ticket.round"].fillna(0), frame["selector.keep_ratio"]
-
-    def cell(number, rho):
-        return frame[(numbers == number) & (ratios == rho)]
-
-    for number in experiments.CODESIGN_ROUNDS[1:]:
-        for rho in experiments.CODESIGN_RATIOS[1:]:
-            both, ticket = cell(number, rho), cell(number, 1.0)
-            with suppress(Missing):
-                beyond = additivity(both, cell(0, rho), ticket, cell(0, 1.0))
-                lines.append((both.sparsity.mean(), rho, beyond))
-    return pd.DataFrame(lines, columns=["sparsity", "keep ratio", "estimate"])
-
-
 def every_network():
     """The rows of all networks that are compared or searched, each once."""
     names = [name for name in experiments.EXPERIMENTS if name not in experiments.UNCOMPARED]
     frames = [rows(name).assign(experiment=name) for name in names if results.path(name).exists()]
     return pd.concat(frames).drop_duplicates("id")
-
-
-def strayed():
-    """The rows of networks far below the `median` of the same network with the other seeds."""
-    frame = every_network()
-    same = [replace(RunConfig.from_flat(row), seed=0).hash() for row in frame.to_dict("records")]
-    frame["median"] = frame.groupby(same).accuracy.transform("median")
-    return frame[~(frame.accuracy > frame["median"] - STRAYED)].sort_values("accuracy")
 
 
 def inflation():
@@ -270,11 +204,8 @@ def inflation():
 
 def search_cost(steps):
     """Time of a training step with so few time steps, as a share of the study's, timed together."""
-    timed = records.timings("bench_cpu", "python -m ssf bench")
-    timed = timed[
-        (timed.measure == "growth") & (timed.variable == "T") & (timed.implementation == "ssf")
-    ]
-    seconds = timed.set_index("value").seconds
+    timed = records.timings("bench_growth_cpu", "git checkout")
+    seconds = timed[timed.implementation == "ssf"].set_index("value").seconds
     return float(seconds[steps] / seconds[preset("study").model.time_steps])
 
 
@@ -282,23 +213,3 @@ def search_epochs(number=experiments.HEADLINE):
     """Epochs of training until a round's mask is known: dense, then each round from the rewind."""
     epochs = preset("study").train.epochs
     return epochs + (number - 1) * (epochs - experiments.ticket(number).rewind_epoch)
-
-
-def trained_on():
-    """Estimate of what a second training gives the ticket, less what it gives the dense network."""
-    first, second = rows("tickets"), rows("codesign")
-    ticket, dense = pick(second, "ticket", AT), pick(second, "all_tokens")
-    return additivity(ticket, pick(first, "ticket", AT), dense, pick(first, "dense"))
-
-
-def classes_cut_off(seed):
-    """Number of classes to which no weight leads where untrained weights were pruned by size."""
-    network = make_network(preset("study", seed=seed))
-    masks = tickets.magnitude_at_init(network, experiments.HEADLINE, experiments.FRACTION)
-    return int((~masks["head.weight"].any(1)).sum())
-
-
-def tried():
-    """{preset: {learning rate: validation accuracy}} of the dense networks that chose the rates."""
-    groups = rows("rates").sort_values("train.lr").set_index("train.lr").groupby("kind")
-    return {name: part.validation_accuracy.to_dict() for name, part in groups}

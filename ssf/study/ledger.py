@@ -14,7 +14,7 @@ from ssf.engine.records import Missing
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
 from ssf.study import experiments, results
-from ssf.study.statistics import Estimate, aggregate, holm, percent, seeds_needed
+from ssf.study.statistics import Estimate, aggregate, holm, percent
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
 SAVING = 0.2  # of the MACs, as the paper claims
@@ -203,50 +203,12 @@ def corrected():
                     strict=True))  # fmt: skip
 
 
-LOOKS = (3, 5, 7, 9)  # seeds with which the rows were looked at
-
-
-def looks():
-    """Rows of what a look would have said: claim, seeds, loss, verdict; of the first so many seeds.
-
-    Of C1, C3 and C4; C2 has three seeds.
-    """
-    saved = {"C3": c3()["saved"], "C4": c4()["saved"]}
-    for name, (loss, gains) in tested().items():
-        holds = name not in saved or saved[name].mean >= SAVING
-        for count in LOOKS if loss else ():
-            first = [Estimate(e.values[:count]) for e in (loss, *gains)]
-            yield name, count, first[0], verdict(first[0], first[1:], holds)
-
-
-TRUE_LOSSES = (0.0, 0.005, 0.01, 0.02)
-
-
-def power():
-    """Rows of the seeds that would decide: claim, deviation over seeds, {true loss: seeds}.
-
-    With a power of 80 %: to exclude a loss of the margin where the true one is smaller, to show one
-    where it is larger. None: no number below a thousand.
-    """
-    for name, (loss, _) in tested().items():
-        if loss:
-            spread = float(np.std(loss.values, ddof=1))
-            needed = {true: seeds_needed(abs(MARGIN - true), spread) for true in TRUE_LOSSES}
-            yield name, spread, needed
-
-
 CLAIMS = {
     "C1": ("a ticket of at least 90 % sparsity is as accurate as the dense network", c1),
     "C2": ("the selector drops the background and keeps the foreground", c2),
     "C3": ("the selector saves 20 % of the GFLOPs without loss", c3),
     "C4": ("a ticket and a selector together do both, without loss", c4),
 }
-
-
-def grid():
-    """The co-design's rows of ticket by keep ratio, of the seeds that have all of them."""
-    frame = complete("codesign")
-    return frame[~frame.kind.isin(("random_selector", "together", "selector_first"))]
 
 
 def networks():

@@ -2,6 +2,7 @@
 
 import re
 
+import analyses
 import networks
 import pytest
 import texts
@@ -23,7 +24,7 @@ def test_every_number_that_a_page_asks_for_has_a_text():
 def test_a_table_has_points_and_an_interval_only_where_there_are_seeds(study_of):
     kinds = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.7)
     study_of("tickets", kinds | {"dense": 0.8, "ticket": 0.75})
-    means = [row["mean"] for row in texts.comparisons("tickets", findings.q_values())]
+    means = [row["mean"] for row in texts.comparisons("tickets", analyses.q_values())]
     assert len(means) == len(findings.compared("tickets"))
     assert all(-5.5 < float(mean.replace("−", "-")) < 0.5 for mean in means)
     assert min(float(mean.replace("−", "-")) for mean in means) < -4.5

@@ -1,0 +1,145 @@
+"""What the page of findings tabulates, from the study's rows: no chapter and no verdict needs it.
+
+texts.py writes these as tables and sentences. Accuracies and differences are shares.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
+
+from ssf.config import RunConfig
+from ssf.engine.records import Missing
+from ssf.model import tickets
+from ssf.model.training import make_network
+from ssf.presets import preset
+from ssf.study import answers, experiments, findings, ledger, results
+from ssf.study.ledger import AT, AT_RATIO, MARGIN, SAVING, additivity, difference, pick, rows
+from ssf.study.statistics import Estimate, seeds_needed
+
+STRAYED = 0.05  # below the median of the same network's seeds
+LOOKS = (3, 5, 7, 9)  # seeds with which the rows were looked at
+TRUE_LOSSES = (0.0, 0.005, 0.01, 0.02)
+
+
+def looks():
+    """Rows of what a look would have said: claim, seeds, loss, verdict; of the first so many seeds.
+
+    Of C1, C3 and C4; C2 has three seeds.
+    """
+    saved = {"C3": ledger.c3()["saved"], "C4": ledger.c4()["saved"]}
+    for name, (loss, gains) in ledger.tested().items():
+        holds = name not in saved or saved[name].mean >= SAVING
+        for count in LOOKS if loss else ():
+            first = [Estimate(e.values[:count]) for e in (loss, *gains)]
+            yield name, count, first[0], ledger.verdict(first[0], first[1:], holds)
+
+
+def power():
+    """Rows of the seeds that would decide: claim, deviation over seeds, {true loss: seeds}.
+
+    With a power of 80 %: to exclude a loss of the margin where the true one is smaller, to show one
+    where it is larger. None: no number below a thousand.
+    """
+    for name, (loss, _) in ledger.tested().items():
+        if loss:
+            spread = float(np.std(loss.values, ddof=1))
+            needed = {true: seeds_needed(abs(MARGIN - true), spread) for true in TRUE_LOSSES}
+            yield name, spread, needed
+
+
+def headlines():
+    """{comparison: `answers.difference`} of the claims' comparisons whose answers are kept."""
+    frame, searched = rows("codesign"), rows("tickets")
+    selector, longer = pick(frame, "selector", AT_RATIO), pick(frame, "all_tokens")
+    pairs = {
+        "C1: ticket − dense": (pick(searched, "ticket", AT), pick(searched, "dense")),
+        "C3: selector − all tokens": (selector, longer),
+        "C3: selector − random selector": (selector, pick(frame, "random_selector")),
+        "C4: both − all tokens": (pick(frame, "both", AT | AT_RATIO), longer),
+    }
+    measured = {name: answers.difference(*pair) for name, pair in pairs.items()}
+    return {name: parts for name, parts in measured.items() if parts}
+
+
+def q_values():
+    """{(experiment, what, instead of what): q} of the findings' comparisons that have seeds.
+
+    q: the share of false ones among those with no larger p (Benjamini and Hochberg 1995).
+    """
+    ps = {
+        (name, *pair): estimate.p
+        for name in findings.COMPARED
+        if name != "precision" and results.path(name).exists()
+        for pair, estimate in findings.compared(name).items()
+        if estimate.seeds > 1
+    }
+    return dict(zip(ps, map(float, false_discovery_control(list(ps.values()))), strict=True))
+
+
+def elsewhere():
+    """The claims' verdicts on other data, by the same rules: data, C1 with one control, C3, C4."""
+    lines = []
+    for experiment, data in findings.ELSEWHERE.items():
+        frame = rows(experiment)
+        ticket = pick(frame, "ticket", {"ticket.round": frame["ticket.round"].max()})
+        dense, random, whole = (pick(frame, kind) for kind in ("dense", "random", "all_tokens"))
+        gain = difference(ticket, random)
+        line = {"data": data, "C1": ledger.verdict(difference(ticket, dense), (gain,))}
+        for claim, kind in (("C3", "selector"), ("C4", "both")):
+            part = pick(frame, kind)
+            holds = ledger.saving(part, whole).mean() >= SAVING
+            line[claim] = ledger.verdict(difference(part, whole), holds=holds)
+        lines.append(line | {"seeds": len(ticket)})
+    return pd.DataFrame(lines)
+
+
+def interactions():
+    """Accuracy of ticket and selector beyond the sum of what each changes, over the grid.
+
+    Columns sparsity, keep ratio, estimate.
+    """
+    frame, lines = ledger.complete("codesign"), []
+    frame = frame[~frame.kind.isin(("random_selector", "together", "selector_first"))]
+    numbers, ratios = frame["ticket.round"].fillna(0), frame["selector.keep_ratio"]
+
+    def cell(number, rho):
+        return frame[(numbers == number) & (ratios == rho)]
+
+    for number in experiments.CODESIGN_ROUNDS[1:]:
+        for rho in experiments.CODESIGN_RATIOS[1:]:
+            both, ticket = cell(number, rho), cell(number, 1.0)
+            with suppress(Missing):
+                beyond = additivity(both, cell(0, rho), ticket, cell(0, 1.0))
+                lines.append((both.sparsity.mean(), rho, beyond))
+    return pd.DataFrame(lines, columns=["sparsity", "keep ratio", "estimate"])
+
+
+def strayed():
+    """The rows of networks far below the `median` of the same network with the other seeds."""
+    frame = findings.every_network()
+    same = [replace(RunConfig.from_flat(row), seed=0).hash() for row in frame.to_dict("records")]
+    frame["median"] = frame.groupby(same).accuracy.transform("median")
+    return frame[~(frame.accuracy > frame["median"] - STRAYED)].sort_values("accuracy")
+
+
+def trained_on():
+    """Estimate of what a second training gives the ticket, less what it gives the dense network."""
+    first, second = rows("tickets"), rows("codesign")
+    ticket, dense = pick(second, "ticket", AT), pick(second, "all_tokens")
+    return additivity(ticket, pick(first, "ticket", AT), dense, pick(first, "dense"))
+
+
+def classes_cut_off(seed):
+    """Number of classes to which no weight leads where untrained weights were pruned by size."""
+    network = make_network(preset("study", seed=seed))
+    masks = tickets.magnitude_at_init(network, experiments.HEADLINE, experiments.FRACTION)
+    return int((~masks["head.weight"].any(1)).sum())
+
+
+def tried():
+    """{preset: {learning rate: validation accuracy}} of the dense networks that chose the rates."""
+    groups = rows("rates").sort_values("train.lr").set_index("train.lr").groupby("kind")
+    return {name: part.validation_accuracy.to_dict() for name, part in groups}

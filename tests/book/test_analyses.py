@@ -1,0 +1,98 @@
+"""What the page of findings tabulates: looks, interactions, strayed networks, q-values."""
+
+import analyses
+import pandas as pd
+import pytest
+import torch
+
+from ssf.presets import preset
+from ssf.study import experiments, findings, ledger
+
+
+def test_a_look_is_at_the_first_seeds_and_the_last_one_is_the_verdict():
+    table = {(name, seeds): (loss, word) for name, seeds, loss, word in analyses.looks()}
+    for name in ("C1", "C3", "C4"):
+        measured = ledger.CLAIMS[name][1]()
+        assert table[name, analyses.LOOKS[-1]] == (measured["loss"], measured["verdict"])
+        assert table[name, 3][0].values == measured["loss"].values[:3]
+
+
+def test_an_interaction_is_what_both_lose_beyond_the_sum(study_of):
+    kinds = {kind: 0.8 for kind, _ in experiments.codesign(0)} | {
+        "selector": 0.79,
+        "ticket": 0.78,
+        "both": 0.75,
+    }
+    path = study_of("codesign", kinds)
+    rows = pd.read_csv(path)
+    rows.assign(accuracy=rows.kind.map(kinds)).to_csv(path, index=False)
+    table = analyses.interactions()
+    beyond = {
+        (round(sparsity, 2), rho): estimate.mean
+        for sparsity, rho, estimate in table.itertuples(index=False)
+    }
+    assert len(beyond) == 9 and beyond[0.92, 0.7] == pytest.approx(-0.02)
+    assert beyond[0.82, 0.5] == pytest.approx(0)
+
+
+def test_another_training_that_helps_only_the_dense_network(study_of):
+    first = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.7)
+    second = dict.fromkeys((kind for kind, _ in experiments.codesign(0)), 0.7)
+    study_of("tickets", first | {"dense": 0.82, "ticket": 0.8})
+    study_of("codesign", second | {"all_tokens": 0.85, "ticket": 0.8})
+    assert analyses.trained_on().mean == pytest.approx(-0.03)
+
+
+def test_classes_without_a_weight_are_counted(monkeypatch):
+    make_network = analyses.make_network
+
+    def small_for_two_classes(config):
+        network = make_network(config)
+        with torch.no_grad():
+            network.head.weight.fill_(10.0)
+            network.head.weight[[2, 7]] = 0
+        return network
+
+    monkeypatch.setattr(analyses, "make_network", small_for_two_classes)
+    assert analyses.classes_cut_off(0) == 2
+
+
+@pytest.mark.parametrize("below, seeds", [(0.06, [3]), (0.04, [])])
+def test_a_network_that_strayed_is_far_below_the_same_one_with_other_seeds(study_of, below, seeds):
+    """And not below others: the rounds of a search are networks of their own."""
+    base = dict.fromkeys((kind for kind, _ in experiments.short(0)), 0.7)
+    path = study_of("short", base | {"ticket": 0.5})
+    rows = pd.read_csv(path)
+    same = (rows["ticket.round"] == 2) & (rows.seed != 3)
+    rows.loc[(rows["ticket.round"] == 2) & (rows.seed == 3), "accuracy"] = (
+        rows[same].accuracy.median() - below
+    )
+    rows.to_csv(path, index=False)
+    assert list(analyses.strayed().seed) == seeds
+
+
+def test_the_study_learns_at_the_rates_that_were_best_on_validation():
+    """But for the one that the protocol's deviations tell of."""
+    best = {
+        name: max(accuracies, key=accuracies.get) for name, accuracies in analyses.tried().items()
+    }
+    assert {name for name, rate in best.items() if preset(name).train.lr != rate} == {
+        "study-clutter"
+    }
+
+
+def test_verdicts_on_other_data_follow_the_same_rules(study_of):
+    kinds = dict.fromkeys((kind for kind, _ in experiments.events(0)), 0.8)
+    saved = {"macs": lambda kind: 75 if kind == "selector" else 100}
+    for name in findings.ELSEWHERE:
+        study_of(name, kinds | {"random": 0.7 if name == "events" else 0.8}, **saved)
+    table = analyses.elsewhere()
+    assert list(table.C1) == ["not supported", "supported"] and set(table.C3) == {"supported"}
+    assert set(table.C4) == {"not supported"}  # nothing saved
+
+
+def test_q_values_are_no_smaller_than_ps_and_of_every_comparison_with_seeds():
+    qs = analyses.q_values()
+    for (name, *pair), q in qs.items():
+        estimate = findings.compared(name)[tuple(pair)]
+        assert estimate.seeds > 1 and estimate.p <= q <= 1
