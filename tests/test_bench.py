@@ -12,7 +12,7 @@ from ssf.kernels import build
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
-from ssf.speed import bench, profile, race
+from ssf.speed import bench, race
 from ssf.speed.race import Race
 
 needs_compiler = pytest.mark.skipif(
@@ -65,11 +65,11 @@ def test_in_half_precision_the_same_network_answers_in_bfloat16(small):
 @needs_compiler
 def test_a_profile_takes_a_step_apart(small):
     small.networks = {"2-64": (1, 32, 2)}
-    profile.profile_steps(small)
+    bench.profile_steps(small)
     rows = table(small)
     assert set(rows.implementation) == {"ssf", "ssf, bfloat16"}
     parts = rows[rows.implementation == "ssf, bfloat16"].set_index("variable").seconds
-    assert list(parts.index) == [*profile.PARTS, "the rest"] and (parts > 0).all()
+    assert list(parts.index) == [*bench.PARTS, "the rest"] and (parts > 0).all()
 
 
 def test_what_is_raced_is_called_in_turn(small):

@@ -6,18 +6,26 @@ import pytest
 import torch
 from scipy import stats
 
-from ssf.figures.audit import count_pruned, draw_savings
-from ssf.figures.baseline import draw_attention, draw_learning_curve, draw_raster
-from ssf.figures.costs import draw_energy
-from ssf.figures.selector import draw_training_free
+from ssf.figures.chapters import (
+    count_pruned,
+    draw_attention,
+    draw_energy,
+    draw_layers,
+    draw_learning_curve,
+    draw_membrane,
+    draw_raster,
+    draw_savings,
+    draw_staircase,
+    draw_surrogate,
+    draw_training_free,
+)
 from ssf.figures.speed import (
     draw_clock,
     draw_firing,
     draw_speed,
     draw_step,
 )
-from ssf.figures.spike import draw_membrane, draw_staircase, draw_surrogate
-from ssf.figures.style import draw_differences, draw_gallery, draw_layers, draw_paired, picture
+from ssf.figures.style import draw_differences, draw_gallery, draw_paired, picture
 from ssf.speed import bench
 from ssf.study.statistics import Estimate
 

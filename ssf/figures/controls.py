@@ -10,7 +10,6 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 
-from ssf.figures.costs import FAMILIES, front
 from ssf.figures.style import COLOURS, GREY, INK, picture
 
 BLUE, ORANGE = COLOURS["ticket"], COLOURS["reinit"]
@@ -161,6 +160,26 @@ def tokens_chart(images, table, names):
     )
     layered = tinted(pictures, tokens.transform_filter(f"!({kept})"), side, side, 280)
     return alt.vconcat(layered, caption(text, 280))
+
+
+FAMILIES = {
+    "dense": "dense",
+    "longer": "all tokens",
+    "ticket": "ticket",
+    "learned": "selector",
+    "both": "ticket and selector",
+}
+
+
+def front(x, y):
+    """Which points nobody beats: none has less x and at least as much y, or as little x and more y.
+
+    [n] of bool.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    as_good = (x <= x[:, None]) & (y >= y[:, None])
+    better = as_good & ((x < x[:, None]) | (y > y[:, None]))
+    return ~better.any(1)
 
 
 def pareto_chart(table, costs):

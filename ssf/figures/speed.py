@@ -5,16 +5,10 @@ Rows are those of `ssf.speed.bench`; an implementation that was not timed is lef
 
 from ssf.figures.style import COLOURS, GREY, INK, done, draw_sentence, figure
 
-IMPLEMENTATIONS = {
-    "published": INK,
-    "SpikingJelly": COLOURS["random"],
-    "ssf": COLOURS["ticket"],
-    "ssf, deployed": COLOURS["learned"],
-}
-NAMES = {
-    "SpikingJelly": "SpikingJelly's layers",
-    "ssf": "this library",
-    "ssf, deployed": "this library, deployed",
+IMPLEMENTATIONS = {  # what they are called in figures, and their colours
+    "SpikingJelly": ("SpikingJelly's layers", COLOURS["random"]),
+    "ssf": ("this library", COLOURS["ticket"]),
+    "ssf, deployed": ("this library, deployed", COLOURS["learned"]),
 }
 PARTS = {
     "products": COLOURS["ticket"],
@@ -40,11 +34,11 @@ def draw_speed(ratios):
             part.label.unique(), key=lambda label: list(part.network).index(label.split(",")[0])
         )
         ax.axvline(1, color=INK, lw=1, label="published code")
-        for name in ("SpikingJelly", "ssf", "ssf, deployed"):
+        for name, (said, colour) in IMPLEMENTATIONS.items():
             own = part[part.implementation.isin([name, f"{name}, bfloat16"])]
-            at, colour = [labels.index(label) for label in own.label], IMPLEMENTATIONS[name]
+            at = [labels.index(label) for label in own.label]
             ax.hlines(at, own.least, own.most, color=colour, lw=1.5, alpha=0.6)
-            ax.plot(own.like, at, "o", color=colour, label=NAMES[name])
+            ax.plot(own.like, at, "o", color=colour, label=said)
         ax.set(yticks=range(len(labels)), yticklabels=labels, title=measure)
         ax.set_ylim(len(labels) - 0.5, -0.5)
         ax.grid(axis="x", alpha=0.3)
@@ -80,7 +74,7 @@ def draw_firing(rows):
     table = rows.pivot(index="value", columns="implementation", values="speed")
     names = {"ssf": "multiplying", "ssf, deployed": "adding a row for each spike (deployed)"}
     for name, label in names.items():
-        ax.plot(table[name], "o-", ms=4, color=IMPLEMENTATIONS[name], label=label)
+        ax.plot(table[name], "o-", ms=4, color=IMPLEMENTATIONS[name][1], label=label)
     ax.set(xlabel="firing rate (spikes per neuron and time step)", xlim=(0, None))
     ax.set(ylabel="images a second", ylim=(0, None))
     ax.legend()
@@ -94,8 +88,8 @@ def draw_clock(rows):
     fig, ax = figure(height=0.7 * len(rows) + 1)
     bars = {
         "macs": ("MACs of what is left", GREY),
-        "seconds": ("time, multiplying", IMPLEMENTATIONS["ssf"]),
-        "deployed": ("time, deployed", IMPLEMENTATIONS["ssf, deployed"]),
+        "seconds": ("time, multiplying", IMPLEMENTATIONS["ssf"][1]),
+        "deployed": ("time, deployed", IMPLEMENTATIONS["ssf, deployed"][1]),
     }
     labels, colours = zip(*bars.values(), strict=True)
     table = 100 * rows.set_index("label")[list(bars)].set_axis(labels, axis=1)

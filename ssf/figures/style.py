@@ -98,17 +98,6 @@ def draw_paired(curves, x, xlabel, control, margin=None):
     return done(fig, legend=2)
 
 
-def draw_layers(values, xlabel):
-    """A bar for each of {layer: value}, from the first layer down, the stem's in green."""
-    fig, ax = figure(height=0.23 * len(values) + 0.8)
-    kinds = ["learned" if layer.startswith("stem") else "ticket" for layer in values]
-    colours = [COLOURS[kind] for kind in kinds]
-    ax.barh(list(values), list(values.values()), color=colours, height=0.7)
-    ax.invert_yaxis()
-    ax.set_xlabel(xlabel)
-    return done(fig)
-
-
 def draw_differences(estimates, margin=None, what="accuracy"):
     """What changes accuracy by how much: {label: Estimate}; a dot a seed, mean and 95 % interval.
 
@@ -148,20 +137,13 @@ def picture(image):
 
 
 def draw_gallery(rows):
-    """Rows of pictures: {label: images [n,c,H,W]}, see `picture`."""
-    return draw_pictures({label: [picture(im) for im in images] for label, images in rows.items()})
-
-
-def draw_pictures(rows, titles=()):
-    """Rows of pictures: {label: at most n arrays [H,W,3] of 0 to 1}; titles stand above."""
+    """Rows of pictures, see `picture`: {label: images [n,c,H,W]}; a row may be shorter."""
     n = max(len(images) for images in rows.values())
     fig, axes = figure(len(rows), n, height=min(1.0, 6.6 / n), squeeze=False)
     for line, images in zip(axes, rows.values(), strict=True):
         for ax, image in zip(line, images, strict=False):
-            ax.imshow(image)
+            ax.imshow(picture(image))
     frameless(axes, rows)
-    for ax, title in zip(axes[0], titles, strict=False):
-        ax.set_title(title, fontsize="small")
     return done(fig)
 
 

@@ -7,7 +7,7 @@ from bs4 import BeautifulSoup
 from chapters import chapters
 from test_notebooks import compared
 
-from ssf.figures.selector import SELECTORS
+from ssf.figures.chapters import SELECTORS
 
 
 def of_kind(cell, kind):
