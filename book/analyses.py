@@ -8,16 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
+from scipy.stats import false_discovery_control, nct, t
 
-from ssf.config import RunConfig
+from ssf.config import Failed, RunConfig
 from ssf.engine.records import Missing
 from ssf.model import tickets
 from ssf.model.training import make_network
 from ssf.presets import preset
 from ssf.study import answers, experiments, findings, ledger, results
 from ssf.study.ledger import AT, AT_RATIO, MARGIN, SAVING, additivity, difference, pick, rows
-from ssf.study.statistics import Estimate, seeds_needed
+from ssf.study.statistics import Estimate
 
 STRAYED = 0.05  # below the median of the same network's seeds
 LOOKS = (3, 5, 7, 9)  # seeds with which the rows were looked at
@@ -37,6 +37,18 @@ def looks():
             yield name, count, first[0], ledger.verdict(first[0], first[1:], holds)
 
 
+def seeds_needed(distance, deviation, level=0.05, power=0.8, most=1000):
+    """Fewest seeds with which a one-sided t test rejects a bound with this power; None: too many.
+
+    distance: of the true mean from the bound, on the test's side. deviation: over seeds.
+    """
+    for n in range(2, most + 1) if distance > 0 else ():
+        chance = nct.sf(t.ppf(1 - level, n - 1), n - 1, distance / deviation * n**0.5)
+        if chance >= power:
+            return n
+    return None
+
+
 def power():
     """Rows of the seeds that would decide: claim, deviation over seeds, {true loss: seeds}.
 
@@ -50,8 +62,42 @@ def power():
             yield name, spread, needed
 
 
+def bootstrap(values, resamples=2000):
+    """(low, high) of 95 % of the mean of values [seeds, images], both drawn anew (Owen 2007)."""
+    draw, (seeds, images) = np.random.default_rng(0), values.shape
+    by_seed = draw.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
+    by_image = draw.multinomial(images, np.full(images, 1 / images), resamples) / images
+    return tuple(np.quantile(((by_seed @ values) * by_image).sum(1), (0.025, 0.975)).tolist())
+
+
+def right(frame, kept):
+    """{seed: bool [images], where the network is right} of the rows whose answers are kept."""
+    rights = {}
+    for row in frame[frame.id.isin(kept)].to_dict("records"):
+        rights[row["seed"]] = kept[row["id"]] == kept["labels"]
+        if abs(rights[row["seed"]].mean() - row["accuracy"]) > 1e-6:
+            raise Failed(f"the answers of {row['id']} are not those of the network of its row.")
+    return rights
+
+
+def over_images(these, those):
+    """(Estimate over seeds, (low, high) over seeds and images) of these rows minus those.
+
+    Of the seeds whose networks' answers are kept on both sides; None without two of them. Raises
+    Failed where an answer's accuracy is not its row's.
+    """
+    kept = answers.read(these["data.name"].iloc[0])
+    rights = [right(frame, kept) for frame in (these, those)]
+    seeds = sorted(rights[0].keys() & rights[1].keys())
+    if len(seeds) < 2:
+        return None
+    one, other = (np.stack([right[seed] for seed in seeds]) for right in rights)
+    values = one.astype(float) - other
+    return Estimate(tuple(values.mean(1))), bootstrap(values)
+
+
 def headlines():
-    """{comparison: `answers.difference`} of the claims' comparisons whose answers are kept."""
+    """{comparison: `over_images`} of the claims' comparisons whose answers are kept."""
     frame, searched = rows("codesign"), rows("tickets")
     selector, longer = pick(frame, "selector", AT_RATIO), pick(frame, "all_tokens")
     pairs = {
@@ -60,7 +106,7 @@ def headlines():
         "C3: selector − random selector": (selector, pick(frame, "random_selector")),
         "C4: both − all tokens": (pick(frame, "both", AT | AT_RATIO), longer),
     }
-    measured = {name: answers.difference(*pair) for name, pair in pairs.items()}
+    measured = {name: over_images(*pair) for name, pair in pairs.items()}
     return {name: parts for name, parts in measured.items() if parts}
 
 

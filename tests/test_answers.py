@@ -1,3 +1,4 @@
+import analyses
 import numpy as np
 import pytest
 
@@ -5,7 +6,7 @@ from ssf.config import Failed
 from ssf.engine import records
 from ssf.presets import preset
 from ssf.study import answers, experiments, results
-from ssf.study.statistics import Estimate, bootstrap
+from ssf.study.statistics import Estimate
 
 
 def test_the_bootstrap_covers_seeds_and_images():
@@ -13,11 +14,11 @@ def test_the_bootstrap_covers_seeds_and_images():
     draw = np.random.default_rng(3)
     seeds, images = draw.normal(0, 0.02, (40, 1)), draw.normal(0, 1, (1, 2500))
     spread = (0.02**2 / 40 + 1 / 2500) ** 0.5
-    low, high = bootstrap(seeds + images)
+    low, high = analyses.bootstrap(seeds + images)
     assert (high - low) / (2 * 1.96 * spread) == pytest.approx(1, abs=0.25)
-    low, high = bootstrap(np.repeat(seeds, 2500, axis=1))  # no image matters
+    low, high = analyses.bootstrap(np.repeat(seeds, 2500, axis=1))  # no image matters
     assert (high - low) / (2 * 1.96 * 0.02 / 40**0.5) == pytest.approx(1, abs=0.35)
-    assert bootstrap(np.full((3, 5), 0.25)) == (0.25, 0.25)
+    assert analyses.bootstrap(np.full((3, 5), 0.25)) == (0.25, 0.25)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_answers_of_headline_networks_are_kept_and_give_their_rows_accuracies(pa
     for row in headline.itertuples():
         assert (kept[row.id] == kept["labels"]).mean() == pytest.approx(row.accuracy)
     these, those = (pair[pair.kind == kind] for kind in ("random", "dense"))
-    estimate, (low, high) = answers.difference(these, those)
+    estimate, (low, high) = analyses.over_images(these, those)
     assert estimate.mean == pytest.approx(these.accuracy.mean() - those.accuracy.mean())
     assert low < estimate.mean < high and isinstance(estimate, Estimate)
 
@@ -52,5 +53,5 @@ def test_answers_of_headline_networks_are_kept_and_give_their_rows_accuracies(pa
 def test_answers_of_another_network_are_refused(pair):
     these, those = (pair[pair.kind == kind] for kind in ("random", "dense"))
     with pytest.raises(Failed, match="are not those of the network of its row"):
-        answers.difference(these.assign(accuracy=0.5), those)
-    assert answers.difference(these[these.seed == 0], those) is None
+        analyses.over_images(these.assign(accuracy=0.5), those)
+    assert analyses.over_images(these[these.seed == 0], those) is None

@@ -1,12 +1,10 @@
 """Means over seeds, their intervals and their tests, beside scipy's and a table's."""
 
-import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
 from ssf.config import Failed
-from ssf.study.statistics import Estimate, aggregate, holm, percent, points, seeds_needed
+from ssf.study.statistics import Estimate, holm, percent, points
 
 
 def test_an_estimate_is_students_and_its_tests_are_scipys():
@@ -47,33 +45,10 @@ def test_shares_are_written_in_percent_and_points():
     assert two == "+1.5 points (95 % interval −4.9 to +7.9, 2 seeds)"
 
 
-def test_aggregate_is_students_interval_over_seeds():
-    rows = pd.DataFrame({"kind": ["a", "a", "a", "b"], "accuracy": [0.1, 0.2, 0.3, 0.7]})
-    a, b = aggregate(rows, ["kind"]).to_dict("records")
-    half = 4.302653 * 0.1 / 3**0.5  # the t quantile of two degrees of freedom, by table
-    assert a["mean"] == pytest.approx(0.2) and a["seeds"] == 3
-    assert (a["low"], a["high"]) == (
-        pytest.approx(0.2 - half, abs=1e-6),
-        pytest.approx(0.2 + half, abs=1e-6),
-    )
-    assert b["mean"] == 0.7 and pd.isna(b["low"]) and pd.isna(b["high"])
-
-
 def test_holms_correction_is_that_of_a_worked_example():
     """0.01 · 4, 0.02 · 3 and 0.03 · 2 are the same 0.06, which the largest may not fall below."""
     assert holm([0.02, 0.01, 0.5, 0.03]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
-
-
-def test_the_seeds_needed_give_the_power_and_one_less_does_not():
-    """By drawing: the share of samples that the test rejects."""
-    n = seeds_needed(0.01, 0.0127)
-    rng = np.random.default_rng(0)
-    for seeds, enough in ((n, True), (n - 2, False)):
-        samples = rng.normal(0.01, 0.0127, (20_000, seeds))
-        p = stats.ttest_1samp(samples, 0, axis=1, alternative="greater").pvalue
-        assert ((p < 0.05).mean() >= 0.79) == enough
-    assert seeds_needed(0.0, 0.01) is None and seeds_needed(0.0001, 0.01) is None
 
 
 def test_a_seed_less_and_a_p_of_both_sides():

@@ -14,7 +14,7 @@ from ssf.engine.records import Missing
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
 from ssf.study import experiments, results
-from ssf.study.statistics import Estimate, aggregate, holm, percent
+from ssf.study.statistics import Estimate, holm, percent
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
 SAVING = 0.2  # of the MACs, as the paper claims
@@ -268,13 +268,3 @@ def densities(frame):
         if layer.weight
     ]
     return pd.DataFrame(lines, columns=["layer", "role", "weights", "kept"])
-
-
-def truth():
-    """The study's selectors against the truth: kind, measure, mean, error (half an interval)."""
-    frame, measures = rows("selectors"), ["recall", "precision", "average_precision"]
-    kinds = ("learned", "firing_rate", "attention", "information", "random", "oracle")
-    half = pd.concat([pick(frame, kind, HALF) for kind in kinds])
-    table = aggregate(half.melt("kind", measures, "measure"), ["kind", "measure"], "value")
-    names = table.measure.str.replace("_", " ")
-    return table.assign(measure=names, error=table.high - table["mean"])

@@ -4,12 +4,10 @@
 rows to data/results/study_tickets.csv, after each.
 """
 
-import _thread
 import contextlib
 import os
 import signal
 import tempfile
-import threading
 from dataclasses import replace
 
 import pandas as pd
@@ -104,25 +102,25 @@ def deviation(name, config):
     return accuracies.std() if len(accuracies) > 1 else None
 
 
+class _Over(BaseException):
+    """The time is over."""
+
+
 @contextlib.contextmanager
 def time_limit(minutes):
-    """End what is inside after so many minutes, as Ctrl-C would; never where minutes is None."""
-    if minutes is None:
-        yield
-        return
-    over = threading.Event()
-    timer = threading.Timer(60 * minutes, lambda: (over.set(), _thread.interrupt_main()))
-    # a shell's background job is told to ignore Ctrl-C, and would ignore the timer, too
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer.start()
+    """End what is inside after so many minutes; never where minutes is None."""
+
+    def stop(*_):
+        raise _Over
+
+    usual = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 60 * minutes if minutes else 0)
     try:
-        yield
-    except KeyboardInterrupt:
-        if not over.is_set():  # it was Ctrl-C
-            raise
+        with contextlib.suppress(_Over):
+            yield
     finally:
-        timer.cancel()
-        signal.signal(signal.SIGINT, usual)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)
 
 
 @contextlib.contextmanager

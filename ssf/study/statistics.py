@@ -6,8 +6,7 @@ Accuracies, recalls and their differences are shares (0 to 1); texts have percen
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from scipy.stats import nct, t, ttest_1samp
+from scipy.stats import ttest_1samp
 
 from ssf.engine.records import Missing
 
@@ -84,26 +83,6 @@ class Estimate:
         return max(self.above(-margin), self.below(margin))
 
 
-def seeds_needed(distance, deviation, level=0.05, power=0.8, most=1000):
-    """Fewest seeds with which a one-sided t test rejects a bound with this power; None: too many.
-
-    distance: of the true mean from the bound, on the test's side. deviation: over seeds.
-    """
-    for n in range(2, most + 1) if distance > 0 else ():
-        chance = nct.sf(t.ppf(1 - level, n - 1), n - 1, distance / deviation * n**0.5)
-        if chance >= power:
-            return n
-    return None
-
-
-def bootstrap(values, resamples=2000):
-    """(low, high) of 95 % of the mean of values [seeds, images], both drawn anew (Owen 2007)."""
-    draw, (seeds, images) = np.random.default_rng(0), values.shape
-    by_seed = draw.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
-    by_image = draw.multinomial(images, np.full(images, 1 / images), resamples) / images
-    return tuple(np.quantile(((by_seed @ values) * by_image).sum(1), (0.025, 0.975)).tolist())
-
-
 def holm(ps):
     """Holm's p of each of several tests: that any of those rejected is a false one (Holm 1979)."""
     order, adjusted, largest = np.argsort(ps), np.empty(len(ps)), 0.0
@@ -111,12 +90,3 @@ def holm(ps):
         largest = max(largest, min(1.0, (len(ps) - rank) * ps[i]))
         adjusted[i] = largest
     return list(map(float, adjusted))
-
-
-def aggregate(rows, by, value="accuracy"):
-    """Each group's mean over seeds and its 95 % interval: columns `by`, mean, low, high, seeds."""
-    lines = []
-    for key, values in rows.groupby(by, dropna=False, sort=False)[value]:
-        estimate = Estimate(tuple(values))
-        lines.append((*key, estimate.mean, *estimate.interval, estimate.seeds))
-    return pd.DataFrame(lines, columns=[*by, "mean", "low", "high", "seeds"])

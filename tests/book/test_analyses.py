@@ -1,9 +1,11 @@
 """What the page of findings tabulates: looks, interactions, strayed networks, q-values."""
 
 import analyses
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 from ssf.presets import preset
 from ssf.study import experiments, findings, ledger
@@ -96,3 +98,14 @@ def test_q_values_are_no_smaller_than_ps_and_of_every_comparison_with_seeds():
     for (name, *pair), q in qs.items():
         estimate = findings.compared(name)[tuple(pair)]
         assert estimate.seeds > 1 and estimate.p <= q <= 1
+
+
+def test_the_seeds_needed_give_the_power_and_one_less_does_not():
+    """By drawing: the share of samples that the test rejects."""
+    n = analyses.seeds_needed(0.01, 0.0127)
+    rng = np.random.default_rng(0)
+    for seeds, enough in ((n, True), (n - 2, False)):
+        samples = rng.normal(0.01, 0.0127, (20_000, seeds))
+        p = stats.ttest_1samp(samples, 0, axis=1, alternative="greater").pvalue
+        assert ((p < 0.05).mean() >= 0.79) == enough
+    assert analyses.seeds_needed(0.0, 0.01) is None and analyses.seeds_needed(0.0001, 0.01) is None
