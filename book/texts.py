@@ -3,6 +3,7 @@
 import re
 
 import analyses
+import said
 
 from ssf.figures import inside
 from ssf.model import cost
@@ -104,7 +105,9 @@ def of_claims():
     for name, (p, corrected) in ledger.corrected().items():
         texts[slug(name, "p")], texts[slug(name, "holm")] = p_text(p), p_text(corrected)
         kept = corrected < ledger.LEVEL
-        texts[slug(name, "holm", "words")] = "survives" if kept else "does not survive"
+        texts[slug(name, "holm", "means")] = f"with the correction {p_text(corrected)}, which " + (
+            "still shows it at 5 %" if kept else "no longer shows it at 5 %"
+        )
     return texts | of_a_seed_less()
 
 
@@ -167,11 +170,9 @@ def of_weights():
     layers = ledger.densities(ticket)
     layers["left"] = layers.weights * layers.kept
     weights, left = layers.weights.sum(), layers.left.sum()
-    noise = (ticket.accuracy * (1 - ticket.accuracy) / ticket.test_images) ** 0.5
     texts = {
         "all_kept": percent(left / weights),
         "sparsity": percent(ticket.sparsity),
-        "test_noise": f"{100 * noise.mean():.1f} points",
     }
     for name, roles in (("mlp", ("fc1", "fc2")), ("attention", ("qkv", "proj"))):
         part = layers[layers.role.isin(roles)]
@@ -179,6 +180,17 @@ def of_weights():
         texts[f"{name}_share"] = percent(part.weights.sum() / weights)
         texts[f"{name}_kept"] = percent(part.left.sum() / part.weights.sum())
         texts[f"{name}_removed"] = percent(removed / (weights - left))
+    return texts
+
+
+def of_test_images():
+    """{name: text} of one accuracy's standard error from the choice of test images, by data."""
+    texts = {}
+    for name, experiment in (("study", "tickets"), ("cifar10", "cifar10")):
+        dense = pick(rows(experiment), "dense")
+        noise = (dense.accuracy * (1 - dense.accuracy) / dense.test_images) ** 0.5
+        texts[slug("test_noise", name)] = f"{100 * noise.mean():.1f} points"
+        texts[slug("test_images", name)] = f"{dense.test_images.iloc[0]:,}"
     return texts
 
 
@@ -260,7 +272,8 @@ def of_settings():
 def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
     claims = of_claims() | of_the_count() | of_budgets() | of_stems()
-    return claims | of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
+    claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
+    return claims | of_test_images() | said.sentences()
 
 
 def columns(estimate, text=points):
@@ -282,6 +295,14 @@ def comparisons(experiment, qs):
         q = qs.get((experiment, what, other))
         q = "–" if q is None else f"{q:.3f}" if q >= 0.001 else "< 0.001"
         yield {"network": what, "compared with": other} | columns(estimate) | {"q": q}
+
+
+def hints(experiment):
+    """Rows of the table of comparisons with too few seeds: each seed's difference."""
+    for (what, other), estimate in findings.compared(experiment).items():
+        if estimate.seeds < said.SEVERAL:
+            each = ", ".join(map(points, estimate.values))
+            yield {"network": what, "compared with": other, "each seed's difference": each}
 
 
 def budgets():
@@ -471,6 +492,8 @@ def tables(book):
     """Write the tables that the findings' page includes."""
     qs = analyses.q_values()
     pages = {f"compared_{name}": comparisons(name, qs) for name in findings.COMPARED}
+    several = [row for row in comparisons("controls", qs) if row["seeds"] >= said.SEVERAL]
+    pages |= {"compared_controls": several, "hints_controls": hints("controls")}
     pages["elsewhere"] = analyses.elsewhere().to_dict("records")
     pages |= {"budgets": budgets(), "looks": looks(), "power": power(), "paper": paper()}
     pages |= {"interactions": interactions(), "reached": reached(), "strayed": strayed()}

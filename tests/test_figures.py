@@ -7,7 +7,6 @@ import torch
 from scipy import stats
 
 from ssf.figures.chapters import (
-    count_pruned,
     draw_attention,
     draw_energy,
     draw_layers,
@@ -262,14 +261,6 @@ def test_what_was_not_deployed_is_left_out():
     for ax in draw_speed(bench.ratios(rows)).axes:
         dots = {line.get_label(): len(line.get_xdata()) for line in ax.lines}
         assert dots["this library"] == 1 and dots["this library, deployed"] == 0
-
-
-def test_pruned_weights_are_counted_by_name_in_whatever_order():
-    weights = {"a": torch.tensor([0.0, 1.0, 1e-9]), "b": torch.tensor([2.0, 0.0])}
-    masks = {"b": torch.tensor([True, False]), "a": torch.tensor([False, True, True])}
-    assert count_pruned(weights, masks, 1e-6) == (2, 0, 1)
-    weights["b"][1] = 3.0
-    assert count_pruned(weights, masks, 1e-6) == (2, 1, 1)
 
 
 def test_a_steps_parts_are_shares_of_the_step_in_float32():

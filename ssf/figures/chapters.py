@@ -192,16 +192,3 @@ def draw_savings(rows, target, published):
     ax.text(1, 100 * target, "claimed", ha="right", va="bottom", fontsize="small")
     ax.set(xlabel="keep ratio ρ", ylabel="MACs saved, net (%)")
     return done(fig, legend=2)
-
-
-def count_pruned(weights, masks, near_zero):
-    """(pruned weights, those of them that are not 0, surviving weights smaller than near_zero).
-
-    weights and masks: {name: tensor}, paired by name, as files keep them in an order of their own.
-    """
-    pruned = alive = small = 0
-    for name, mask in masks.items():
-        pruned += int((~mask).sum())
-        alive += int((weights[name][~mask] != 0).sum())
-        small += int((weights[name][mask].abs() < near_zero).sum())
-    return pruned, alive, small

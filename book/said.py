@@ -1,0 +1,134 @@
+"""What the tables of the findings show, a sentence each: of rows, as every number of the pages."""
+
+import analyses
+
+from ssf.study import experiments, findings, ledger
+from ssf.study.ledger import AT, HALF, difference, pick, rows
+from ssf.study.statistics import percent, points
+
+PAIRS = (("ticket", "dense"), ("ticket", "random ticket"), ("both", "all tokens"))
+SEVERAL = 3  # seeds from which on a comparison is more than a hint
+
+
+def excludes_zero(estimate):
+    low, high = estimate.interval
+    return low > 0 or high < 0
+
+
+def span(estimates):
+    """−0.9 to +0.8: the smallest and the largest mean of several."""
+    means = [estimate.mean for estimate in estimates]
+    return f"{points(min(means))} to {points(max(means))}"
+
+
+def listed(parts):
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def apart(experiment, qs):
+    """Which of an experiment's comparisons have a small q."""
+    small = [
+        f"*{what}* minus *{other}*"
+        for (name, what, other), q in qs.items()
+        if name == experiment and q < ledger.LEVEL
+    ]
+    if not small:
+        return f"none of them has a q below {ledger.LEVEL:g}"
+    return f"a q below {ledger.LEVEL:g} has only {listed(small)}"
+
+
+def counted(estimates):
+    """How many of the intervals exclude zero, in words."""
+    number, of = sum(map(excludes_zero, estimates)), len(estimates)
+    if number == of:
+        return f"all {of} intervals exclude zero"
+    return f"{number or 'none'} of the {of} intervals exclude{'s' * (number < 2)} zero"
+
+
+def of_searches():
+    compared, texts = findings.compared("tickets"), {}
+    for name, number in zip(("sparse", "sparser"), experiments.CONTROLLED, strict=True):
+        share = f"{100 * experiments.removed(number):.0f} %"
+        ways = [e for (what, other), e in compared.items() if other == "ticket" and share in what]
+        lower = sum(e.mean < 0 for e in ways)
+        texts[f"ways_{name}"] = (
+            f"At {share} sparsity, {lower} of the {len(ways)} cheaper ways end below the ticket "
+            f"on average. Their means differ from its by {span(ways)} points, and {counted(ways)}."
+        )
+    frame = rows("tickets")
+    removed = experiments.removed(experiments.HEADLINE)
+    one_shot = pick(frame, "one_shot", {"ticket.fraction": removed})
+    texts["one_shot_gain"] = str(difference(pick(frame, "ticket", AT), one_shot))
+    return texts
+
+
+def of_selectors():
+    compared, frame = findings.compared("selectors"), rows("selectors")
+    free = [compared[score, "learned"] for score in ("firing rate", "attention", "information")]
+    kinds = ("learned", "random", "firing_rate", "oracle")
+    precision = {kind: percent(pick(frame, kind, HALF).precision) for kind in kinds}
+    return {
+        "free_scores": f"differ from the learned selector by {span(free)} points, and "
+        + counted(free),
+        "oracle_gain": str(compared["oracle", "learned"]),
+        "teacher_loss": str(compared["learned, undistilled", "distilled"]),
+        "true_tokens": percent(pick(frame, "learned", HALF).share),
+    } | {f"precision_{kind}": text for kind, text in precision.items()}
+
+
+def of_the_rest():
+    beyond = list(analyses.interactions().estimate)
+    orders, habits = (list(findings.compared(name).values()) for name in ("codesign", "habits"))
+    matter = any(map(excludes_zero, orders))
+    below = sum(excludes_zero(e) and e.mean < 0 for e in beyond)
+    return {
+        "orders": "The order makes a difference"
+        if matter
+        else "We could not show that the order matters: both intervals include zero",
+        "losses_add": f"the means run from {span(beyond)} points, and {counted(beyond)}; "
+        f"{below or 'none'} of these shows that they lose more together",
+        "habits_open": f"the means run from {span(habits)} points, and {counted(habits)}",
+    }
+
+
+def of_other_data():
+    texts = {}
+    for experiment in findings.ELSEWHERE:
+        compared = findings.compared(experiment)
+        for what, other in (
+            ("ticket", "dense"),
+            ("ticket", "random ticket"),
+            ("both", "all tokens"),
+        ):
+            name = f"{experiment}_{what}_{other}".replace(" ", "_")
+            texts[name] = str(compared[what, other])
+    return texts
+
+
+def of_looks():
+    """What each look would have said, a clause a claim; how many seeds would decide."""
+    verdicts = {}
+    for claim, seeds, _, verdict in analyses.looks():
+        verdicts.setdefault(claim, {}).setdefault(verdict, []).append(str(seeds))
+    clauses = []
+    for claim, by in verdicts.items():
+        if len(by) == 1:
+            clauses.append(f"{claim} was *{next(iter(by))}* at every look")
+        else:
+            parts = [f"*{verdict}* with {listed(seeds)} seeds" for verdict, seeds in by.items()]
+            clauses.append(f"{claim} was {listed(parts)}")
+    needed = {claim: numbers[0.005] for claim, _, numbers in analyses.power()}
+    return {
+        "looked": ". ".join(clauses) + ".",
+        "seeds_needed": listed([f"{seeds} seeds for {claim}" for claim, seeds in needed.items()]),
+    }
+
+
+def sentences():
+    """{name: text} that the findings ask for."""
+    qs = analyses.q_values()
+    texts = {f"apart_{name}": apart(name, qs) for name in findings.COMPARED if name != "precision"}
+    for part in (of_searches, of_selectors, of_the_rest, of_other_data, of_looks):
+        texts |= part()
+    return texts
