@@ -34,8 +34,8 @@ def apart(experiment, qs):
         if name == experiment and q < ledger.LEVEL
     ]
     if not small:
-        return f"none of them has a q below {ledger.LEVEL:g}"
-    return f"a q below {ledger.LEVEL:g} has only {listed(small)}"
+        return f"no comparison has a q below {ledger.LEVEL:g}"
+    return f"only {listed(small)} has a q below {ledger.LEVEL:g}"
 
 
 def counted(estimates):
