@@ -99,14 +99,19 @@ def execute_all(book, shared):
         list(over(lambda n: execute(n, book / n.name, shared[n]), order))  # raises what failed
 
 
+def title(notebook):
+    return re.search(r"^# (.+)$", "".join(cells(notebook)[0]["source"]), re.M)[1]
+
+
 def sentences(book):
-    """The sentences that the chapters tagged `finding`, as the landing page's list."""
+    """The first sentence of what each chapter tagged `finding`, as the landing page's list."""
     lines = []
     for notebook in chapters():
         for cell in cells(book / notebook.name):
             if "finding" in cell["metadata"].get("tags", []):
-                sentence = "".join(cell["outputs"][0]["data"]["text/markdown"])
-                lines.append(f"- {sentence} [→ chapter]({notebook.name})")
+                text = "".join(cell["outputs"][0]["data"]["text/markdown"])
+                first = re.split(r"(?<=\.)\s", text)[0]
+                lines.append(f"- [{title(notebook)}]({notebook.name}): {first}")
     (book / "_findings.md").write_text("\n".join(lines) + "\n")
 
 
@@ -114,8 +119,7 @@ def parameter_tables(book):
     """A table for each chapter of its parameters, their defaults and their comments."""
     lines = []
     for notebook in chapters():
-        title = re.search(r"^# (.+)$", "".join(cells(notebook)[0]["source"]), re.M)[1]
-        lines += [f"### [{title}]({notebook.name})", ""]
+        lines += [f"### [{title(notebook)}]({notebook.name})", ""]
         lines += ["| parameter | default | meaning |", "|---|---|---|"]
         for p in known_parameters(notebook).values():
             lines.append(f"| `{p['name']}` | `{p['default']}` | {p['help']} |")

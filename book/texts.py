@@ -510,17 +510,18 @@ def short_ledger():
     lines = {
         "C1": "{c1_claim}: **{c1_verdict}**. {c1_loss_sentence}. Accuracy, ticket minus dense: "
         "{c1_loss}",
-        "C2": "{c2_claim}: **{c2_verdict}**. Recall of the foreground, learned selector minus a "
-        "random choice: {c2_random}. Minus the tokens that merely fire most: {c2_rate}",
+        "C2": "{c2_claim}: **{c2_verdict}**. Share of the foreground that it keeps, minus that of "
+        "a random choice: {c2_random}. Keeping the tokens that merely fire most "
+        "{c2_rate_control}: selector minus these, {c2_rate}",
         "C3, by count": "{c3_claim}: **{c3_count_verdict}** at the published keep ratio of "
         "{published_ratio}, which saves {published_saving}. Saving {claimed_saving} takes a ratio "
         "of {ratio_that_saves}",
-        "C3, by accuracy": "no loss at a ratio that does save {claimed_saving}: **{c3_verdict}**. "
-        "{c3_loss_sentence}. Accuracy, selector minus all tokens: {c3_loss}; any loss: "
-        "{c3_loss_any}. A random choice of tokens {c3_random_control}",
+        "C3, by accuracy": "a loss below {margin} at a ratio that does save {claimed_saving}: "
+        "**{c3_verdict}**. {c3_loss_sentence}. Accuracy, selector minus all tokens: {c3_loss}. "
+        "A random choice of tokens {c3_random_control}",
         "C4": "{c4_claim}: **{c4_verdict}**. {c4_loss_sentence}. Accuracy, both minus all tokens: "
-        "{c4_loss}; {c4_p}, with Holm's correction over the four claims {c4_holm}. Of the "
-        "parameters, {c4_parameters_mean} are gone",
+        "{c4_loss}. This verdict {c4_holm_words} a correction for having tested four claims. Of "
+        "the parameters, {c4_parameters_mean} are gone",
     }
     for name, line in lines.items():
         yield f"- **{name}**: {line.format(**texts)}."

@@ -43,7 +43,7 @@ def test_a_round_shows_the_weights_that_it_left():
     )
     said = {r: f"{r} rounds later" for r in range(4)}
     chart = controls.rounds_chart(mask, layers, said)
-    assert drawn(chart) == drawn(chart, after=0)  # the search starts at its beginning
+    assert drawn(chart) == drawn(chart, after=1)  # it opens where something is gone
     for after, left in enumerate((4, 3, 2, 1)):
         svg = drawn(chart, after=after)
         assert len(re.findall(r'aria-roledescription="rect mark"', svg)) == left
@@ -59,7 +59,8 @@ def test_the_tokens_kept_are_those_of_highest_score():
     assert "1 of 2 tokens kept" in drawn(chart, keep=0.5, score="firing rate")
     assert "2 of 2 tokens kept" in drawn(chart, keep=0.5, score="the truth")
     assert drawn(chart, keep=0.5).count('aria-roledescription="rect mark"') == 2
-    assert 'aria-roledescription="rect mark"' not in drawn(chart)  # all are kept at first
+    assert 'aria-roledescription="rect mark"' not in drawn(chart, keep=1)
+    assert drawn(chart) == drawn(chart, keep=0.5)  # it opens where something is gone
 
 
 def test_the_cost_is_a_share_of_the_dense_networks():

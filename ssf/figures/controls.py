@@ -120,12 +120,12 @@ def rounds_chart(mask, layers, said):
     last, (y, x) = max(said), np.indices(mask.shape)
     cells = pd.DataFrame({"x": x.ravel(), "y": y.ravel(), "round": mask.ravel()})
     weights = alt.Chart(cells, title="the weights left in one layer")
-    weights = weights.add_params(slider("after", "round of the search", 0, last, 1, 0))
+    weights = weights.add_params(slider("after", "round of the search", 0, last, 1, last // 2))
     weights = weights.transform_filter("datum.round == 0 || datum.round > after")
     weights = in_cells(weights.mark_rect(color=INK), *mask.shape).properties(width=256, height=256)
     text = alt.Chart(pd.DataFrame({"round": list(said), "text": list(said.values())}))
     order = list(layers.layer.unique())
-    kept = {"axis": alt.Axis(format="%"), "scale": alt.Scale(domain=[0, 1])}
+    kept = {"axis": alt.Axis(format="%", tickCount=4), "scale": alt.Scale(domain=[0, 1])}
     bars = alt.Chart(layers, title="what is left of every layer")
     bars = bars.transform_filter("datum.round == after").mark_bar(color=BLUE)
     y = alt.Y("layer:N", sort=order, title=None, scale=alt.Scale(domain=order))
@@ -147,7 +147,7 @@ def tokens_chart(images, table, names):
     rows = rows.assign(x=table.token % side, y=table.token // side)
     urls = [png(picture(image)) for image in images]
     pictures = alt.Chart(pd.DataFrame({"image": range(len(images)), "url": urls})).add_params(
-        slider("keep", "keep ratio ρ", 0.05, 1, 0.05, 1),
+        slider("keep", "keep ratio ρ", 0.05, 1, 0.05, 0.5),
         menu("score", "chosen by", list(names.values())),
         slider("picture", "picture", 1, len(images), 1, 1),
     )
