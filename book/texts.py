@@ -105,6 +105,7 @@ def of_claims():
     for name, (p, corrected) in ledger.corrected().items():
         texts[slug(name, "p")], texts[slug(name, "holm")] = p_text(p), p_text(corrected)
         kept = corrected < ledger.LEVEL
+        texts[slug(name, "holm", "words")] = "survives" if kept else "does not survive"
         texts[slug(name, "holm", "means")] = f"with the correction {p_text(corrected)}, which " + (
             "still shows it at 5 %" if kept else "no longer shows it at 5 %"
         )
