@@ -176,18 +176,17 @@ def draw_savings(rows, target, published):
     """MACs saved against the keep ratio; `saved` and `target` are shares, the target is a line.
 
     rows: kind (images or events), part (whole or blocks), keep_ratio, saved. published: {kind:
-    keep ratios}, a dot each on the line of the whole network.
+    keep ratios}, a dot each on both lines.
     """
     fig, ax = figure(height=3.6)
     colours = {"images": INK, "events": COLOURS["events"]}
-    parts = {"blocks": ("--", "blocks alone"), "whole": ("-", "whole network")}
+    names, dashes = {"blocks": "blocks alone", "whole": "whole network"}, {"images": "--"}
     for (kind, part), line in rows.groupby(["kind", "part"], sort=False):
-        dashes, name = parts[part]
-        style = {"color": colours[kind], "label": f"{kind}, {name}"}
-        ax.plot(line.keep_ratio, 100 * line.saved, dashes, **style)
-        if part == "whole":
-            dots = line[line.keep_ratio.isin(published[kind])]
-            ax.scatter(dots.keep_ratio, 100 * dots.saved, color=colours[kind], zorder=3)
+        style = {"color": colours[kind], "label": f"{kind}, {names[part]}"}
+        form = "-" if part == "whole" else dashes.get(kind, ":")  # the two cover each other
+        ax.plot(line.keep_ratio, 100 * line.saved, form, **style)
+        dots = line[line.keep_ratio.isin(published[kind])]
+        ax.scatter(dots.keep_ratio, 100 * dots.saved, color=colours[kind], zorder=3)
     ax.axhline(100 * target, color=COLOURS["reinit"], lw=1)
     ax.text(1, 100 * target, "claimed", ha="right", va="bottom", fontsize="small")
     ax.set(xlabel="keep ratio ρ", ylabel="MACs saved, net (%)")
