@@ -453,8 +453,13 @@ def strayed():
         }
 
 
+def work(rows):
+    """Multiply-accumulates of a training's forward passes, up to the number of images."""
+    return (rows.macs * rows["train.epochs"]).mean()
+
+
 def trials():
-    """The recipe's trials, the best on validation images first; minutes as they were trained."""
+    """The recipe's trials, the best on validation images first; a training's operations."""
     if not results.path("recipes").exists():
         return
     frame = ledger.rows("recipes")
@@ -468,7 +473,7 @@ def trials():
             "validation accuracy (%)": hundredfold(means[kind]),
             "minus the start (points)": "–" if kind == "the start" else points(change),
             "firing rate (%)": hundredfold(rows.firing_rate.mean()),
-            "minutes": f"{rows.seconds.mean() / 60:.0f}",
+            "multiply-accumulates": f"{work(rows) / work(start):.2f} ×",
             "seeds": len(rows),
         }
 

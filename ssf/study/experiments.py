@@ -242,21 +242,27 @@ IN_EARNEST = {
     "model.depth": 4, "model.pool_stages": (0, 1), "train.epochs": 2, "train.batch_size": 125,
     "train.lr": 0.01, "train.decay": "linear", "train.mixed_precision": True,
 }  # fmt: skip
-MUON, LOWER = {"train.optimiser": "muon"}, {"model.v_threshold": 0.5}
-TRIALS = {
-    "the start": {},
-    "Muon": MUON,
-    "threshold 0.5": LOWER,
-    "Muon, threshold 0.5": MUON | LOWER,
-    "learning rate 0.02": {"train.lr": 0.02},
-    "learning rate 0.005": {"train.lr": 0.005},
+MUON = {"train.optimiser": "muon"}
+CHANGES = {  # each alone, by either optimiser
+    "threshold 0.5": {"model.v_threshold": 0.5},
+    "pooling late in the stem": {"model.pool_stages": (2, 3)},
     "one time step": {"model.time_steps": 1},
     "no label smoothing": {"train.label_smoothing": 0.0},
-    "pooling late in the stem": {"model.pool_stages": (2, 3)},
+    "a wider surrogate": {"model.surrogate_alpha": 2.0},
+    "no weight decay": {"train.weight_decay": 0.0},
     "batches of 50": {"train.batch_size": 50},
     "cosine decay": {"train.decay": "cosine"},
-    "no weight decay": {"train.weight_decay": 0.0},
     "float32": {"train.mixed_precision": False},
+}
+TRIALS = {
+    "the start": {},
+    "learning rate 0.02": {"train.lr": 0.02},
+    "learning rate 0.005": {"train.lr": 0.005},
+    **CHANGES,
+    "Muon": MUON,
+    "Muon, rate 0.01": MUON | {"train.muon_lr": 0.01},
+    "Muon, rate 0.04": MUON | {"train.muon_lr": 0.04},
+    **{f"Muon, {kind}": MUON | changes for kind, changes in CHANGES.items()},
 }
 
 
