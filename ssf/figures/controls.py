@@ -125,11 +125,13 @@ def rounds_chart(mask, layers, said):
     weights = in_cells(weights.mark_rect(color=INK), *mask.shape).properties(width=256, height=256)
     text = alt.Chart(pd.DataFrame({"round": list(said), "text": list(said.values())}))
     order = list(layers.layer.unique())
-    kept = {"axis": alt.Axis(format="%", tickCount=4), "scale": alt.Scale(domain=[0, 1])}
+    kept = {"axis": alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])}
+    kept |= {"scale": alt.Scale(domain=[0, 1])}
     bars = alt.Chart(layers, title="what is left of every layer")
     bars = bars.transform_filter("datum.round == after").mark_bar(color=BLUE)
     y = alt.Y("layer:N", sort=order, title=None, scale=alt.Scale(domain=order))
-    bars = bars.encode(x=alt.X("kept:Q", title="share kept", **kept), y=y)
+    tip = alt.Tooltip("kept:Q", title="kept", format=".0%")
+    bars = bars.encode(x=alt.X("kept:Q", title="share kept", **kept), y=y, tooltip=tip)
     text = caption(text.transform_filter("datum.round == after"), 256)
     return alt.vconcat(weights, text, bars.properties(width=150, height=240))
 
