@@ -61,15 +61,6 @@ def png(colours):
         return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def tinted(pictures, tokens, across, down, width):
-    """Pictures (their column `url`) and above them the tokens that are dropped, in cells."""
-    size = {"width": width, "height": width * down / across}
-    middle = {"x": alt.value(size["width"] / 2), "y": alt.value(size["height"] / 2)}
-    below = pictures.mark_image(**size).encode(url="url:N", **middle)
-    over = in_cells(tokens.mark_rect(color=ORANGE, opacity=0.75), down, across)
-    return (below + over).properties(**size)
-
-
 def lif_chart(tau, v_threshold, steps=20):
     """One LIF neuron under a current that is switched on for a while, with sliders.
 
@@ -160,8 +151,11 @@ def tokens_chart(images, table, names):
     text = text.transform_aggregate(hit="sum(hit)", of="sum(shows)").transform_calculate(
         text="'shows the item: ' + datum.hit + ' of ' + datum.of + ' tokens kept'"
     )
-    layered = tinted(pictures, tokens.transform_filter(f"!({kept})"), side, side, 280)
-    return alt.vconcat(layered, caption(text, 280))
+    size, middle = {"width": 280, "height": 280}, {"x": alt.value(140), "y": alt.value(140)}
+    pictures = pictures.mark_image(**size).encode(url="url:N", **middle)
+    dropped = tokens.transform_filter(f"!({kept})").mark_rect(color=ORANGE, opacity=0.75)
+    layered = pictures + in_cells(dropped, side, side)
+    return alt.vconcat(layered.properties(**size), caption(text, 280))
 
 
 FAMILIES = {
@@ -185,8 +179,7 @@ def front(x, y):
 
 
 def pareto_chart(table, costs):
-    """The change in accuracy against a cost of the reader's choice, as a share of the dense
-    network's, and the front of the best.
+    """The change in accuracy against a cost of the reader's choice, and the front of the best.
 
     table: kind, label, change, low, high, and a column for each of costs, {column: label}.
     """

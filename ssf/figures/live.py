@@ -168,20 +168,14 @@ def network_form(config):
     names += ("attention_v_threshold", "attention_scale", "pool_stages", "classes", "mlp_ratio")
     form = {name: getattr(model, name) for name in names}
     if selector:
-        counts = selector.counts(model.tokens)
-        form["selector"] = {
-            "kind": selector.kind,
-            "locations": selector.locations,
-            "counts": counts,
-        }
+        form["selector"] = {"kind": selector.kind, "locations": selector.locations}
+        form["selector"]["counts"] = selector.counts(model.tokens)
     return form
 
 
 def pictures(dataset, tokens, count=SHOWN):
-    """Test images for a page, the first of each class, then the second: pixels, labels and truth.
-
-    Truth: how many of each token's pixels are foreground.
-    """
+    """Test images for a page, the first of each class, then the second: pixels, labels and `truth`,
+    how many of each token's pixels are foreground."""
     labels = dataset.test_labels
     places = [(labels == label).nonzero()[:, 0] for label in range(len(dataset.classes))]
     ranks = range(-(-count // len(places)))

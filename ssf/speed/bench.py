@@ -255,9 +255,8 @@ def ratios(rows, measures=("training", "inference")):
     keys = list(zip(rows.measure, rows.network, rows.precision, strict=True))
     like = np.array([base.get(key, np.nan) for key in keys])
     rows["ratio"] = np.array([base[*key[:2], "float32"] for key in keys]) / rows.seconds
-    rows["like"], rows["least"], rows["most"] = (
-        like / rows[column] for column in ("seconds", "high", "low")
-    )
+    for column, of in {"like": "seconds", "least": "high", "most": "low"}.items():
+        rows[column] = like / rows[of]
     rows["images_per_second"] = rows.batch / rows.seconds
     rows["spread"] = (rows.high - rows.low) / rows.seconds
     columns = ["precision", "ratio", "like", "least", "most", "images_per_second", "spread"]
