@@ -30,8 +30,7 @@ EXAMPLES = """examples:
 def option(text):
     """ "model.width=48" -> ("model.width", 48); "epochs=3" -> ("train.epochs", 3)."""
     key, sign, value = text.partition("=")
-    if not sign:
-        raise Refused(f"-o is {text!r}; allowed: field=value, e.g. model.width=48.")
+    demand(sign, "-o", text, "field=value, e.g. model.width=48")
     owners = [f"{name}.{key}" for name, part in PARTS.items() if key in part.__pydantic_fields__]
     if len(owners) == 1 and key not in {f.name for f in fields(RunConfig)}:
         key = owners[0]
@@ -74,9 +73,8 @@ def sweep(args):
 
     parameters = {}
     for text in args.parameter:
-        name, _, values = text.partition("=")
-        if not name or "=" not in text:
-            raise Refused(f"-p is {text!r}; allowed: parameter=value,value,…, e.g. seed=0,1,2.")
+        name, sign, values = text.partition("=")
+        demand(name and sign, "-p", text, "parameter=value,value,…, e.g. seed=0,1,2")
         parameters.setdefault(name, []).extend(map(sweep.value_of, values.split(",")))
     options = args.out, args.scheduler, args.workers
     before, outcomes = sweep.sweep(args.notebook, parameters, *options)

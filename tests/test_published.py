@@ -8,7 +8,7 @@ from naive import Naive, published
 from safetensors.torch import save_file
 
 from ssf.config import Selector
-from ssf.model.published import load_published
+from ssf.engine.published import load_published
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
 

@@ -85,21 +85,6 @@ class Dataset:
         mean, std = (value.to(images.device) for value in self.statistics)
         return (images.float() - mean) / std
 
-    def summary(self):
-        """The set in a few lines: images and classes of both splits."""
-        kind = "samples of frames" if self.counts_events else "images"
-        shape = "×".join(map(str, self.train_images.shape[1:]))
-        labels, classes = (self.train_labels, self.test_labels), len(self.classes)
-        counts = [split.bincount(minlength=classes).tolist() for split in labels]
-        train, test = map(sum, counts)
-        balanced = ", balanced" if all(len(set(count)) == 1 for count in counts) else ""
-        rows = zip(self.classes, *counts, strict=True)
-        return "\n".join([
-            f"{self.title}: {train:,} training and {test:,} test {kind}, {shape}",
-            f"{classes} classes{balanced}:",
-            *(f"  {name:<28}{of_train:>7,}{of_test:>7,}" for name, of_train, of_test in rows),
-        ])  # fmt: skip
-
 
 def intact(path, maker):
     """The bytes of a committed file.

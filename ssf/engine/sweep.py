@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ssf import folders
-from ssf.config import RESULTS_VERSION, Refused
+from ssf.config import RESULTS_VERSION, Refused, demand
 
 STARTS = 3  # of a kernel that dies before it answers
 PATIENCE = 5  # seconds for a scheduler to answer
@@ -60,9 +60,8 @@ def refuse_unknown(notebook, parameters):
         reason = f"{notebook} is no notebook that can be read ({type(error).__name__})."
         raise Refused(reason) from None
     for name in parameters:
-        if name not in known:
-            allowed = ", ".join(known) or "none, there is no parameters cell"
-            raise Refused(f"a parameter is {name!r}; allowed: {allowed}.")
+        allowed = ", ".join(known) or "none, there is no parameters cell"
+        demand(name in known, "a parameter", name, allowed)
 
 
 def execute(notebook, target, point, gpus):

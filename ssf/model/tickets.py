@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from ssf.config import Refused, RunConfig
+from ssf.config import RunConfig, demand
 from ssf.model import training
 from ssf.model.training import Moment, make_network
 
@@ -71,31 +71,19 @@ def train(config, dataset, parent=None, early=None, teacher=None, fit=training.f
         teacher: the dense network.
         fit: `training.fit`, or what does more with the same arguments.
     """
-    if is_student(config):
-        return train_student(config, dataset, parent, teacher, fit)
-    if config.ticket is None:
-        return fit(config, make_network(config), dataset)
-    if config.ticket.control == "magnitude_at_init":
-        network = make_network(config)
-        masks = magnitude_at_init(network, config.ticket.round, config.ticket.fraction)
+    ticket, network = config.ticket, make_network(config)
+    if is_student(config):  # from the parent's trained weights, with its masks
+        start = Moment(0, training.copy_weights(parent.network))
+        return fit(config, network, dataset, parent.masks, teacher, start)
+    if ticket is None:
+        return fit(config, network, dataset)
+    if ticket.control == "magnitude_at_init":
+        masks = magnitude_at_init(network, ticket.round, ticket.fraction)
         return fit(config, network, dataset, masks)
-    return train_round(config, dataset, parent, early, teacher, fit)
-
-
-def train_round(config, dataset, parent, early, teacher, fit):
-    """One round of the search, or of a control: prune, rewind, train to the schedule's end."""
-    network = make_network(config)
     masks = pruned_further(config, network, parent)
-    if config.ticket.control == "reinit":
+    if ticket.control == "reinit":
         return fit(config, make_network(config, config.seed + REINIT), dataset, masks)
-    start = rewound(config, network, early)
-    return fit(config, network, dataset, masks, teacher, start)
-
-
-def train_student(config, dataset, parent, teacher, fit):
-    """The student starts from the parent's trained weights, and keeps its masks."""
-    start = Moment(0, training.copy_weights(parent.network))
-    return fit(config, make_network(config), dataset, parent.masks, teacher, start)
+    return fit(config, network, dataset, masks, teacher, rewound(config, network, early))
 
 
 def pruned_further(config, network, parent):
@@ -122,11 +110,6 @@ def full_masks(network):
     return {name: torch.ones_like(w, dtype=torch.bool) for name, w in prunable(network).items()}
 
 
-def sparsity(masks):
-    """Share of the prunable weights removed, 0 to 1."""
-    return 1 - sum(m.sum().item() for m in masks.values()) / sum(m.numel() for m in masks.values())
-
-
 def prune(network, masks, fraction, scope="global"):
     """Masks with `fraction` of the surviving weights removed, the smallest magnitudes.
 
@@ -136,8 +119,7 @@ def prune(network, masks, fraction, scope="global"):
 
     Raises ValueError where the fraction is not above 0 and below 1, or nothing would be left.
     """
-    if not 0 < fraction < 1:
-        raise Refused(f"ticket.fraction is {fraction!r}; allowed: above 0 and below 1.")
+    demand(0 < fraction < 1, "ticket.fraction", fraction, "above 0 and below 1")
     weights = prunable(network)
     groups = [[name] for name in weights] if scope == "layer" else [list(weights)]
     pruned = {}
@@ -146,25 +128,21 @@ def prune(network, masks, fraction, scope="global"):
         magnitude = torch.cat([weights[name].abs().flatten() for name in names])
         survivors = kept.nonzero().squeeze(1)
         count = round(fraction * len(survivors))
-        if count >= len(survivors):
-            raise Refused(
-                f"ticket.fraction is {fraction!r}; allowed: one that leaves some of the "
-                f"{len(survivors)} weights of the round before"
-                f"{f' in {names[0]}' if scope == 'layer' else ''}."
-            )
+        allowed = f"one that leaves some of the {len(survivors)} weights of the round before"
+        allowed += f" in {names[0]}" if scope == "layer" else ""
+        demand(count < len(survivors), "ticket.fraction", fraction, allowed)
         kept[survivors[magnitude[survivors].argsort(stable=True)[:count]]] = False
         parts = kept.split([weights[name].numel() for name in names])
-        pruned |= {
-            name: part.view_as(weights[name]) for name, part in zip(names, parts, strict=True)
-        }
+        for name, part in zip(names, parts, strict=True):
+            pruned[name] = part.view_as(weights[name])
     return pruned
 
 
-def magnitude_at_init(network, rounds, fraction, scope="global"):
+def magnitude_at_init(network, rounds, fraction):
     """Masks of a network that has not been trained: so many rounds of its smallest weights gone."""
     masks = full_masks(network)
     for _ in range(rounds):
-        masks = prune(network, masks, fraction, scope)
+        masks = prune(network, masks, fraction)
     return masks
 
 

@@ -62,10 +62,8 @@ def make_network(config, seed=None):
 
 
 def learning_rate(train, progress, highest=None):
-    """The rate after `progress` epochs: linear warm-up from min_lr, then the decay back to it.
-
-    highest: the rate between the two, `train.lr` unless told.
-    """
+    """The rate after `progress` epochs: linear warm-up from min_lr to `highest` (train.lr unless
+    told), then the decay back."""
     above = (train.lr if highest is None else highest) - train.min_lr
     if progress < train.warmup_epochs:
         return train.min_lr + above * progress / train.warmup_epochs
@@ -84,13 +82,10 @@ def truth(network, foreground):
 
 @torch.no_grad()
 def answers(network, images, foreground=None, prepare=None):
-    """Logits [n,classes] of standardised images, or of others and what prepares them.
-
-    The random selector draws the same tokens every time.
-    """
+    """Logits [n,classes] of standardised images, or of others and what prepares them."""
     network.eval()
     with own_random_state():
-        torch.manual_seed(0)
+        torch.manual_seed(0)  # the random selector draws the same tokens every time
         parts = batches.parts((images, foreground))
         return torch.cat(
             [network(prepare(x) if prepare else x, truth(network, f)) for x, f in parts]
@@ -111,18 +106,9 @@ def apply_masks(network, masks):
             network.get_parameter(name).mul_(mask)
 
 
-def freeze_near_zero(network):
-    """No gradient below 1e-6: how the published code holds pruned weights, and others, at zero."""
-    for p in network.parameters():
-        if p.ndim > 1 and p.grad is not None:
-            p.grad[p.abs() < NEAR_ZERO] = 0
-
-
 def prepare_teacher(teacher, in_training_mode=False):
-    """Put a teacher in eval mode with potentials at rest; or leave it as the published code does.
-
-    in_training_mode: it normalises by its batch, and its potentials are never reset.
-    """
+    """Put a teacher in eval mode with potentials at rest; or, `in_training_mode`, leave it as the
+    published code does: it normalises by its batch, and its potentials are never reset."""
     teacher.train(in_training_mode)
     for module in teacher.modules():
         if isinstance(module, LIF):
@@ -180,10 +166,7 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
 
 
 def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, epoch):
-    """One epoch over the training images `used`; its number, mean training loss and accuracy.
-
-    No step is taken on a single image (BatchNorm).
-    """
+    """One epoch over the training images `used`; its number, mean training loss and accuracy."""
     seed = config.seed * 1009 + epoch
     torch.manual_seed(seed + 7919 * distributed.rank())  # of Gumbel noise and random tokens
     generator = torch.Generator().manual_seed(seed)
@@ -194,7 +177,7 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
     steps = math.ceil(len(used) / config.train.batch_size)
     places, sizes, means = [], [], []
     for step, (x, y, foreground, weight, size) in enumerate(stream):
-        if size == 1 and sizes:
+        if size == 1 and sizes:  # BatchNorm needs two images
             continue
         set_rates(config, opt, epoch + step / steps)
         loss, logits = batch_loss(config, forward, teacher, x, y, truth(network, foreground))
@@ -245,8 +228,10 @@ def take_step(config, network, opt, masks, loss, place):
     near_zero = config.ticket is not None and config.ticket.freeze == "near_zero"
     opt.zero_grad()
     loss.backward()
-    if near_zero:
-        freeze_near_zero(network)
+    if near_zero:  # so the published code holds pruned weights, and others, at zero
+        for p in network.parameters():
+            if p.ndim > 1 and p.grad is not None:
+                p.grad[p.abs() < NEAR_ZERO] = 0
     try:
         opt.step()
     except RuntimeError as error:  # a learning rate beyond float32, say
