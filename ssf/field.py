@@ -59,8 +59,8 @@ def count(help_text="a positive whole number", least=1, most=None):
     return Annotated[int, Field(ge=least, le=most, description=help_text)]
 
 
-def multiple(help_text, of):
-    return Annotated[int, Field(ge=of, multiple_of=of, description=help_text)]
+def multiple(help_text, of, most=None):
+    return Annotated[int, Field(ge=of, le=most, multiple_of=of, description=help_text)]
 
 
 def number(help_text, **limits):

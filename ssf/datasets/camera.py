@@ -10,11 +10,9 @@ of an 8-bit image, and nothing moves but the camera. `draws` makes it the same o
 """
 
 import math
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from ssf import field
 from ssf.config import demand
@@ -23,7 +21,6 @@ from ssf.datasets.draws import WEIGHTS, drawn, draws, hats, whole
 SIDE, ITEM = 32, 28  # pixels of the sensor and of an image
 UNIT = 4096  # of the fixed-point logarithm
 AT_ONCE = 250  # images
-STEPS = "a multiple of 3 from 3 to 255"
 
 
 @field.part
@@ -31,7 +28,7 @@ class Camera:
     """How the camera sees. Thresholds are changes of ln(brightness), of grey level + `dark`."""
 
     # of time: a third of them for each saccade
-    steps: Annotated[int, Field(ge=3, le=255, multiple_of=3, description=STEPS)] = 24
+    steps: field.multiple("a multiple of 3 from 3 to 255", 3, 255) = 24
     # pixels, how far a saccade may end from the centre
     reach: field.count("0 to 8 pixels", 0, 8) = 3
     threshold: field.Positive = 0.25
