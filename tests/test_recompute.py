@@ -17,7 +17,13 @@ from scipy import stats
 from ssf.study import findings, ledger
 
 SCRIPT = Path(recompute.__file__)
-WORDS = ("_claim", "_words", "_sentence", "_count_verdict")  # the ends of their names
+WORDS = (
+    "_claim",
+    "_words",
+    "_sentence",
+    "_count_verdict",
+    "_holm_means",
+)  # the ends of their names
 # experiment | networks | instead of: what the findings' page compares beside the claims
 FAMILY = """short | ticket r6 | dense
 tickets | early_1 r4; early_2 r4; to_init r4; magnitude_at_init r4; one_shot s0.82 | ticket r4
@@ -122,6 +128,7 @@ def test_every_number_of_the_ledger_as_stated(table, stated):
     # but for words, and a count of the paper's network, which has no rows
     asked = {name for name in asked if not name.endswith(WORDS)}
     assert len(asked) > 25 and asked <= mine.keys()
+    assert mine["c4_holm"] in stated["c4_holm_means"]  # a sentence around that p
     assert {name: stated[name] for name in mine.keys() & stated} == {
         name: mine[name] for name in mine.keys() & stated
     }
