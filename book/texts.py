@@ -463,7 +463,7 @@ def trials():
     if not results.path("recipes").exists():
         return
     frame = ledger.rows("recipes")
-    start = ledger.pick(frame, "the start")
+    start = ledger.pick(frame, "AdamW")
     means = frame.groupby("kind").validation_accuracy.mean().sort_values(ascending=False)
     for kind in means.index:
         rows = ledger.pick(frame, kind)
@@ -471,7 +471,7 @@ def trials():
         yield {
             "change": kind,
             "validation accuracy (%)": hundredfold(means[kind]),
-            "minus the start (points)": "–" if kind == "the start" else points(change),
+            "minus the start (points)": "–" if kind == "AdamW" else points(change),
             "firing rate (%)": hundredfold(rows.firing_rate.mean()),
             "multiply-accumulates": f"{work(rows) / work(start):.2f} ×",
             "seeds": len(rows),
