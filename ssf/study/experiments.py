@@ -284,9 +284,9 @@ def optimisers(seed):
         yield f"{optimiser}, random", dense.with_(ticket=control)
 
 
-_ALL = (
-    rates, recipes, optimisers, tickets, short, selectors, codesign, controls, habits, cifar10,
-    events, precision, live,
-)  # fmt: skip
 UNCOMPARED = (*CHOOSING, "live")
-EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}
+EXPERIMENTS = {
+    each.__name__: each
+    for each in (rates, recipes, optimisers, tickets, short, selectors, codesign, controls, habits,
+                 cifar10, events, precision, live)
+}  # fmt: skip
