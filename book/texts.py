@@ -471,7 +471,7 @@ def trials():
         yield {
             "change": kind,
             "validation accuracy (%)": hundredfold(means[kind]),
-            "minus the start (points)": "–" if kind == "AdamW" else points(change),
+            "minus AdamW (points)": "–" if kind == "AdamW" else points(change),
             "firing rate (%)": hundredfold(rows.firing_rate.mean()),
             "multiply-accumulates": f"{work(rows) / work(start):.2f} ×",
             "seeds": len(rows),

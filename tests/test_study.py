@@ -11,6 +11,7 @@ from ssf import folders
 from ssf.__main__ import main
 from ssf.config import RunConfig
 from ssf.engine import records, runs
+from ssf.model import kernels
 from ssf.presets import preset
 from ssf.study import experiments, results
 
@@ -125,7 +126,6 @@ def test_an_interrupted_experiment_leaves_the_rows_so_far(tiny):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_time_limit_keeps_what_is_done_and_the_same_command_goes_on(tiny, monkeypatch):
     """Also in a shell's background job, which ignores Ctrl-C."""
     trained, run = [], runs.run
@@ -149,13 +149,31 @@ def test_a_time_limit_keeps_what_is_done_and_the_same_command_goes_on(tiny, monk
     assert pd.read_csv(tiny).kind.tolist() == ["dense", "ticket"]
 
 
-def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny):
+def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny, monkeypatch):
     assert main(["study", "tiny", "--seeds", "0,1", "--only", "dense"]) == 0
     rows = pd.read_csv(tiny)
     assert rows.kind.tolist() == ["dense"] * 2 and rows.seed.tolist() == [0, 1]
     (line,) = pd.read_csv(tiny.with_name("study_manifest.csv")).to_dict("records")
     assert line["command"] == "python -m ssf study tiny --seeds 0,1" and line["networks"] == 2
     assert line["hours"] == pytest.approx(rows.seconds.sum() / 3600, abs=0.01)
+    # rows of before the processor was recorded: the manifest on another machine keeps its word
+    monkeypatch.setattr(records, "processor", lambda: "another")
+    rows.drop(columns="processor").to_csv(tiny, index=False)
+    kept = results.manifest().processor.tolist()
+    assert kept == [line["processor"]] and kept != ["another"]
+
+
+def test_no_row_of_half_precision_is_trained_in_float32(tiny, monkeypatch, capsys):
+    half = experiments.EXPERIMENTS["tiny"]
+
+    def in_half(seed):
+        for kind, config in half(seed):
+            yield kind, config.with_(**{"train.mixed_precision": True})
+
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", in_half)
+    monkeypatch.setattr(kernels, "multiplies_bfloat16", lambda _: False)
+    assert main(["study", "tiny", "--seeds", "0"]) == 1
+    assert "'dense' trains in bfloat16" in capsys.readouterr().err and not tiny.exists()
 
 
 @pytest.mark.slow

@@ -15,8 +15,10 @@ import torch
 from filelock import FileLock
 
 from ssf import folders
-from ssf.config import Refused, RunConfig
+from ssf.config import Failed, Refused, RunConfig
 from ssf.engine import records, runs
+from ssf.model import kernels
+from ssf.model.training import device
 from ssf.study import experiments
 
 
@@ -52,11 +54,14 @@ def finished(name, seeds):
 def run(name, seeds, only=()):
     """Train an experiment's missing networks, one after the other, and write the rows after each.
 
-    only: some of its kinds, () for all. Yields (kind, run).
+    only: some of its kinds, () for all. Yields (kind, run). Raises Failed for a network in half
+    precision where the processor has no such products: its row would be one of float32.
     """
     for seed in seeds:
         for kind, config in experiments.EXPERIMENTS[name](seed):
             if not only or kind in only:
+                if config.train.mixed_precision and not kernels.multiplies_bfloat16(device()):
+                    raise Failed(f"{kind!r} trains in bfloat16; {records.processor()} has none")
                 run = runs.run(config, any_code=True)  # rows take days
                 write_rows(name, seeds)
                 yield kind, run
@@ -73,10 +78,13 @@ def write_rows(name, seeds):
 def manifest():
     """A row an experiment: its command, number of networks, hours of training, machines, commits.
 
-    Rows that name no processor are taken for this machine's. The command trains what is still
-    missing, too.
+    Where no row names a processor, the manifest before keeps its word. The command trains what is
+    still missing, too.
     """
-    lines = []
+    lines, before = [], folders.results() / "study_manifest.csv"
+    told = {}
+    if before.exists():
+        told = pd.read_csv(before, keep_default_na=False).set_index("experiment").processor
     for name in experiments.EXPERIMENTS:
         table = pd.DataFrame(as_text(name).values())
         if table.empty:
@@ -90,7 +98,7 @@ def manifest():
         }
         for key in (*records.MACHINE, "commit"):
             line[key] = ", ".join(sorted(set(table.get(key, [])) - {""}))
-        lines.append(line | {"processor": line.get("processor") or records.processor()})
+        lines.append(line | {"processor": line["processor"] or told.get(name, "")})
     return pd.DataFrame(lines)
 
 
