@@ -69,6 +69,7 @@ def test_differences_draw_every_seed_the_interval_and_the_margin():
         0
     ].get_width() == pytest.approx(2)
     assert ax.get_xlabel() == "difference in accuracy (points)"
+    assert [text.get_text() for text in ax.texts] == ["a", "b"]
     assert "in recall" in draw_differences(estimates, what="recall").axes[0].get_xlabel()
     assert "not measured" in draw_differences({}).axes[0].texts[0].get_text()
 

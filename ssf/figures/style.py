@@ -105,18 +105,18 @@ def draw_differences(estimates, margin=None, what="accuracy"):
     """
     if not estimates:
         return draw_sentence("not measured yet")
-    fig, ax = figure(height=0.3 * len(estimates) + 0.8)
+    fig, ax = figure(height=0.45 * len(estimates) + 0.8)
     dots = DOTS | {"color": GREY, "alpha": 0.7}
-    for y, estimate in enumerate(estimates.values()):
-        low, high = estimate.interval
+    for y, (label, estimate) in enumerate(estimates.items()):  # its label above: room on phones
         ax.scatter(100 * np.array(estimate.values), [y] * estimate.seeds, **dots)
-        ax.plot([100 * low, 100 * high], [y, y], color=COLOURS["ticket"], lw=1.5)
+        ax.plot(100 * np.array(estimate.interval), [y, y], color=COLOURS["ticket"], lw=1.5)
         ax.plot(100 * estimate.mean, y, "o", ms=5, color=COLOURS["ticket"])
-    ax.axvline(0, color=INK, lw=0.8)
+        ax.text(0, y - 0.45, label, transform=ax.get_yaxis_transform(), va="center")
+    ax.vlines([0] * (y + 1), np.arange(y + 1) - 0.2, np.arange(y + 1) + 0.2, color=INK, lw=0.8)
     if margin:
         ax.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
-    ax.set(yticks=range(len(estimates)), yticklabels=list(estimates))
-    ax.set(xlabel=f"difference in {what} (points)", ylim=(len(estimates) - 0.5, -0.5))
+    ax.set(xlabel=f"difference in {what} (points)", yticks=[], ylim=(y + 0.5, -0.8))
+    ax.spines.left.set_visible(False)
     return done(fig)
 
 
