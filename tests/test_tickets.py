@@ -37,17 +37,21 @@ def test_the_smallest_magnitudes_of_all_layers_go(network):
     assert len(shares) > 1  # global: layers end up unequally dense
 
 
-def test_each_round_takes_its_exact_share_and_never_all(network):
+def test_by_layer_every_layer_loses_the_same_share(network):
     masks = tickets.full_masks(network)
     for _ in range(2):
-        before, masks = masks, tickets.prune(network, masks, 0.3)
-        survivors = sum(int(m.sum()) for m in before.values())
-        assert survivors - sum(int(m.sum()) for m in masks.values()) == round(0.3 * survivors)
-        assert not any((masks[name] & ~before[name]).any() for name in masks)
-    last = {name: torch.zeros_like(m) for name, m in masks.items()}
-    last["head.weight"][0, 0] = True
-    with pytest.raises(ValueError, match="leaves some of the 1 weights of the round before"):
-        tickets.prune(network, last, 0.9)
+        before, masks = masks, tickets.prune(network, masks, 0.3, scope="layer")
+        for name, weight in tickets.prunable(network).items():
+            survivors = int(before[name].sum())
+            assert survivors - int(masks[name].sum()) == round(0.3 * survivors)
+            assert (
+                weight[masks[name]].abs().min() >= weight[before[name] & ~masks[name]].abs().max()
+            )
+    last = {n: torch.arange(m.numel()).view_as(m) == 0 for n, m in masks.items()}
+    with pytest.raises(
+        ValueError, match=r"leaves some of the 1 weights of the round before in stem\.stages\.0"
+    ):
+        tickets.prune(network, last, 0.9, scope="layer")
 
 
 def test_a_pruned_weight_is_known_by_its_mask_not_by_its_size(network):

@@ -110,25 +110,32 @@ def full_masks(network):
     return {name: torch.ones_like(w, dtype=torch.bool) for name, w in prunable(network).items()}
 
 
-def prune(network, masks, fraction):
-    """Masks with `fraction` of the surviving weights removed, the smallest of all layers together.
+def prune(network, masks, fraction, scope="global"):
+    """Masks with `fraction` of the surviving weights removed, the smallest magnitudes.
 
-    The number removed is exact, round(fraction · survivors), and ties are broken by position, so
-    that equal weights (zeros, say) are not all removed at once. The masks given stay as they are.
+    Smallest of all layers together or, with scope "layer", of each. The number removed is exact,
+    round(fraction · survivors), and ties are broken by position, so that equal weights (zeros, say)
+    are not all removed at once. The masks passed in are not changed.
 
     Raises ValueError where the fraction is not above 0 and below 1, or nothing would be left.
     """
     demand(0 < fraction < 1, "ticket.fraction", fraction, "above 0 and below 1")
     weights = prunable(network)
-    kept = torch.cat([masks[name].flatten() for name in weights])
-    magnitude = torch.cat([weight.abs().flatten() for weight in weights.values()])
-    survivors = kept.nonzero().squeeze(1)
-    count = round(fraction * len(survivors))
-    allowed = f"one that leaves some of the {len(survivors)} weights of the round before"
-    demand(count < len(survivors), "ticket.fraction", fraction, allowed)
-    kept[survivors[magnitude[survivors].argsort(stable=True)[:count]]] = False
-    parts = kept.split([weight.numel() for weight in weights.values()])
-    return {n: part.view_as(w) for (n, w), part in zip(weights.items(), parts, strict=True)}
+    groups = [[name] for name in weights] if scope == "layer" else [list(weights)]
+    pruned = {}
+    for names in groups:
+        kept = torch.cat([masks[name].flatten() for name in names])
+        magnitude = torch.cat([weights[name].abs().flatten() for name in names])
+        survivors = kept.nonzero().squeeze(1)
+        count = round(fraction * len(survivors))
+        allowed = f"one that leaves some of the {len(survivors)} weights of the round before"
+        allowed += f" in {names[0]}" if scope == "layer" else ""
+        demand(count < len(survivors), "ticket.fraction", fraction, allowed)
+        kept[survivors[magnitude[survivors].argsort(stable=True)[:count]]] = False
+        parts = kept.split([weights[name].numel() for name in names])
+        for name, part in zip(names, parts, strict=True):
+            pruned[name] = part.view_as(weights[name])
+    return pruned
 
 
 def magnitude_at_init(network, rounds, fraction):
