@@ -5,13 +5,17 @@ texts.py writes these as tables and sentences. Accuracies and differences are sh
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, nct, t
 
 from ssf.config import Failed, RunConfig
+from ssf.datasets import batches
+from ssf.engine.observe import precision_recall
 from ssf.engine.records import Missing
+from ssf.figures import inside
 from ssf.model import tickets
 from ssf.model.training import make_network
 from ssf.presets import preset
@@ -19,6 +23,7 @@ from ssf.study import answers, experiments, findings, ledger, results
 from ssf.study.ledger import AT, AT_RATIO, MARGIN, SAVING, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate
 
+SEVERAL = 3  # seeds from which on a comparison is more than a hint
 STRAYED = 0.05  # below the median of the same network's seeds
 LOOKS = (3, 5, 7, 9)  # seeds with which the rows were looked at
 TRUE_LOSSES = (0.0, 0.005, 0.01, 0.02)
@@ -111,7 +116,7 @@ def headlines():
 
 
 def q_values():
-    """{(experiment, what, instead of what): q} of the findings' comparisons that have seeds.
+    """{(experiment, what, instead of what): q} of the findings' comparisons that are no hints.
 
     q: the share of false ones among those with no larger p (Benjamini and Hochberg 1995).
     """
@@ -120,7 +125,7 @@ def q_values():
         for name in findings.COMPARED
         if name != "precision" and results.path(name).exists()
         for pair, estimate in findings.compared(name).items()
-        if estimate.seeds > 1
+        if estimate.seeds >= SEVERAL
     }
     return dict(zip(ps, map(float, false_discovery_control(list(ps.values()))), strict=True))
 
@@ -183,6 +188,14 @@ def classes_cut_off(seed):
     network = make_network(preset("study", seed=seed))
     masks = tickets.magnitude_at_init(network, experiments.HEADLINE, experiments.FRACTION)
     return int((~masks["head.weight"].any(1)).sum())
+
+
+@cache
+def brightest():
+    """Mean recall of the half of the tokens that is brightest, over chapter 03's pictures."""
+    _, pixels, shares = inside.pictures(range(1000))
+    bright = batches.token_shares(pixels[:, 0], shares.shape[1])
+    return precision_recall(bright, shares > 0, shares.shape[1] // 2)[1].mean().item()
 
 
 def tried():

@@ -136,11 +136,12 @@ def datasheets(book):
 def manifest(book):
     """The study's manifest as a table of the protocol's page."""
     table = records.committed("study_manifest", "python -m ssf study tickets")
-    table["command"] = "`" + table.command + "`"
-    columns = ["command", "networks", "hours", "device", "threads", "torch", "commit"]
-    table["commit"] = table.commit.str.replace(r"\b(\w{7})\w+", r"\1", regex=True)
-    lines = table[columns].to_dict("records")
-    (book / "_manifest.md").write_text(texts.in_markdown(lines))
+    table["seeds"] = table.command.str.extract("--seeds (.*)").replace(r",", ", ", regex=True)
+    table["commits"] = table.commit.str.replace(r"\b(\w{7})\w+", r"\1", regex=True)
+    columns = ["experiment", "seeds", "networks", "hours", "threads", "commits"]
+    machines = [f"{key}: {', '.join(table[key].unique())}" for key in ("device", "torch")]
+    lines = texts.in_markdown(table[columns].to_dict("records"))
+    (book / "_manifest.md").write_text(f"{lines}\n{'; '.join(machines).capitalize()}.\n")
 
 
 def bundle(book, html):

@@ -4,10 +4,9 @@ import analyses
 
 from ssf.study import experiments, findings, ledger
 from ssf.study.ledger import AT, HALF, difference, pick, rows
-from ssf.study.statistics import percent, points
+from ssf.study.statistics import Estimate, percent, points
 
 PAIRS = (("ticket", "dense"), ("ticket", "random ticket"), ("both", "all tokens"))
-SEVERAL = 3  # seeds from which on a comparison is more than a hint
 
 
 def excludes_zero(estimate):
@@ -26,16 +25,17 @@ def listed(parts):
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def apart(experiment, qs):
-    """Which of an experiment's comparisons have a small q."""
-    small = [
-        f"*{what}* minus *{other}*"
-        for (name, what, other), q in qs.items()
-        if name == experiment and q < ledger.LEVEL
-    ]
+def apart(qs, experiment=None):
+    """Which comparisons have a small q, of one experiment or of all."""
+    small = []
+    for (name, what, other), q in qs.items():
+        if experiment in (None, name) and q < ledger.LEVEL:
+            data = findings.ELSEWHERE.get(name)
+            on = f" on {data}" if data and not experiment else ""
+            small.append(f"*{what}* minus *{other}*{on}")
     if not small:
         return f"no comparison has a q below {ledger.LEVEL:g}"
-    return f"only {listed(small)} has a q below {ledger.LEVEL:g}"
+    return f"only {listed(small)} ha{'s' if len(small) == 1 else 've'} a q below {ledger.LEVEL:g}"
 
 
 def counted(estimates):
@@ -46,6 +46,10 @@ def counted(estimates):
     return f"{number or 'none'} of the {of} intervals exclude{'s' * (number < 2)} zero"
 
 
+def of_all(number, group):
+    return f"all {number}" if number == len(group) else f"{number or 'none'} of the {len(group)}"
+
+
 def of_searches():
     compared, texts = findings.compared("tickets"), {}
     for name, number in zip(("sparse", "sparser"), experiments.CONTROLLED, strict=True):
@@ -53,7 +57,7 @@ def of_searches():
         ways = [e for (what, other), e in compared.items() if other == "ticket" and share in what]
         lower = sum(e.mean < 0 for e in ways)
         texts[f"ways_{name}"] = (
-            f"At {share} sparsity, {lower} of the {len(ways)} cheaper ways end below the ticket "
+            f"At {share} sparsity, {of_all(lower, ways)} cheaper ways end below the ticket "
             f"on average. Their means differ from its by {span(ways)} points, and {counted(ways)}."
         )
     frame = rows("tickets")
@@ -68,12 +72,15 @@ def of_selectors():
     free = [compared[score, "learned"] for score in ("firing rate", "attention", "information")]
     kinds = ("learned", "random", "firing_rate", "oracle")
     precision = {kind: percent(pick(frame, kind, HALF).precision) for kind in kinds}
+    learned, bright = pick(frame, "learned", HALF), analyses.brightest()
     return {
         "free_scores": f"differ from the learned selector by {span(free)} points, and "
         + counted(free),
         "oracle_gain": str(compared["oracle", "learned"]),
         "teacher_loss": str(compared["learned, undistilled", "distilled"]),
-        "true_tokens": percent(pick(frame, "learned", HALF).share),
+        "true_tokens": percent(learned.share),
+        "brightest_recall": percent([bright]),
+        "brightest_control": ledger.control(Estimate(tuple(learned.recall - bright))),
     } | {f"precision_{kind}": text for kind, text in precision.items()}
 
 
@@ -86,8 +93,8 @@ def of_the_rest():
         "orders": "The order makes a difference"
         if matter
         else "We could not show that the order matters: both intervals include zero",
-        "losses_add": f"the means run from {span(beyond)} points, and {counted(beyond)}; "
-        f"{below or 'none'} of these shows that they lose more together",
+        "losses_add": f"the means run from {span(beyond)} points. Of the {len(beyond)} intervals, "
+        f"{below or 'none'} shows that together they lose more",
         "habits_open": f"the means run from {span(habits)} points, and {counted(habits)}",
     }
 
@@ -128,7 +135,8 @@ def of_looks():
 def sentences():
     """{name: text} that the findings ask for."""
     qs = analyses.q_values()
-    texts = {f"apart_{name}": apart(name, qs) for name in findings.COMPARED if name != "precision"}
+    texts = {"apart": apart(qs)}
+    texts |= {f"apart_{name}": apart(qs, name) for name in findings.COMPARED if name != "precision"}
     for part in (of_searches, of_selectors, of_the_rest, of_other_data, of_looks):
         texts |= part()
     return texts

@@ -24,7 +24,7 @@ def test_intervals_that_exclude_zero_are_counted():
     [(0.5, "no comparison has a q below 0.05"), (0.01, "only *a* minus *b* has a q below 0.05")],
 )
 def test_what_is_apart_is_named(q, sentence):
-    assert said.apart("here", {("here", "a", "b"): q, ("there", "c", "d"): 0.001}) == sentence
+    assert said.apart({("here", "a", "b"): q, ("there", "c", "d"): 0.001}, "here") == sentence
 
 
 def test_the_cheaper_ways_are_counted_by_sparsity(study_of):
@@ -32,7 +32,7 @@ def test_the_cheaper_ways_are_counted_by_sparsity(study_of):
     study_of("tickets", kinds | {"ticket": 0.8})
     found = said.of_searches()
     for name in ("ways_sparse", "ways_sparser"):
-        assert "5 of the 5 cheaper ways end below" in found[name]
+        assert "all 5 cheaper ways end below" in found[name]
         assert "all 5 intervals exclude zero" in found[name]
 
 
@@ -47,6 +47,6 @@ def test_the_looks_are_told_claim_by_claim(monkeypatch):
 def test_a_comparison_is_a_hint_or_a_result():
     compared = findings.compared("controls")
     hints = {(row["network"], row["compared with"]) for row in texts.hints("controls")}
-    assert hints == {pair for pair, e in compared.items() if e.seeds < said.SEVERAL}
+    assert hints == {pair for pair, e in compared.items() if e.seeds < analyses.SEVERAL}
     assert all(isinstance(text, str) and text for text in said.sentences().values())
     assert ledger.LEVEL == 0.05

@@ -45,7 +45,7 @@ def test_the_tables_that_pages_include_are_written(tmp_path):
     included = set(re.findall(r"{include} (\S+)", page))
     assert included and included <= {path.name for path in tmp_path.iterdir()}
     reached = (tmp_path / "_reached.md").read_text()
-    for data in ("embedded", "cluttered-fashion", *findings.ELSEWHERE.values()):
+    for data in ("Fashion-MNIST", "cluttered-fashion", *findings.ELSEWHERE.values()):
         assert f"| {data} | dense | 0.0 % |" in reached
 
 
