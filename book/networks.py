@@ -41,6 +41,13 @@ def selector_cost():
     return sum(row.macs for row in own) / cost.macs(config.model)
 
 
+def pairs(left):
+    """Whether, with a share `left` of the weights, products of pairs of tokens are most MACs."""
+    _, config = next(experiments.live(0))
+    products = sum(row.macs for row in cost.layers(config.model) if row.role == "attention")
+    return products > left * (cost.macs(config.model) - products)
+
+
 def texts():
     """{name: text} of the numbers that the live page states."""
     pictures = pd.read_csv(FOLDER / "pictures.csv")
@@ -94,8 +101,11 @@ def pages(book):
         "A small spiking transformer runs on this page, a *ticket* with "
         f"{100 * left:.0f} % of its weights. Its picture loses *tokens*, the squares of the grid, "
         "and those that fire least go first. How long does the answer hold? Take over, and erase "
-        "squares with a finger, the mouse or the keyboard. [](live.md) shows more."
-    )
+        "squares with a finger, the mouse or the keyboard. "
+        + ("With so few weights, most of the work compares tokens in pairs, so a token that goes "
+           "saves more than its share. " if pairs(left) else "")
+        + "[](live.md) shows more."
+    )  # fmt: skip
     (book / "_live_small.md").write_text(f"{words}\n\n{small}")
     (book / "_live.md").write_text(TOUCH.format(small="", data="live-data"))
     (book / "_live_rows.md").write_text(in_markdown(rows()))

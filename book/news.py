@@ -101,9 +101,9 @@ def budgets_told(numbers, lines):
         else "The published comparison trains its networks unequally.",
         "There the pruned network is trained twice as long as the dense one, with a teacher. On "
         "CIFAR-10, such a training alone "
-        f"{numbers['budget_cifar_10_all_tokens_dense_changes']}. Compared as published, the "
-        f"claim for ticket and selector, *both* in the figure, is *{published}*. Compared with a "
-        f"network that was trained as long, it is *{equal}*. We measured this after short "
+        f"{numbers['budget_cifar_10_all_tokens_dense_changes']}. Judged as published, the "
+        f"claim that ticket and selector (*both*) lose nothing is *{published}*. Judged against "
+        f"a network that was trained as long, it is *{equal}*. We measured this after short "
         "trainings, not after the paper's 300 epochs. "
         "[How we compared](#unequal-budgets)",
     )  # fmt: skip
@@ -143,7 +143,7 @@ def told(lines):
             + "[What tokens cost](04_gflops_accuracy.ipynb)",
         ),
         "fires": (
-            "What fires most is the foreground." if fires
+            "In clutter, what fires most is the foreground." if fires
             else "The learned selector and the firing rate choose differently.",
             f"The half of the tokens that fires most holds {by_rate} of the foreground, and no "
             f"learned selector is needed to choose it. The learned selector keeps {learned}. "
