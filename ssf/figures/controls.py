@@ -199,7 +199,7 @@ def pareto_chart(table, costs):
     families = alt.Scale(domain=names, range=colours)
     colour = alt.Color("family:N", title=None, scale=families, legend=legend)
     axis = {"axis": alt.Axis(format="%"), "scale": alt.Scale(domainMin=0)}
-    x = alt.X("share:Q", title="cost, of the dense network's", **axis)
+    x = alt.X("share:Q", title="share of the dense network's cost", **axis)
     y = alt.Y("change:Q", title="change in accuracy (points)")
     share = alt.Tooltip("share:Q", format=".1%", title="share of the dense network's")
     change = alt.Tooltip("change:Q", format="+.1f", title="change in accuracy (points)")
