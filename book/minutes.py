@@ -117,16 +117,19 @@ def of(notebook):
 
 
 def table(book):
-    """Write _minutes.md: what each chapter takes, and each of its headings; "–": not measured."""
-    lines = ["| chapter, and its parts | to read | to run |", "|---|---|---|"]
+    """Write _minutes.md: what each chapter and, folded, its parts take; "–": not measured."""
+    head, whole, parts = ["| {} | to read | to run |", "|---|---|---|"], [], []
     for notebook in chapters():
         headings = by_heading(notebook)
         title, total = headings.index[0], headings.sum(skipna=False)
-        named = {f"**[{title}]({notebook.name})**": total, "its opening": headings.iloc[0]}
+        named = {f"[{title}]({notebook.name})": total, "its opening": headings.iloc[0]}
         named |= {title.replace("|", r"\|"): row for title, row in headings.iloc[1:].iterrows()}
         for name, row in named.items():
             running = "–" if pd.isna(total.seconds) else time_of(row.seconds)
-            lines.append(f"| {name} | {minutes_of(row.words)} | {running} |")
+            parts.append(f"| {name} | {minutes_of(row.words)} | {running} |")
+        whole.append(parts[-len(named)])
+    lines = [head[0].format("chapter"), head[1], *whole, "", ":::{dropdown} Part by part"]
+    lines += [head[0].format("chapter, and its parts"), head[1], *parts, ":::"]
     lines += ["", f"Reading: {WORDS_A_MINUTE} words a minute, without code and folded solutions."]
     machines = measured()[["cores", "processor"]].drop_duplicates().itertuples(index=False)
     if machines := ", ".join(f"{on_cores(cores)} of {processor}" for cores, processor in machines):

@@ -89,8 +89,8 @@ def test_the_tables_add_up(toy, tmp_path):
     assert minutes.of(toy) == "2 minutes to read, 3 min to run on two cores"
     minutes.table(tmp_path)
     text = (tmp_path / "_minutes.md").read_text()
-    assert text.startswith("| chapter, and its parts | to read | to run |\n|---|---|---|\n")
-    assert "| **[A toy](00_toy.ipynb)** | 2 minutes | 3 min |\n" in text
+    assert text.startswith("| chapter | to read | to run |\n|---|---|---|\n")
+    assert "| [A toy](00_toy.ipynb) | 2 minutes | 3 min |\n" in text
     assert "| its opening | 2 minutes | 10 s |\n" in text
     assert r"| Slow \| fast | less than a minute | 3 min |" in text
     assert "on two cores of an abacus" in text
@@ -113,7 +113,7 @@ def test_what_is_not_measured_is_left_out(toy, tmp_path, stored):
     assert minutes.of(toy) == "2 minutes to read"
     minutes.table(tmp_path)
     text = (tmp_path / "_minutes.md").read_text()
-    assert "| **[A toy](00_toy.ipynb)** | 2 minutes | – |\n" in text
+    assert "| [A toy](00_toy.ipynb) | 2 minutes | – |\n" in text
     assert "| its opening | 2 minutes | – |\n" in text
     assert r"| Slow \| fast | less than a minute | – |" in text
     assert "not measured" not in text and "book/minutes.py" not in text
