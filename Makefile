@@ -9,8 +9,9 @@ BIN = .venv/bin
 
 .PHONY: book slides test quick lint lock clean
 
+# a chapter a core, one thread in each: the networks of the chapters are too small to share
 book: .venv/ready
-	$(BIN)/python book/build.py $(PARAMS)
+	OMP_NUM_THREADS=1 $(BIN)/python book/build.py $(PARAMS)
 
 slides: .venv/ready
 	$(BIN)/python book/slides.py
