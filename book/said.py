@@ -2,7 +2,7 @@
 
 import analyses
 
-from ssf.study import experiments, findings, ledger
+from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
 
@@ -132,10 +132,21 @@ def of_looks():
     }
 
 
+def untrained(names=("controls", "cifar10", "events")):
+    """The kinds of these experiments' networks that have no row yet, as a list in Markdown."""
+    lines = []
+    for name in names:
+        there = set(rows(name).kind) if results.path(name).exists() else set()
+        kinds = [k for k in dict(experiments.EXPERIMENTS[name](0)) if k not in there]
+        if kinds:
+            lines.append(f"*{'*, *'.join(kinds)}* of **{name}**")
+    return listed(lines) if lines else "none"
+
+
 def sentences():
-    """{name: text} that the findings ask for."""
+    """{name: text} that the pages ask for."""
     qs = analyses.q_values()
-    texts = {"apart": apart(qs)}
+    texts = {"apart": apart(qs), "untrained": untrained()}
     texts |= {f"apart_{name}": apart(qs, name) for name in findings.COMPARED if name != "precision"}
     for part in (of_searches, of_selectors, of_the_rest, of_other_data, of_looks):
         texts |= part()

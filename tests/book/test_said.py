@@ -1,6 +1,7 @@
 """The sentences that come before the findings' tables say what the rows say."""
 
 import analyses
+import pandas as pd
 import pytest
 import said
 import texts
@@ -42,6 +43,16 @@ def test_the_looks_are_told_claim_by_claim(monkeypatch):
     looked = said.of_looks()["looked"]
     assert "C1 was *undecided* with 3 seeds and *supported* with 5 seeds." in looked
     assert "C4 was *undecided* at every look." in looked
+
+
+def test_networks_without_a_row_are_named(study_of):
+    assert "*stem*" in said.untrained(["controls"])
+    kinds = dict.fromkeys((kind for kind, _ in experiments.controls(0)), 0.7)
+    path = study_of("controls", kinds)
+    assert said.untrained(["controls"]) == "none"
+    frame = pd.read_csv(path)
+    frame[frame.kind != "24 channels"].to_csv(path, index=False)
+    assert said.untrained(["controls"]) == "*24 channels* of **controls**"
 
 
 def test_a_comparison_is_a_hint_or_a_result():
