@@ -4,7 +4,7 @@ import analyses
 
 from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, difference, pick, rows
-from ssf.study.statistics import Estimate, percent, points
+from ssf.study.statistics import percent, points
 
 PAIRS = (("ticket", "dense"), ("ticket", "random ticket"), ("both", "all tokens"))
 
@@ -80,7 +80,6 @@ def of_selectors():
         "teacher_loss": str(compared["learned, undistilled", "distilled"]),
         "true_tokens": percent(learned.share),
         "brightest_recall": percent([bright]),
-        "brightest_control": ledger.control(Estimate(tuple(learned.recall - bright))),
     } | {f"precision_{kind}": text for kind, text in precision.items()}
 
 
@@ -88,13 +87,14 @@ def of_the_rest():
     beyond = list(analyses.interactions().estimate)
     orders, habits = (list(findings.compared(name).values()) for name in ("codesign", "habits"))
     matter = any(map(excludes_zero, orders))
-    below = sum(excludes_zero(e) and e.mean < 0 for e in beyond)
+    below, above = (sum(excludes_zero(e) and s * e.mean > 0 for e in beyond) for s in (-1, 1))
     return {
         "orders": "The order makes a difference"
         if matter
         else "We could not show that the order matters: both intervals include zero",
         "losses_add": f"the means run from {span(beyond)} points. Of the {len(beyond)} intervals, "
-        f"{below or 'none'} shows that together they lose more",
+        f"{below or 'none'} shows that together they lose more, and {above or 'none'} that they "
+        "lose less",
         "habits_open": f"the means run from {span(habits)} points, and {counted(habits)}",
     }
 

@@ -523,7 +523,7 @@ def tables(book):
     pages["trials"] = trials()
     for name, lines in pages.items():
         (book / f"_{name}.md").write_text(in_markdown(lines))
-    none = "So far they are kept for none of the headline comparisons."
+    none = "We did not keep the answers of the networks above, so we cannot tell yet."
     (book / "_images.md").write_text(in_markdown(images(), none))
 
 
