@@ -115,6 +115,10 @@ def test_rows_are_written_as_networks_are_done_and_survive_the_runs(
     records.export(results.finished("tiny", [0]), tiny.stem)
     assert tiny.read_text() == before
     assert "ticket, seed 0: accuracy" in capsys.readouterr().out
+    # with rows there is nothing to train; a row stays, whatever its run says now
+    monkeypatch.setattr(runs, "run", lambda *_, **__: pytest.fail("trained again"))
+    assert main(["study", "tiny", "--seeds", "0"]) == 0
+    assert tiny.read_text() == before
 
 
 @pytest.mark.slow

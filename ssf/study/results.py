@@ -1,7 +1,7 @@
 """The rows of the study's experiments: trained, written to data/results/, trained again.
 
-`python -m ssf study tickets --seeds 0,1,2` trains the networks that are missing and writes their
-rows to data/results/study_tickets.csv, after each.
+`python -m ssf study tickets --seeds 0,1,2` trains the networks without a row and writes their rows
+to data/results/study_tickets.csv, after each. A row that is there stays as it is.
 """
 
 import contextlib
@@ -38,28 +38,28 @@ def as_text(name):
 def finished(name, seeds):
     """The finished networks of an experiment, `kind` and a record each (see records.FIELDS).
 
-    A network's record is that of its run or, without the run's folder, the row of the same id.
+    A network's record is the row of the same id or, without one, that of its run.
     """
     written, lines = as_text(name), []
     for seed in seeds:
         for kind, config in experiments.EXPERIMENTS[name](seed):
             folder = records.run_folder(config)
-            if (folder / "record.json").exists():
-                lines.append(records.read_record(folder) | {"kind": kind})
-            elif config.hash() in written:  # of before a field was added, perhaps
+            if config.hash() in written:  # of before a field was added, perhaps
                 lines.append(config.flat() | written[config.hash()] | {"kind": kind})
+            elif (folder / "record.json").exists():
+                lines.append(records.read_record(folder) | {"kind": kind})
     return pd.DataFrame(lines, columns=["kind", *records.FIELDS])
 
 
 def run(name, seeds, only=()):
-    """Train an experiment's missing networks, one after the other, and write the rows after each.
+    """Train an experiment's networks that have no row, one by one, and write the rows after each.
 
     only: some of its kinds, () for all. Yields (kind, run). Raises Failed for a network in half
     precision where the processor has no such products: its row would be one of float32.
     """
     for seed in seeds:
         for kind, config in experiments.EXPERIMENTS[name](seed):
-            if not only or kind in only:
+            if (not only or kind in only) and config.hash() not in as_text(name):
                 if config.train.mixed_precision and not kernels.multiplies_bfloat16(device()):
                     raise Failed(f"{kind!r} trains in bfloat16; {records.processor()} has none")
                 run = runs.run(config, any_code=True)  # rows take days
