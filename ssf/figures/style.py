@@ -99,7 +99,7 @@ def draw_paired(curves, x, xlabel, control, margin=None):
 
 
 def draw_differences(estimates, margin=None, what="accuracy"):
-    """What changes accuracy by how much: {label: Estimate}; a dot a seed, mean and 95 % interval.
+    """What changes accuracy by how much: {label: Estimate}; mean, interval, below a dot a seed.
 
     margin: the share below which a difference counts as none, a band. what: is changed.
     """
@@ -108,7 +108,7 @@ def draw_differences(estimates, margin=None, what="accuracy"):
     fig, ax = figure(height=0.45 * len(estimates) + 0.8)
     dots = DOTS | {"color": GREY, "alpha": 0.7}
     for y, (label, estimate) in enumerate(estimates.items()):  # its label above: room on phones
-        ax.scatter(100 * np.array(estimate.values), [y] * estimate.seeds, **dots)
+        ax.scatter(100 * np.array(estimate.values), [y + 0.2] * estimate.seeds, **dots)
         ax.plot(100 * np.array(estimate.interval), [y, y], color=COLOURS["ticket"], lw=1.5)
         ax.plot(100 * estimate.mean, y, "o", ms=5, color=COLOURS["ticket"])
         ax.text(0, y - 0.45, label, transform=ax.get_yaxis_transform(), va="center")
