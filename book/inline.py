@@ -16,6 +16,7 @@ PALETTE = sorted({*COLOURS.values(), GREY} - {INK})
 HEAD = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.S)
 RULE = re.compile(r"<style[^>]*>\s*\*\{(.*?)\}\s*</style>", re.S)  # matplotlib's, of every element
 GROUND = re.compile(r'(<path d="[^"]*"\s+style=")fill: (?:#ffffff|white)"')
+PERCENT = re.compile(r"<pre\b.*?</pre>|(?<=\d) %", re.S)
 WIDE = 600  # px: what a phone shows no smaller than it can be read, and scrolls
 
 
@@ -91,8 +92,13 @@ def cells(page):
     return re.sub(r'<div class="cell (?:[\w-]+ )*docutils container">', put, page)
 
 
+def percents(page):
+    """The text of a page in which no line ends between a number and its %; code is left alone."""
+    return PERCENT.sub(lambda match: "\N{NO-BREAK SPACE}%" if match[0] == " %" else match[0], page)
+
+
 def into(folder):
     """All this, in every built page of the folder."""
     for path in sorted(folder.glob("*.html")):
         before, start, main = path.read_text().partition("<main")
-        path.write_text(before + start + cells(figures(main, folder)))
+        path.write_text(before + start + percents(cells(figures(main, folder))))

@@ -139,8 +139,8 @@ def untrained(names=("controls", "cifar10", "events")):
         there = set(rows(name).kind) if results.path(name).exists() else set()
         kinds = [k for k in dict(experiments.EXPERIMENTS[name](0)) if k not in there]
         if kinds:
-            lines.append(f"*{'*, *'.join(kinds)}* of **{name}**")
-    return listed(lines) if lines else "none"
+            lines.append(f"of **{name}** *{'*; *'.join(kinds)}*")
+    return "; ".join(lines) or "none"
 
 
 def sentences():

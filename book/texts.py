@@ -271,8 +271,9 @@ def of_settings():
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
     for name, accuracies in analyses.tried().items():
-        rates = [f"{percent(accuracy)} at {rate:g}" for rate, accuracy in accuracies.items()]
-        texts[slug("rates", name)] = ", ".join(rates)
+        rates = {rate: f"{percent(accuracy)} at {rate:g}" for rate, accuracy in accuracies.items()}
+        rates[preset(name).train.lr] = f"**{rates[preset(name).train.lr]}**"
+        texts[slug("rates", name)] = ", ".join(rates.values())
     return texts
 
 
