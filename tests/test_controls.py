@@ -56,8 +56,8 @@ def test_the_tokens_kept_are_those_of_highest_score():
     )
     names = {"rate": "firing rate", "foreground": "the truth"}
     chart = controls.tokens_chart(torch.zeros(1, 1, 8, 8), table, names)
-    assert "1 of 2 tokens kept" in drawn(chart, keep=0.5, score="firing rate")
-    assert "2 of 2 tokens kept" in drawn(chart, keep=0.5, score="the truth")
+    assert "1 of the 2 tokens that" in drawn(chart, keep=0.5, score="firing rate")
+    assert "2 of the 2 tokens that" in drawn(chart, keep=0.5, score="the truth")
     assert drawn(chart, keep=0.5).count('aria-roledescription="rect mark"') == 2
     assert 'aria-roledescription="rect mark"' not in drawn(chart, keep=1)
     assert drawn(chart) == drawn(chart, keep=0.5)  # it opens where something is gone

@@ -149,7 +149,7 @@ def tokens_chart(images, table, names):
     tokens = alt.Chart(rows).transform_filter("datum.image == picture - 1")
     text = tokens.transform_calculate(hit=f"datum.shows * ({kept} ? 1 : 0)")
     text = text.transform_aggregate(hit="sum(hit)", of="sum(shows)").transform_calculate(
-        text="'shows the item: ' + datum.hit + ' of ' + datum.of + ' tokens kept'"
+        text="'kept: ' + datum.hit + ' of the ' + datum.of + ' tokens that show the item'"
     )
     size, middle = {"width": 280, "height": 280}, {"x": alt.value(140), "y": alt.value(140)}
     pictures = pictures.mark_image(**size).encode(url="url:N", **middle)
