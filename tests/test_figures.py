@@ -147,6 +147,7 @@ def test_savings_draws_a_line_a_kind_and_part_and_the_target():
 def test_energy_stacks_the_roles_of_each_account():
     ax = draw_energy({"a": {"SPS": 1.0, "fc1": 2.0}, "b": {"SPS": 3.0, "fc1": 4.0}}).axes[0]
     assert [(b.get_x(), b.get_width()) for b in ax.patches] == [(0, 1), (0, 3), (1, 2), (3, 4)]
+    assert [text.get_text().strip() for text in ax.texts] == ["3.00", "7.00"]
 
 
 def test_training_free_draws_a_line_a_score_on_both_sides():
