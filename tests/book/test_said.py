@@ -52,7 +52,7 @@ def test_networks_without_a_row_are_named(study_of):
     assert said.untrained(["controls"]) == "none"
     frame = pd.read_csv(path)
     frame[frame.kind != "24 channels"].to_csv(path, index=False)
-    assert said.untrained(["controls"]) == "*24 channels* of **controls**"
+    assert said.untrained(["controls"]) == "of **controls** *24 channels*"
 
 
 def test_a_comparison_is_a_hint_or_a_result():

@@ -55,7 +55,7 @@ def test_the_short_ledger_has_every_claim_and_its_verdict():
         own = [line for line in lines if line.startswith(f"- **{name}")]
         assert len(own) == (2 if name == "C3" else 1) and claim in own[0]
         assert f"**{measure()['verdict']}**" in own[-1]
-    assert "**not supported** at the published keep ratio" in lines[2]
+    assert "**not supported** in the paper's network" in lines[2]
     control = ledger.control(ledger.c3()["random"])
     assert f"A random choice of tokens {control}" in lines[3]
 
