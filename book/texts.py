@@ -268,6 +268,7 @@ def of_settings():
         "margin": MARGIN,
         "largest_ratio": str(cost.keep_ratio_for(ledger.SAVING, model, selector)),
         "ratio": str(experiments.CLAIMED),
+        "recipe_trials": f"{', '.join(experiments.CHANGES)}, or another learning rate",
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
     for name, accuracies in analyses.tried().items():
