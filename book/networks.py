@@ -16,7 +16,8 @@ FOLDER = ROOT / "data" / "live"
 SMALL = 10  # pictures of the landing page, one of each class
 LIGHT = slice(-2, -1)  # its network: the ticket of the last round but one, a file of 20 kB
 TOUCH = """<link rel="stylesheet" href="_static/live.css">
-<div class="ssf-live"{small}><noscript>This part of the page needs JavaScript.</noscript></div>
+<div class="ssf-live"{small}><p>The network is loading.</p>
+<noscript>This part of the page needs JavaScript.</noscript></div>
 <script src="_static/{data}.js"></script>
 <script src="_static/live.js"></script>
 <script src="_static/live-page.js"></script>
@@ -98,10 +99,10 @@ def pages(book):
     left = 1 - live.read(committed()[LIGHT][0])["record"]["sparsity"]
     small = TOUCH.format(small=" data-small", data="live-small-data")
     words = (
-        "A small spiking transformer runs on this page, a *ticket* with "
-        f"{100 * left:.0f} % of its weights. Its picture loses *tokens*, the squares of the grid, "
-        "and those that fire least go first. How long does the answer hold? Take over, and erase "
-        "squares with a finger, the mouse or the keyboard. "
+        "A small spiking transformer runs on this page, a *ticket* that keeps "
+        f"{100 * left:.0f} % of the weights. Its first layers read the whole picture. Then it "
+        "drops *tokens*, what it knows of each square, and those that fire least go first. How "
+        "long does the answer hold? Take over, and erase squares with a finger, the mouse or the keyboard. "
         + ("With so few weights, most of the work compares tokens in pairs, so a token that goes "
            "saves more than its share. " if pairs(left) else "")
         + "[](live.md) shows more."

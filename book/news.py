@@ -146,9 +146,10 @@ def told(lines):
             + "[What tokens cost](04_gflops_accuracy.ipynb)",
         ),
         "fires": (
-            "In clutter, what fires most is the foreground." if fires
+            "Among clutter, what fires most is the foreground." if fires
             else "The learned selector and the firing rate choose differently.",
-            f"The half of the tokens that fires most holds {by_rate} of the foreground, and no "
+            "Where we put other things behind the item, the half of the tokens that fires most "
+            f"holds {by_rate} of the foreground, and no "
             f"learned selector is needed to choose it. The learned selector keeps {learned}. "
             "[Which tokens to keep](03_token_selector.ipynb)",
         ),

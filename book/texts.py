@@ -547,7 +547,7 @@ def short_ledger():
         "{c3_random_control}: selector minus random, {c3_random}",
         "C4": "{c4_claim}: **{c4_verdict}**. {c4_loss_sentence}. Accuracy, both minus all tokens: "
         "{c4_loss}. This verdict {c4_holm_words} a correction for having tested four claims. Of "
-        "the parameters, {c4_parameters_mean} are gone",
+        "all parameters, also those that are never pruned, {c4_parameters_mean} are gone",
     }
     for name, line in lines.items():
         yield f"- **{name}**: {line.format(**texts)}."

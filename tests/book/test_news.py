@@ -31,7 +31,7 @@ def test_the_news_follow_the_rows(rows_of):
     told = rows_of({})
     assert "beats one drawn at random" not in told["ticket"]
     assert "does as well, so this speaks for dropping" in told["tokens"]
-    assert told["fires"].startswith("In clutter, what fires most is the foreground")
+    assert told["fires"].startswith("Among clutter, what fires most is the foreground")
     assert told["budgets"].startswith("The published comparison trains its networks unequally")
     assert told["stem"].startswith("A network without blocks does as well")
 
