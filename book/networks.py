@@ -102,7 +102,8 @@ def pages(book):
         "A small spiking transformer runs on this page, a *ticket* that keeps "
         f"{100 * left:.0f} % of the weights. Its first layers read the whole picture. Then it "
         "drops *tokens*, what it knows of each square, and those that fire least go first. How "
-        "long does the answer hold? Take over, and erase squares with a finger, the mouse or the keyboard. "
+        "long does the answer hold? Take over, and erase squares with a finger, the mouse or "
+        "the keyboard. "
         + ("With so few weights, most of the work compares tokens in pairs, so a token that goes "
            "saves more than its share. " if pairs(left) else "")
         + "[](live.md) shows more."
