@@ -166,10 +166,8 @@ def draw_energy(accounts):
     """Energy of an image by role of the layer, a stacked bar for {account: {role: microjoules}}."""
     fig, ax = figure(height=0.5 * len(accounts) + 1.2)
     colours = sns.color_palette("colorblind")
-    table = pd.DataFrame(accounts).T
-    table.plot.barh(stacked=True, ax=ax, width=0.6, color=colours, legend=False)
-    for y, whole in enumerate(table.sum(axis=1)):
-        ax.text(whole, y, f" {whole:.2f}", va="center")
+    pd.DataFrame(accounts).T.plot.barh(stacked=True, ax=ax, width=0.6, color=colours, legend=False)
+    ax.bar_label(ax.containers[-1], fmt=" %.2f")  # where the last part ends: the sum
     ax.invert_yaxis()
     ax.set_xlabel("energy of an image (µJ)")
     return done(fig, legend=4)

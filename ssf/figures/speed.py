@@ -66,10 +66,7 @@ def draw_step(rows):
 
 
 def draw_firing(rows):
-    """The time of multiplying by that of adding spikes, against the mean firing rate.
-
-    rows: implementation, value (the rate), seconds.
-    """
+    """Multiplying's time by that of adding spikes; rows: implementation, value (rate), seconds."""
     if len(rows) == 0:
         return draw_sentence(NOT_TIMED)
     fig, ax = figure()
