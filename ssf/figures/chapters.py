@@ -167,7 +167,7 @@ def draw_energy(accounts):
     fig, ax = figure(height=0.5 * len(accounts) + 1.2)
     colours = sns.color_palette("colorblind")
     pd.DataFrame(accounts).T.plot.barh(stacked=True, ax=ax, width=0.6, color=colours, legend=False)
-    ax.bar_label(ax.containers[-1], fmt=" %.2f")  # where the last part ends: the sum
+    ax.bar_label(ax.containers[-1], [f" {sum(parts.values()):.2f}" for parts in accounts.values()])
     ax.invert_yaxis()
     ax.set_xlabel("energy of an image (µJ)")
     return done(fig, legend=4)
