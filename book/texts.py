@@ -155,8 +155,9 @@ def of_budgets():
 
 
 def of_stems():
-    """{name: text} of the network without blocks, where it was trained, and what it shows."""
-    texts = {}
+    """{name: text} of the controls, and what the network without blocks shows on each data set."""
+    of_controls = findings.compared("controls").items()
+    texts = {slug("control", *pair): str(estimate) for pair, estimate in of_controls}
     for experiment in ("controls", *findings.ELSEWHERE):
         for (what, other), estimate in findings.compared(experiment).items():
             if what == "the stem alone":
@@ -264,8 +265,10 @@ def of_findings():
 def of_settings():
     """{name: text} of what was set: margin, keep ratio, tokens, the rates that were tried."""
     model, selector = preset("study").model, experiments.with_selector(experiments.CLAIMED)
+    fewest = experiments.with_selector(min(experiments.LOW_RATIOS)).counts(model.tokens)
     texts = {
         "margin": MARGIN,
+        "fewest_tokens": f"{fewest[0]} of {model.tokens} tokens",
         "largest_ratio": str(cost.keep_ratio_for(ledger.SAVING, model, selector)),
         "ratio": str(experiments.CLAIMED),
         "recipe_trials": f"{', '.join(experiments.CHANGES)}, or another learning rate",

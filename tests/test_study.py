@@ -55,13 +55,6 @@ TO_TRAIN = {
         "dense, the search's epochs",
         "dense, 15 epochs",
         "ticket, 25 % a round",
-        "learned",
-        "random",
-        "16 channels",
-        "24 channels",
-        "56 channels",
-        "all_tokens, no distillation",
-        "selector, no distillation",
     },
     "cifar10": {
         "ticket, trained on",
