@@ -277,6 +277,8 @@ def of_settings():
     for name, accuracies in analyses.tried().items():
         rates = {rate: f"{percent(accuracy)} at {rate:g}" for rate, accuracy in accuracies.items()}
         rates[preset(name).train.lr] = f"**{rates[preset(name).train.lr]}**"
+        if name == "study-cifar10":
+            texts["recipe_before"] = percent(accuracies[preset(name).train.lr])
         texts[slug("rates", name)] = ", ".join(rates.values())
     return texts
 
