@@ -154,10 +154,22 @@ def of_budgets():
     return texts
 
 
+def published_search():
+    """What the ticket of the one search as published loses, of those of its rounds with rows."""
+    frame = ledger.rows("controls")
+    found = frame[frame.kind == "ticket, 25 % a round"]
+    if found.empty:
+        return "It is not trained yet."
+    last = found[found["ticket.round"] == found["ticket.round"].max()]
+    loss = ledger.difference(last, ledger.pick(frame, "dense, 15 epochs"))
+    return f"At {percent(last.sparsity)} sparsity its accuracy minus the dense network's is {loss}."
+
+
 def of_stems():
     """{name: text} of the controls, and what the network without blocks shows on each data set."""
     of_controls = findings.compared("controls").items()
     texts = {slug("control", *pair): str(estimate) for pair, estimate in of_controls}
+    texts["published_search"] = published_search()
     for experiment in ("controls", *findings.ELSEWHERE):
         for (what, other), estimate in findings.compared(experiment).items():
             if what == "the stem alone":
