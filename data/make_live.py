@@ -12,9 +12,10 @@ import pandas as pd
 import torch
 
 from ssf.datasets import batches, sets
+from ssf.engine import runs
 from ssf.figures import live
 from ssf.model import selector
-from ssf.study import results
+from ssf.study import experiments
 
 FOLDER = Path(__file__).parent / "live"
 DRAWS = 25  # orders by chance, of each picture
@@ -91,9 +92,10 @@ def answers(networks, dataset):
 
 def main():
     trained, networks, sums = [], [], []
-    for kind, run in results.run("live", [0]):
-        print(kind, run.record["id"], f"{run.record['accuracy']:.4f}", flush=True)
-        trained.append(run)
+    for kind, config in experiments.live(0):
+        trained.append(runs.run(config, any_code=True))
+        record = trained[-1].record
+        print(kind, record["id"], f"{record['accuracy']:.4f}", flush=True)
     dataset = sets.load_for(trained[0].config)
     FOLDER.mkdir(exist_ok=True)
     for run in trained:

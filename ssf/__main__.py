@@ -102,7 +102,7 @@ def bench(args):
 
 
 def study(args):
-    from ssf.study import answers, experiments, results
+    from ssf.study import experiments, results
 
     known = experiments.EXPERIMENTS
     demand(args.experiment in known, "the experiment", args.experiment, ", ".join(known))
@@ -117,7 +117,6 @@ def study(args):
         for kind, run in results.run(args.experiment, seeds, args.only):
             row = "seed {seed}: accuracy {accuracy:.4f}, sparsity {sparsity:.3f}, {seconds:.0f} s"
             print(kind, row.format(**run.record), sep=", ", flush=True)
-            answers.keep(kind, run)
     print(results.path(args.experiment))
 
 

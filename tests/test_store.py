@@ -1,3 +1,4 @@
+import os
 import resource
 
 import pandas as pd
@@ -23,6 +24,19 @@ def test_tensors_and_state_survive_a_round_trip(tmp_path):
         == files.digest(again)
         != files.digest(again | {"count": torch.tensor(4)})
     )
+
+
+def test_a_class_can_share_the_files(tmp_path):
+    """Those of a run are as open as the umask has them, the tensors' and the lock, too."""
+    usual = os.umask(0o002)
+    try:
+        files.write_tensors(tmp_path / "t.safetensors", {"a": torch.ones(2)})
+        files.write_json(tmp_path / "record.json", {})
+        with files.lock(tmp_path):
+            pass
+    finally:
+        os.umask(usual)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o664}
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):

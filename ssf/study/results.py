@@ -19,7 +19,7 @@ from ssf.config import Failed, Refused, RunConfig
 from ssf.engine import records, runs
 from ssf.model import kernels
 from ssf.model.training import device
-from ssf.study import experiments
+from ssf.study import answers, experiments
 
 
 def path(name):
@@ -52,7 +52,7 @@ def finished(name, seeds):
 
 
 def run(name, seeds, only=()):
-    """Train an experiment's networks that have no row, one by one, and write the rows after each.
+    """Train an experiment's networks that have no row; after each, keep its answers and write rows.
 
     only: some of its kinds, () for all. Yields (kind, run). Raises Failed for a network in half
     precision where the processor has no such products: its row would be one of float32.
@@ -63,6 +63,7 @@ def run(name, seeds, only=()):
                 if config.train.mixed_precision and not kernels.multiplies_bfloat16(device()):
                     raise Failed(f"{kind!r} trains in bfloat16; {records.processor()} has none")
                 run = runs.run(config, any_code=True)  # rows take days
+                answers.keep(kind, run)
                 write_rows(name, seeds)
                 yield kind, run
 
