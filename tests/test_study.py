@@ -60,10 +60,6 @@ TO_TRAIN = {
         "ticket, trained on",
         "random_selector",
     },
-    "events": {
-        "ticket, trained on",
-        "random_selector",
-    },
     "precision": {
         "study-cifar10, dense",
         "study-cifar10, ticket",
