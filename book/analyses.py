@@ -199,6 +199,9 @@ def brightest():
 
 
 def tried():
-    """{preset: {learning rate: validation accuracy}} of the dense networks that chose the rates."""
-    groups = rows("rates").sort_values("train.lr").set_index("train.lr").groupby("kind")
+    """{preset or arm of C1: {learning rate: validation accuracy}}, a ticket's of its last round."""
+    frame = rows("rates")
+    own = pd.to_numeric(frame.get("ticket.own_lr", frame["train.lr"])).fillna(0)
+    frame = frame.assign(rate=own.where(own > 0, frame["train.lr"])).sort_values("rate")
+    groups = frame.set_index("rate").groupby("kind")
     return {name: part.validation_accuracy.to_dict() for name, part in groups}

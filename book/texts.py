@@ -286,12 +286,14 @@ def of_settings():
         "recipe_trials": f"{', '.join(experiments.CHANGES)}, or another learning rate",
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
-    for name, accuracies in analyses.tried().items():
+    arms = dict.fromkeys(("ticket", "random ticket"), {})
+    for name, accuracies in (arms | analyses.tried()).items():
         rates = {rate: f"{percent(accuracy)} at {rate:g}" for rate, accuracy in accuracies.items()}
-        rates[preset(name).train.lr] = f"**{rates[preset(name).train.lr]}**"
+        used = preset("study" if name in arms else name).train.lr
         if name == "study-cifar10":
-            texts["recipe_before"] = percent(accuracies[preset(name).train.lr])
-        texts[slug("rates", name)] = ", ".join(rates.values())
+            texts["recipe_before"] = percent(accuracies[used])
+        rates |= {rate: f"**{text}**" for rate, text in rates.items() if rate == used}
+        texts[slug("rates", name)] = ", ".join(rates.values()) or "not trained yet"
     return texts
 
 
