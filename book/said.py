@@ -57,7 +57,7 @@ def of_searches():
         ways = [e for (what, other), e in compared.items() if other == "ticket" and share in what]
         lower = sum(e.mean < 0 for e in ways)
         texts[f"ways_{name}"] = (
-            f"At {share} sparsity, {of_all(lower, ways)} cheaper ways end below the ticket "
+            f"At {share} sparsity, {of_all(lower, ways)} other ways end below the ticket "
             f"on average. Their means differ from its by {span(ways)} points, and {counted(ways)}."
         )
     frame = rows("tickets")

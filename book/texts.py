@@ -156,13 +156,15 @@ def of_budgets():
 
 def published_search():
     """What the ticket of the one search as published loses, of those of its rounds with rows."""
+    plan = "A search as published, with 25 % a round and rewinding to a fifteenth of training,"
     frame = ledger.rows("controls")
     found = frame[frame.kind == "ticket, 25 % a round"]
     if found.empty:
-        return "It is not trained yet."
+        return f"{plan} is planned for one seed and not trained yet."
     last = found[found["ticket.round"] == found["ticket.round"].max()]
     loss = ledger.difference(last, ledger.pick(frame, "dense, 15 epochs"))
-    return f"At {percent(last.sparsity)} sparsity its accuracy minus the dense network's is {loss}."
+    there = percent(last.sparsity)
+    return f"{plan} was made. At {there} sparsity the ticket minus its dense network is {loss}."
 
 
 def of_stems():
@@ -170,6 +172,13 @@ def of_stems():
     of_controls = findings.compared("controls").items()
     texts = {slug("control", *pair): str(estimate) for pair, estimate in of_controls}
     texts["published_search"] = published_search()
+    controls, dense = ledger.rows("controls"), pick(rows("tickets"), "dense")
+    stem, small = pick(controls, "stem"), pick(controls, "24 channels")
+    texts["stem_macs"] = percent([stem.macs.mean() / dense.macs.mean()])
+    texts["stem_parameters"] = percent([stem.parameters.mean() / dense.parameters.mean()])
+    texts["parameters_24"] = f"{small.parameters.mean():,.0f}"
+    left = pick(rows("tickets"), "ticket", AT).parameters_left.mean()
+    texts["parameters_ticket"] = f"{left:,.0f}"
     for experiment in ("controls", *findings.ELSEWHERE):
         for (what, other), estimate in findings.compared(experiment).items():
             if what == "the stem alone":

@@ -33,7 +33,7 @@ def test_the_cheaper_ways_are_counted_by_sparsity(study_of):
     study_of("tickets", kinds | {"ticket": 0.8})
     found = said.of_searches()
     for name in ("ways_sparse", "ways_sparser"):
-        assert "all 5 cheaper ways end below" in found[name]
+        assert "all 5 other ways end below" in found[name]
         assert "all 5 intervals exclude zero" in found[name]
 
 
