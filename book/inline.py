@@ -16,7 +16,7 @@ PALETTE = sorted({*COLOURS.values(), GREY} - {INK})
 HEAD = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.S)
 RULE = re.compile(r"<style[^>]*>\s*\*\{(.*?)\}\s*</style>", re.S)  # matplotlib's, of every element
 GROUND = re.compile(r'(<path d="[^"]*"\s+style=")fill: (?:#ffffff|white)"')
-PERCENT = re.compile(r"<pre\b.*?</pre>|(?<=\d) %", re.S)
+PERCENT = re.compile(r"<pre\b.*?</pre>|<[^>]*>|(?<=\d) %", re.S)
 WIDE = 600  # px: what a phone shows no smaller than it can be read, and scrolls
 
 
@@ -93,7 +93,7 @@ def cells(page):
 
 
 def percents(page):
-    """The text of a page in which no line ends between a number and its %; code is left alone."""
+    """The text of a page in which no line ends between a number and its %, but in code and tags."""
     return PERCENT.sub(lambda match: "\N{NO-BREAK SPACE}%" if match[0] == " %" else match[0], page)
 
 

@@ -52,7 +52,6 @@ TO_TRAIN = {
         "Muon, random",
     },
     "controls": {
-        "dense, the search's epochs",
         "dense, 15 epochs",
         "ticket, 25 % a round",
     },

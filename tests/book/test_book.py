@@ -72,6 +72,11 @@ def test_every_figure_is_there_with_caption_and_alternative_text(pages, html, ch
         assert drawn.count(expected["image"]["alt"]) == 1
 
 
+def test_no_line_ends_between_a_number_and_its_percent():
+    page = '<p title="5 % x">is 5 % of</p><pre>5 %</pre>'
+    assert build.inline.percents(page) == page.replace("is 5 %", "is 5\N{NO-BREAK SPACE}%")
+
+
 def test_figures_are_parts_of_their_pages_and_follow_its_colours(pages, html):
     """No file is shown in their place; ink and ground are the page's, names differ."""
     for name, page in pages.items():
