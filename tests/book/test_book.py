@@ -115,7 +115,7 @@ def test_the_ledger_is_on_its_page_and_in_short_on_the_landing_page(pages, html)
     README, too."""
     table = BeautifulSoup((html / "findings.html").read_text(), "html.parser").find("table")
     lines = {
-        row.find("td").text: [cell.text for cell in row.find_all("td")]
+        row.find("td").text: [cell.text.replace("\xa0", " ") for cell in row.find_all("td")]
         for row in table.find_all("tr")[1:]
     }
     short = BeautifulSoup((html / "index.html").read_text(), "html.parser").find_all("li")
