@@ -43,10 +43,9 @@ def finished(name, seeds):
     written, lines = as_text(name), []
     for seed in seeds:
         for kind, config in experiments.EXPERIMENTS[name](seed):
-            folder = records.run_folder(config)
-            if config.hash() in written:  # of before a field was added, perhaps
-                lines.append(config.flat() | written[config.hash()] | {"kind": kind})
-            elif (folder / "record.json").exists():
+            if row := written.get(config.hash()):  # of before a field was added, perhaps
+                lines.append(config.flat() | row | {"kind": kind})
+            elif (folder := records.run_folder(config)).joinpath("record.json").exists():
                 lines.append(records.read_record(folder) | {"kind": kind})
     return pd.DataFrame(lines, columns=["kind", *records.FIELDS])
 
@@ -57,9 +56,10 @@ def run(name, seeds, only=()):
     only: some of its kinds, () for all. Yields (kind, run). Raises Failed for a network in half
     precision where the processor has no such products: its row would be one of float32.
     """
+    written = as_text(name)
     for seed in seeds:
         for kind, config in experiments.EXPERIMENTS[name](seed):
-            if (not only or kind in only) and config.hash() not in as_text(name):
+            if (not only or kind in only) and config.hash() not in written:
                 if config.train.mixed_precision and not kernels.multiplies_bfloat16(device()):
                     raise Failed(f"{kind!r} trains in bfloat16; {records.processor()} has none")
                 run = runs.run(config, any_code=True)  # rows take days
