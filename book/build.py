@@ -119,8 +119,8 @@ def parameter_tables(book):
     """A table for each chapter of its parameters, their defaults and their comments."""
     lines = []
     for notebook in chapters():
-        lines += [f":::{{dropdown}} {title(notebook)}"]
-        lines += [f"[{notebook.stem}]({notebook.name})", ""]
+        link = f"[{notebook.stem}]({notebook.name})"
+        lines += [f":::{{dropdown}} {title(notebook)}", link, ""]
         lines += ["| parameter | default | meaning |", "|---|---|---|"]
         for p in known_parameters(notebook).values():
             lines.append(f"| `{p['name']}` | `{p['default']}` | {p['help']} |")

@@ -118,10 +118,9 @@ def told(lines):
     one, three = ledger.c1(), ledger.c3()
     sparsity = percent(pick(rows("tickets"), "ticket", AT).sparsity)
     stem = lines["stem"]["no blocks − dense"][0]
-    same = stem.above(-ledger.MARGIN) < ledger.LEVEL
+    same = texts.no_point_lost(stem)
     fires = ledger.control(ledger.c2()["rate"]) == "does as well"
     random, dropped = ledger.control(three["random"]), 100 * (1 - experiments.CLAIMED)
-    small = three["loss"].above(-ledger.MARGIN) < ledger.LEVEL
     _, by_rate, learned = (percent(e.values) for e, _ in recalls().values())
     beats = one["random"].above(0) < ledger.LEVEL
     return {
@@ -136,7 +135,7 @@ def told(lines):
         ),
         "tokens": (
             f"Dropping {dropped:.0f} % of the tokens before each block "
-            + ("costs less than a point." if small
+            + ("costs less than a point." if texts.no_point_lost(three["loss"])
                else f"{texts.changes(three['loss'], 'costs', 'gains')}."),
             f"That saves {numbers['c3_saved_mean']} of the "
             "{term}`multiply-accumulates <MACs>`. "

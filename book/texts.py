@@ -30,12 +30,17 @@ def upper(sentence):
     return sentence[:1].upper() + sentence[1:]
 
 
+def no_point_lost(loss):
+    """Whether a loss of the margin or more is ruled out."""
+    return loss.above(-ledger.MARGIN) < ledger.LEVEL
+
+
 def shown(loss):
     """What the tests of a difference in accuracy show, in plain words."""
     lost = loss.below(0) < ledger.LEVEL
     if loss.below(-ledger.MARGIN) < ledger.LEVEL:
         return f"we found a loss of more than {MARGIN}"
-    if loss.above(-ledger.MARGIN) < ledger.LEVEL:
+    if no_point_lost(loss):
         if lost:
             return f"we found a loss, and it is smaller than {MARGIN}"
         return f"we found no loss, and a loss of {MARGIN} or more is ruled out"
@@ -157,30 +162,32 @@ def of_budgets():
 def published_search():
     """What the ticket of the one search as published loses, of those of its rounds with rows."""
     plan = "A search as published, with 25 % a round and rewinding to a fifteenth of training,"
-    frame = ledger.rows("controls")
+    frame = rows("controls")
     found = frame[frame.kind == "ticket, 25 % a round"]
     if found.empty:
         return f"{plan} is planned for one seed and not trained yet."
     last = found[found["ticket.round"] == found["ticket.round"].max()]
-    loss = ledger.difference(last, ledger.pick(frame, "dense, 15 epochs"))
+    loss = difference(last, pick(frame, "dense, 15 epochs"))
     there = percent(last.sparsity)
     return f"{plan} was made. At {there} sparsity the ticket minus its dense network is {loss}."
 
 
-def of_stems():
+def of_controls():
     """{name: text} of the controls, and what the network without blocks shows on each data set."""
-    of_controls = findings.compared("controls").items()
-    texts = {slug("control", *pair): str(estimate) for pair, estimate in of_controls}
-    texts["published_search"] = published_search()
-    controls, dense = ledger.rows("controls"), pick(rows("tickets"), "dense")
+    controls, tickets = rows("controls"), rows("tickets")
     stem, small = pick(controls, "stem"), pick(controls, "24 channels")
-    texts["stem_macs"] = percent([stem.macs.mean() / dense.macs.mean()])
-    texts["stem_parameters"] = percent([stem.parameters.mean() / dense.parameters.mean()])
-    texts["parameters_24"] = f"{small.parameters.mean():,.0f}"
-    left = pick(rows("tickets"), "ticket", AT).parameters_left.mean()
-    texts["parameters_ticket"] = f"{left:,.0f}"
+    dense, ticket = pick(tickets, "dense"), pick(tickets, "ticket", AT)
+    texts = {
+        "published_search": published_search(),
+        "stem_macs": percent([stem.macs.mean() / dense.macs.mean()]),
+        "stem_parameters": percent([stem.parameters.mean() / dense.parameters.mean()]),
+        "parameters_24": f"{small.parameters.mean():,.0f}",
+        "parameters_ticket": f"{ticket.parameters_left.mean():,.0f}",
+    }
     for experiment in ("controls", *findings.ELSEWHERE):
         for (what, other), estimate in findings.compared(experiment).items():
+            if experiment == "controls":
+                texts[slug("control", what, other)] = str(estimate)
             if what == "the stem alone":
                 name = slug("stem", experiment, other)
                 texts[name], texts[f"{name}_words"] = str(estimate), shown(estimate)
@@ -296,19 +303,20 @@ def of_settings():
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
     arms = dict.fromkeys(("ticket", "random ticket"), {})
-    for name, accuracies in (arms | analyses.tried()).items():
-        rates = {rate: f"{percent(accuracy)} at {rate:g}" for rate, accuracy in accuracies.items()}
-        used = preset("study" if name in arms else name).train.lr
-        if name == "study-cifar10":
-            texts["recipe_before"] = percent(accuracies[used])
-        rates |= {rate: f"**{text}**" for rate, text in rates.items() if rate == used}
-        texts[slug("rates", name)] = ", ".join(rates.values()) or "not trained yet"
+    tried = arms | analyses.tried()
+    for name, accuracies in tried.items():
+        used, rates = preset("study" if name in arms else name).train.lr, []
+        for rate, accuracy in accuracies.items():
+            bold = "**" if rate == used else ""
+            rates.append(f"{bold}{percent(accuracy)} at {rate:g}{bold}")
+        texts[slug("rates", name)] = ", ".join(rates) or "not trained yet"
+    texts["recipe_before"] = percent(tried["study-cifar10"][preset("study-cifar10").train.lr])
     return texts
 
 
 def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
-    claims = of_claims() | of_the_count() | of_budgets() | of_stems()
+    claims = of_claims() | of_the_count() | of_budgets() | of_controls()
     claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
     return claims | of_test_images() | said.sentences()
 
