@@ -9,6 +9,7 @@ from ssf.engine import files
 from ssf.model import training
 from ssf.study import experiments
 
+EXPERIMENTS = ("tickets", "codesign", "cifar10", "events")  # those with headline networks
 KINDS = ("dense", "ticket", "random", "reinit", "all_tokens", "selector", "random_selector", "both")
 LAST = {"cifar10-jpeg": experiments.CIFAR10_ROUNDS}  # the headline's round; elsewhere HEADLINE
 

@@ -219,7 +219,7 @@ def live(seed):
 
 
 # what choices were made by: their experiments and the first of their seeds, in no comparison
-CHOOSING, CHOSEN_WITH = ("rates", "recipes", "optimisers"), 100
+CHOOSING, CHOSEN_WITH = ("rates", "recipes", "half_hour", "optimisers"), 100
 
 
 def rates(seed):
@@ -255,6 +255,8 @@ TOGETHER = {  # the changes that helped
     **CHANGES["threshold 0.5"], **CHANGES["pooling late in the stem"], **CHANGES["batches of 50"],
 }  # fmt: skip
 RATES = {"AdamW": ("train.lr", (0.005, 0.02)), "Muon": ("train.muon_lr", (0.01, 0.04))}
+# seven epochs take an hour of one core, or half an hour of two, without bfloat16
+HALF_HOUR = TOGETHER | {"train.epochs": 7, "train.mixed_precision": False}
 EARNEST_ROUNDS, EARNEST_FRACTION = 4, 0.45  # four rounds remove 91 %
 
 
@@ -274,6 +276,12 @@ def recipes(seed):
         yield f"{optimiser}, together", in_earnest(seed, optimiser, **TOGETHER)
 
 
+def half_hour(seed):
+    """The changes together, in float32, so that any processor trains them."""
+    for optimiser in RATES if seed >= CHOSEN_WITH else ():
+        yield optimiser, in_earnest(seed, optimiser, **HALF_HOUR)
+
+
 def optimisers(seed):
     """Is it the same method under Muon? A search and its random control by either optimiser."""
     for optimiser in RATES if seed >= CHOSEN_WITH else ():
@@ -287,6 +295,6 @@ def optimisers(seed):
 UNCOMPARED = (*CHOOSING, "live")
 EXPERIMENTS = {
     each.__name__: each
-    for each in (rates, recipes, optimisers, tickets, short, selectors, codesign, controls, habits,
-                 cifar10, events, precision, live)
+    for each in (rates, recipes, half_hour, optimisers, tickets, short, selectors, codesign, controls,
+                 habits, cifar10, events, precision, live)
 }  # fmt: skip
