@@ -295,6 +295,6 @@ def optimisers(seed):
 UNCOMPARED = (*CHOOSING, "live")
 EXPERIMENTS = {
     each.__name__: each
-    for each in (rates, recipes, half_hour, optimisers, tickets, short, selectors, codesign, controls,
-                 habits, cifar10, events, precision, live)
+    for each in (rates, recipes, half_hour, optimisers, tickets, short, selectors, codesign,
+                 controls, habits, cifar10, events, precision, live)
 }  # fmt: skip
