@@ -138,8 +138,7 @@ def manifest(book):
     """The study's manifest as a table of the protocol's page."""
     table = records.committed("study_manifest", "python -m ssf study tickets")
     table["seeds"] = table.command.str.extract("--seeds (.*)").replace(r",", ", ", regex=True)
-    table["commits"] = table.commit.str.replace(r"\b(\w{7})\w+", r"\1", regex=True)
-    columns = ["experiment", "seeds", "networks", "hours", "threads", "commits"]
+    columns = ["experiment", "seeds", "networks", "hours", "threads", "processor"]
     machines = [f"{key}: {', '.join(table[key].unique())}" for key in ("device", "torch")]
     lines = texts.in_markdown(table[columns].to_dict("records"))
     (book / "_manifest.md").write_text(f"{lines}\n{'; '.join(machines).capitalize()}.\n")

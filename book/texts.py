@@ -7,7 +7,7 @@ import said
 
 from ssf.figures import inside
 from ssf.model import cost
-from ssf.presets import PUBLISHED_ACCURACY, preset
+from ssf.presets import PRESETS, PUBLISHED_ACCURACY, preset
 from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
@@ -302,14 +302,13 @@ def of_settings():
         "recipe_trials": f"{', '.join(experiments.CHANGES)}, or another learning rate",
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
-    arms = dict.fromkeys(("ticket", "random ticket"), {})
-    tried = arms | analyses.tried()
+    tried = analyses.tried()
     for name, accuracies in tried.items():
-        used, rates = preset("study" if name in arms else name).train.lr, []
+        used, rates = preset(name if name in PRESETS else "study").train.lr, []
         for rate, accuracy in accuracies.items():
             bold = "**" if rate == used else ""
             rates.append(f"{bold}{percent(accuracy)} at {rate:g}{bold}")
-        texts[slug("rates", name)] = ", ".join(rates) or "not trained yet"
+        texts[slug("rates", name)] = ", ".join(rates)
     texts["recipe_before"] = percent(tried["study-cifar10"][preset("study-cifar10").train.lr])
     return texts
 

@@ -32,6 +32,7 @@ TO_TRAIN = {
         "AdamW, a wider surrogate",
         "AdamW, no weight decay",
         "AdamW, together",
+        "AdamW, half an hour",
         "Muon, rate 0.01",
         "Muon, rate 0.04",
         "Muon, threshold 0.5",
@@ -42,6 +43,7 @@ TO_TRAIN = {
         "Muon, a wider surrogate",
         "Muon, no weight decay",
         "Muon, together",
+        "Muon, half an hour",
     },
     "optimisers": {
         "AdamW, dense",
@@ -52,7 +54,6 @@ TO_TRAIN = {
         "Muon, random",
     },
     "controls": {
-        "dense, 15 epochs",
         "ticket, 25 % a round",
     },
     "cifar10": {
@@ -153,6 +154,8 @@ def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny, m
     rows.drop(columns="processor").to_csv(tiny, index=False)
     kept = results.manifest().processor.tolist()
     assert kept == [line["processor"]] and kept != ["another"]
+    rows.assign(processor=["", "another"]).to_csv(tiny, index=False)
+    assert results.manifest().processor[0].split(", ") == sorted([line["processor"], "another"])
 
 
 def test_no_row_of_half_precision_is_trained_in_float32(tiny, monkeypatch, capsys):

@@ -10,6 +10,8 @@ from ssf.presets import preset
 FRACTION = 0.35  # of the weights left that a round prunes
 HEADLINE, ROUNDS = 6, 7  # 0.65**6 leaves 7.5 % of the weights, 0.65**7 4.9 %
 CONTROLLED = (4, HEADLINE)  # the rounds with all controls: 82 and 92 % sparsity
+CIFAR10_ROUNDS = 3  # 0.45**3 leaves 9 %
+LIVE_ROUNDS, LIVE_FRACTION = 5, 0.45  # five rounds remove 95 %
 FIRST = 3  # seeds with every comparison; further ones have the headline's
 
 PLACES = (0, 1)  # of the selector where its saving counts: before every block
@@ -177,9 +179,6 @@ def claims(dense, last, fraction=FRACTION):
     yield "stem", dense.with_(**{"model.depth": 0})
 
 
-CIFAR10_ROUNDS = 3
-
-
 def cifar10(seed):
     """CIFAR-10 (JPEG), as large as this machine carries: three rounds leave 9 % of the weights."""
     return claims(preset("study-cifar10", seed=seed), CIFAR10_ROUNDS, 0.55)
@@ -190,23 +189,18 @@ def events(seed):
     return claims(preset("study", seed=seed, **{"data.name": "event-fashion"}), HEADLINE)
 
 
-HALF = {"train.mixed_precision": True}
-
-
 def precision(seed):
     """Dense network, ticket and selector of each preset in half precision."""
+    half = {"train.mixed_precision": True}
     searched = {"study": (HEADLINE, FRACTION), "study-cifar10": (CIFAR10_ROUNDS, 0.55)}
     for name, (last, fraction) in searched.items():
-        dense = preset(name, seed=seed, **HALF)
+        dense = preset(name, seed=seed, **half)
         yield f"{name}, dense", dense
         yield from search(f"{name}, ticket", dense, last, fraction=fraction)
         yield f"{name}, selector", dense.with_(selector=with_selector(CLAIMED))
-    dense = preset("study-clutter", seed=seed, **HALF)
+    dense = preset("study-clutter", seed=seed, **half)
     yield "study-clutter, dense", dense
     yield "study-clutter, selector", dense.with_(selector=Selector(keep_ratio=0.5))
-
-
-LIVE_ROUNDS, LIVE_FRACTION = 5, 0.45  # five rounds remove 95 %
 
 
 def live(seed):
@@ -219,22 +213,21 @@ def live(seed):
 
 
 # what choices were made by: their experiments and the first of their seeds, in no comparison
-CHOOSING, CHOSEN_WITH = ("rates", "recipes", "half_hour", "optimisers"), 100
+CHOOSING, CHOSEN_WITH = ("rates", "recipes", "optimisers"), 100
+
+
+TRIED = (0.005, 0.01, 0.02, 0.04)
 
 
 def rates(seed):
-    """The learning rates that each preset's was chosen among, by its dense network's validation."""
+    """Learning rates: of each preset's dense network, and the arms' of C1, by validation images."""
     for name in ("study", "study-clutter", "study-cifar10") if seed == CHOSEN_WITH else ():
-        for rate in (0.005, 0.01, 0.02, 0.04):
+        for rate in TRIED:
             yield name, preset(name, seed=seed, **{"train.lr": rate})
-    if seed == CHOSEN_WITH:  # the arms of C1, each at rates of its own
-        dense = preset("study", seed=seed)
-        for rate in (0.005, 0.01, 0.02, 0.04):
-            yield "ticket", dense.with_(ticket=ticket(HEADLINE, own_lr=rate))
-            yield (
-                "random ticket",
-                dense.with_(ticket=ticket(HEADLINE, control="random", own_lr=rate)),
-            )
+    for name, control in (("ticket", "ticket"), ("random ticket", "random")):
+        for rate in TRIED if seed == CHOSEN_WITH else ():
+            own = ticket(HEADLINE, control=control, own_lr=rate)
+            yield name, preset("study", seed=seed, ticket=own)
 
 
 # the paper's structure at a size that two cores carry: four blocks, 64 tokens
@@ -274,12 +267,7 @@ def recipes(seed):
         for kind, changes in CHANGES.items():
             yield f"{optimiser}, {kind}", in_earnest(seed, optimiser, **changes)
         yield f"{optimiser}, together", in_earnest(seed, optimiser, **TOGETHER)
-
-
-def half_hour(seed):
-    """The changes together, in float32, so that any processor trains them."""
-    for optimiser in RATES if seed >= CHOSEN_WITH else ():
-        yield optimiser, in_earnest(seed, optimiser, **HALF_HOUR)
+        yield f"{optimiser}, half an hour", in_earnest(seed, optimiser, **HALF_HOUR)
 
 
 def optimisers(seed):
@@ -295,6 +283,6 @@ def optimisers(seed):
 UNCOMPARED = (*CHOOSING, "live")
 EXPERIMENTS = {
     each.__name__: each
-    for each in (rates, recipes, half_hour, optimisers, tickets, short, selectors, codesign,
+    for each in (rates, recipes, optimisers, tickets, short, selectors, codesign,
                  controls, habits, cifar10, events, precision, live)
 }  # fmt: skip

@@ -80,11 +80,9 @@ def write_rows(name, seeds):
 def manifest():
     """A row an experiment: its command, number of networks, hours of training, machines, commits.
 
-    Where no row names a processor, the manifest before keeps its word. The command trains what is
-    still missing, too.
+    The command trains what is missing, too. A row without a processor has the manifest's before.
     """
-    lines, before = [], folders.results() / "study_manifest.csv"
-    told = {}
+    lines, before, told = [], folders.results() / "study_manifest.csv", {}
     if before.exists():
         told = pd.read_csv(before, keep_default_na=False).set_index("experiment").processor
     for name in experiments.EXPERIMENTS:
@@ -99,8 +97,11 @@ def manifest():
             "hours": round(table.seconds.astype(float).sum() / 3600, 2),
         }
         for key in (*records.MACHINE, "commit"):
-            line[key] = ", ".join(sorted(set(table.get(key, [])) - {""}))
-        lines.append(line | {"processor": line["processor"] or told.get(name, "")})
+            values = set(table.get(key, [""]))
+            if key == "processor" and "" in values:
+                values |= set(told.get(name, "").split(", "))
+            line[key] = ", ".join(sorted(values - {""}))
+        lines.append(line)
     return pd.DataFrame(lines)
 
 
