@@ -137,7 +137,9 @@ def datasheets(book):
 def manifest(book):
     """The study's manifest as a table of the protocol's page."""
     table = records.committed("study_manifest", "python -m ssf study tickets")
-    table["seeds"] = table.command.str.extract("--seeds (.*)").replace(r",", ", ", regex=True)
+    seeds = table.command.str.extract("--seeds (.*)")[0]
+    table["seeds"] = seeds.str.replace(r",[\d,]+,", " to ", regex=True).str.replace(",", ", ")
+    table["processor"] = table.processor.str.replace(r"\(R\)| Processor", "", regex=True)
     columns = ["experiment", "seeds", "networks", "hours", "threads", "processor"]
     machines = [f"{key}: {', '.join(table[key].unique())}" for key in ("device", "torch")]
     lines = texts.in_markdown(table[columns].to_dict("records"))

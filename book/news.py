@@ -193,7 +193,7 @@ def overview():
         "C1: ticket − dense": one["loss"],
         "C1: ticket − same mask, new weights": one["reinit"],
         "C1: ticket − random ticket": one["random"],
-        "C2: learned − random selector": ledger.c2()["accuracy"],
+        "C2: learned − random selector (no say)": ledger.c2()["accuracy"],
         "C3: selector − all tokens": ledger.c3()["loss"],
         "C4: both − all tokens": ledger.c4()["loss"],
     }

@@ -7,7 +7,7 @@ import said
 
 from ssf.figures import inside
 from ssf.model import cost
-from ssf.presets import PRESETS, PUBLISHED_ACCURACY, preset
+from ssf.presets import PUBLISHED_ACCURACY, preset
 from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
@@ -302,21 +302,32 @@ def of_settings():
         "recipe_trials": f"{', '.join(experiments.CHANGES)}, or another learning rate",
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
-    tried = analyses.tried()
+    return texts
+
+
+ARMS = ("ticket", "random ticket")  # of C1, each tried at learning rates of its own
+
+
+def of_rates():
+    """{name: text} of the learning rates that were tried, by validation accuracy."""
+    texts, gains, tried = {}, [], analyses.tried()
     for name, accuracies in tried.items():
-        used, rates = preset(name if name in PRESETS else "study").train.lr, []
+        used, rates = preset("study" if name in ARMS else name).train.lr, []
         for rate, accuracy in accuracies.items():
             bold = "**" if rate == used else ""
             rates.append(f"{bold}{percent(accuracy)} at {rate:g}{bold}")
         texts[slug("rates", name)] = ", ".join(rates)
+        gain = points(max(accuracies.values()) - accuracies[used]).lstrip("+")
+        gains += [f"the best rate gives the {name} {gain} points more"] if name in ARMS else []
     texts["recipe_before"] = percent(tried["study-cifar10"][preset("study-cifar10").train.lr])
-    return texts
+    return texts | {"own_rates": " and ".join(gains)}
 
 
 def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
     claims = of_claims() | of_the_count() | of_budgets() | of_controls()
     claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
+    claims |= of_rates()
     return claims | of_test_images() | said.sentences()
 
 
@@ -367,7 +378,8 @@ def looks():
 def power():
     for claim, deviation, needed in analyses.power():
         cells = {
-            f"true loss {100 * true:g}": "over 1,000 or none" if seeds is None else seeds
+            f"true loss {100 * true:g}": seeds
+            or ("none" if true == ledger.MARGIN else "over 1,000")
             for true, seeds in needed.items()
         }
         yield {"claim": claim, "deviation (points)": f"{100 * deviation:.1f}"} | cells
@@ -397,7 +409,7 @@ def of_the_paper():
     }
     code = setting(config) | {
         "sparsity of the ticket": f"{100 * (1 - left):.1f} %, round {ticket.round}",
-        "GFLOPs saved": f"{percent(cost.saving(model, selector))} at ρ = {selector.keep_ratio:g}",
+        "GFLOPs saved": f"{percent(cost.saving(model, selector))}, keeping {selector.keep_ratio:g}",
         "order": "dense, selector, then tickets of both",
         "accuracy is of": "the best test epoch",
         "seeds": 1,
@@ -426,7 +438,7 @@ def measured(name, first, second):
         "accuracy, dense (%)": hundredfold(dense.accuracy.mean()),
         "sparsity of the ticket": percent(both.sparsity),
         "parameters gone": percent(gone),
-        "GFLOPs saved": f"{percent(ledger.saving(selector, whole))} at ρ = {experiments.CLAIMED}",
+        "GFLOPs saved": f"{percent(ledger.saving(selector, whole))}, keeping {experiments.CLAIMED}",
         "order": "dense, ticket, then its selector",
         "accuracy is of": "the last epoch",
         "seeds": len(dense),

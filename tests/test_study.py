@@ -17,10 +17,6 @@ from ssf.study import experiments, results
 
 # kinds of which the first seeds are not all trained yet; the pages say so
 TO_TRAIN = {
-    "rates": {
-        "ticket",
-        "random ticket",
-    },
     "recipes": {
         "AdamW, rate 0.005",
         "AdamW, rate 0.02",

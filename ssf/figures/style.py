@@ -105,13 +105,13 @@ def draw_differences(estimates, margin=None, what="accuracy"):
     """
     if not estimates:
         return draw_sentence("not measured yet")
-    fig, ax = figure(height=0.45 * len(estimates) + 0.8)
+    fig, ax = figure(height=0.52 * len(estimates) + 0.8)
     dots = DOTS | {"color": GREY, "alpha": 0.7}
     for y, (label, estimate) in enumerate(estimates.items()):  # its label above: room on phones
-        ax.scatter(100 * np.array(estimate.values), [y + 0.2] * estimate.seeds, **dots)
+        ax.scatter(100 * np.array(estimate.values), [y + 0.17] * estimate.seeds, **dots)
         ax.plot(100 * np.array(estimate.interval), [y, y], color=COLOURS["ticket"], lw=1.5)
         ax.plot(100 * estimate.mean, y, "o", ms=5, color=COLOURS["ticket"])
-        ax.text(0, y - 0.45, label, transform=ax.get_yaxis_transform(), va="center")
+        ax.text(0, y - 0.4, label, transform=ax.get_yaxis_transform(), va="center")
     ax.vlines([0] * (y + 1), np.arange(y + 1) - 0.2, np.arange(y + 1) + 0.2, color=INK, lw=0.8)
     if margin:
         ax.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)

@@ -91,7 +91,7 @@ COMPARED = {
             (what, "dense", (kind, {}), DENSE)
             for what, kind in (
                 ("the stem alone", "stem"),
-                ("56 channels, the MACs of ρ = 0.7", "56 channels"),
+                ("56 channels, the selector's MACs", "56 channels"),
                 ("24 channels, more parameters than the ticket", "24 channels"),
                 ("16 channels, fewer", "16 channels"),
                 ("dense, for the search's epochs", "dense, the search's epochs"),
