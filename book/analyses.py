@@ -20,7 +20,7 @@ from ssf.model import tickets
 from ssf.model.training import make_network
 from ssf.presets import preset
 from ssf.study import answers, experiments, findings, ledger, results
-from ssf.study.ledger import AT, AT_RATIO, MARGIN, SAVING, additivity, difference, pick, rows
+from ssf.study.ledger import AT, MARGIN, SAVING, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate
 
 SEVERAL = 3  # seeds from which on a comparison is more than a hint
@@ -86,9 +86,10 @@ def right(frame, kept):
 
 
 def over_images(these, those):
-    """(Estimate over seeds, (low, high) over seeds and images) of these rows minus those.
+    """(Estimate, standard error, (low, high)) of these rows minus those, seed by seed.
 
-    Of the seeds whose networks' answers are kept on both sides; None without two of them. Raises
+    The estimate is over seeds, the error that of other test images alone, and the bounds are of
+    the bootstrap over both. None without two seeds whose answers are kept on both sides. Raises
     Failed where an answer's accuracy is not its row's.
     """
     kept = answers.read(these["data.name"].iloc[0])
@@ -98,21 +99,35 @@ def over_images(these, those):
         return None
     one, other = (np.stack([right[seed] for seed in seeds]) for right in rights)
     values = one.astype(float) - other
-    return Estimate(tuple(values.mean(1))), bootstrap(values)
+    error = float(values.mean(0).std(ddof=1) / values.shape[1] ** 0.5)
+    return Estimate(tuple(values.mean(1))), error, bootstrap(values)
 
 
-def headlines():
-    """{comparison: `over_images`} of the claims' comparisons whose answers are kept."""
-    frame, searched = rows("codesign"), rows("tickets")
-    selector, longer = pick(frame, "selector", AT_RATIO), pick(frame, "all_tokens")
+def replicated():
+    """{comparison: (its Estimate in the study, *`over_images` of the fresh seeds)}, if trained."""
+    if not results.path("replication").exists():
+        return {}
+    frame, one, three, four = rows("replication"), ledger.c1(), ledger.c3(), ledger.c4()
     pairs = {
-        "C1: ticket − dense": (pick(searched, "ticket", AT), pick(searched, "dense")),
-        "C3: selector − all tokens": (selector, longer),
-        "C3: selector − random selector": (selector, pick(frame, "random_selector")),
-        "C4: both − all tokens": (pick(frame, "both", AT | AT_RATIO), longer),
+        "C1: ticket − dense": (one["loss"], "ticket", "dense"),
+        "C1: ticket − random ticket": (one["random"], "ticket", "random"),
+        "C3: selector − all tokens": (three["loss"], "selector", "all_tokens"),
+        "C3: selector − random selector": (three["random"], "selector", "random_selector"),
+        "C4: both − all tokens": (four["loss"], "both", "all_tokens"),
     }
-    measured = {name: over_images(*pair) for name, pair in pairs.items()}
-    return {name: parts for name, parts in measured.items() if parts}
+    measured = {}
+    for name, (study, these, those) in pairs.items():
+        these = pick(frame, these, AT if these == "ticket" else None)
+        if len(these) and (parts := over_images(these, pick(frame, those))):
+            measured[name] = (study, *parts)
+    return measured
+
+
+def with_images(estimate, error):
+    """(low, high) of 95 % of an Estimate over seeds, with the error of other test images, too."""
+    low, high = estimate.interval
+    half = np.hypot((high - low) / 2, t.ppf(0.975, estimate.seeds - 1) * error)
+    return estimate.mean - half, estimate.mean + half
 
 
 def q_values():

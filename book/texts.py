@@ -333,9 +333,12 @@ def substitutions():
 
 def columns(estimate, text=points):
     """A table's columns for an Estimate, in points or by another function of a share."""
-    low, high = map(text, estimate.interval)
-    interval = f"{low} to {high}" if estimate.seeds > 1 else "–"
-    return {"mean": text(estimate.mean), "95 % interval": interval, "seeds": estimate.seeds}
+    bounds = interval(estimate.interval, text) if estimate.seeds > 1 else "–"
+    return {"mean": text(estimate.mean), "95 % interval": bounds, "seeds": estimate.seeds}
+
+
+def interval(bounds, text=points):
+    return " to ".join(map(text, bounds))
 
 
 def hundredfold(share):
@@ -545,10 +548,17 @@ def trials():
 
 
 def images():
-    """The claims' comparisons with an interval over seeds beside one over seeds and images."""
-    for name, (estimate, interval) in analyses.headlines().items():
-        low, high = map(points, interval)
-        yield {"comparison": name} | columns(estimate) | {"over images, too": f"{low} to {high}"}
+    """The claims' comparisons in the study and in fresh seeds, over seeds and over images."""
+    for name, (study, fresh, error, bounds) in analyses.replicated().items():
+        yield {
+            "comparison": name,
+            "study": points(study.mean),
+            "over seeds": interval(study.interval),
+            "and images": interval(analyses.with_images(study, error)),
+            "fresh seeds": points(fresh.mean),
+            "over fresh seeds": interval(fresh.interval),
+            "bootstrap": interval(bounds),
+        }
 
 
 def in_markdown(lines, none="*Not measured yet.*"):
@@ -572,7 +582,7 @@ def tables(book):
     pages["trials"] = trials()
     for name, lines in pages.items():
         (book / f"_{name}.md").write_text(in_markdown(lines))
-    none = "We did not keep the answers of the networks above, so we cannot tell yet."
+    none = "These networks are not trained yet, so we cannot tell."
     (book / "_images.md").write_text(in_markdown(images(), none))
 
 

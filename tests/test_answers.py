@@ -33,21 +33,33 @@ def pair(monkeypatch, tmp_path):
 
     monkeypatch.setattr(experiments, "EXPERIMENTS", {"pair": experiment})
     monkeypatch.setenv("SSF_RESULTS", str(tmp_path))
-    for kind, run in results.run("pair", [0, 1]):
-        answers.keep(kind, run)
+    for _, run in results.run("pair", [0, 1]):
+        answers.keep(run)
     return records.committed("study_pair", "")
 
 
-def test_answers_of_headline_networks_are_kept_and_give_their_rows_accuracies(pair):
+def test_answers_are_kept_and_give_their_rows_accuracies(pair):
     kept = answers.read("fashion-mini")
-    headline = pair[pair.kind != "stem"]
-    assert kept.keys() == {"labels", *headline.id}
-    for row in headline.itertuples():
+    assert kept.keys() == {"labels", *pair.id}
+    for row in pair.itertuples():
         assert (kept[row.id] == kept["labels"]).mean() == pytest.approx(row.accuracy)
     these, those = (pair[pair.kind == kind] for kind in ("random", "dense"))
-    estimate, (low, high) = analyses.over_images(these, those)
+    estimate, error, (low, high) = analyses.over_images(these, those)
+    right = [kept[i] == kept["labels"] for frame in (these, those) for i in frame.id]
+    each = np.mean(right[:2], 0) - np.mean(right[2:], 0)
+    assert error == pytest.approx(each.std(ddof=1) / len(each) ** 0.5)
     assert estimate.mean == pytest.approx(these.accuracy.mean() - those.accuracy.mean())
     assert low < estimate.mean < high and isinstance(estimate, Estimate)
+
+
+def test_an_interval_widens_by_the_error_of_images():
+    """As the variances of both add up; without an error it stays."""
+    estimate = Estimate((-0.01, 0.0, 0.02))
+    assert analyses.with_images(estimate, 0.0) == pytest.approx(estimate.interval)
+    spread, error = np.std(estimate.values, ddof=1) / 3**0.5, 0.004
+    low, high = analyses.with_images(estimate, error)
+    assert high - low == pytest.approx(2 * 4.303 * (spread**2 + error**2) ** 0.5, rel=1e-3)
+    assert (low + high) / 2 == pytest.approx(estimate.mean)
 
 
 def test_answers_of_another_network_are_refused(pair):

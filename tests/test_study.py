@@ -56,6 +56,17 @@ TO_TRAIN = {
         "ticket, trained on",
         "random_selector",
     },
+    "replication": {
+        "dense",
+        "ticket",
+        "random",
+        "all_tokens",
+        "selector",
+        "both",
+        "ticket, trained on",
+        "random_selector",
+        "stem",
+    },
     "precision": {
         "study-cifar10, dense",
         "study-cifar10, ticket",
@@ -288,8 +299,10 @@ def test_the_committed_rows_are_of_the_study_as_it_stands(name):
 def test_an_experiment_has_every_network_of_its_first_seeds(name):
     """But those that are still to be trained, which are listed as long as they are."""
     rows = results.as_text(name)
-    first, choosing = experiments.CHOSEN_WITH, name in experiments.CHOOSING
-    seeds = range(first, first + 1) if choosing else range(experiments.FIRST)
+    first = {"replication": experiments.FRESH}.get(name, 0)
+    seeds = range(first, first + experiments.FIRST)
+    if name in experiments.CHOOSING:
+        seeds = [experiments.CHOSEN_WITH]
     named = [
         (kind, config) for seed in seeds for kind, config in experiments.EXPERIMENTS[name](seed)
     ]

@@ -1,4 +1,4 @@
-"""What headline networks answer to each test image, so that intervals can cover images, too."""
+"""What networks answer to each test image, so that intervals can cover test images, too."""
 
 import numpy as np
 import torch
@@ -7,11 +7,6 @@ from ssf import folders
 from ssf.datasets import sets
 from ssf.engine import files
 from ssf.model import training
-from ssf.study import experiments
-
-EXPERIMENTS = ("tickets", "codesign", "cifar10", "events")  # those with headline networks
-KINDS = ("dense", "ticket", "random", "reinit", "all_tokens", "selector", "random_selector", "both")
-LAST = {"cifar10-jpeg": experiments.CIFAR10_ROUNDS}  # the headline's round; elsewhere HEADLINE
 
 
 def path(data):
@@ -27,16 +22,9 @@ def read(data):
         return dict(file)
 
 
-def is_headline(kind, config):
-    last = LAST.get(config.data.name, experiments.HEADLINE)
-    return kind in KINDS and (config.ticket is None or config.ticket.round == last)
-
-
-def keep(kind, run):
-    """Add the answers of a finished network, if it is a headline's, to the committed ones."""
+def keep(run):
+    """Add the answers of a finished network to the committed ones."""
     config = run.config
-    if not is_headline(kind, config):
-        return
     kept, dataset = read(config.data.name), sets.load_for(config)
     if config.hash() in kept:
         return

@@ -13,6 +13,7 @@ CONTROLLED = (4, HEADLINE)  # the rounds with all controls: 82 and 92 % sparsity
 CIFAR10_ROUNDS = 3  # 0.45**3 leaves 9 %
 LIVE_ROUNDS, LIVE_FRACTION = 5, 0.45  # five rounds remove 95 %
 FIRST = 3  # seeds with every comparison; further ones have the headline's
+FRESH = 9  # the first seed of the replication
 
 PLACES = (0, 1)  # of the selector where its saving counts: before every block
 CLAIMED = 0.7  # a keep ratio that saves at least 20 % of the MACs there
@@ -184,6 +185,11 @@ def cifar10(seed):
     return claims(preset("study-cifar10", seed=seed), CIFAR10_ROUNDS, 0.55)
 
 
+def replication(seed):
+    """The claims' networks with fresh seeds, whose answers to each test image are kept."""
+    return claims(preset("study", seed=seed), HEADLINE) if seed >= FRESH else ()
+
+
 def events(seed):
     """A simulated event camera."""
     return claims(preset("study", seed=seed, **{"data.name": "event-fashion"}), HEADLINE)
@@ -284,5 +290,5 @@ UNCOMPARED = (*CHOOSING, "live")
 EXPERIMENTS = {
     each.__name__: each
     for each in (rates, recipes, optimisers, tickets, short, selectors, codesign,
-                 controls, habits, cifar10, events, precision, live)
+                 controls, habits, cifar10, events, replication, precision, live)
 }  # fmt: skip
