@@ -139,14 +139,19 @@ def untrained(names=("controls", "cifar10", "events")):
         there = set(rows(name).kind) if results.path(name).exists() else set()
         kinds = [k for k in dict(experiments.EXPERIMENTS[name](0)) if k not in there]
         if kinds:
-            lines.append(f"of **{name}** *{'*; *'.join(kinds)}*")
+            lines.append(f"of **{name}** *{'*; *'.join(kinds)}*".replace("_", " "))
     return "; ".join(lines) or "none"
 
 
 def sentences():
     """{name: text} that the pages ask for."""
     qs = analyses.q_values()
-    texts = {"apart": apart(qs), "untrained": untrained()}
+    frame = rows("codesign")
+    later = frame[(frame.kind == "selector_first") & (frame.seed >= experiments.FIRST)].seed
+    seeds = listed([str(seed) for seed in sorted(set(later))]) or "none"
+    texts = {"apart": apart(qs), "untrained": untrained(), "published_order_later": seeds}
+    written = [rows(name) for name in experiments.EXPERIMENTS if results.path(name).exists()]
+    texts["dirty_rows"] = str(sum(int(frame.dirty.eq(True).sum()) for frame in written))
     texts |= {f"apart_{name}": apart(qs, name) for name in findings.COMPARED if name != "precision"}
     for part in (of_searches, of_selectors, of_the_rest, of_other_data, of_looks):
         texts |= part()
