@@ -320,7 +320,12 @@ def of_rates():
         gain = points(max(accuracies.values()) - accuracies[used]).lstrip("+")
         gains += [f"the best rate gives the {name} {gain} points more"] if name in ARMS else []
     texts["recipe_before"] = percent(tried["study-cifar10"][preset("study-cifar10").train.lr])
-    return texts | {"own_rates": " and ".join(gains)}
+    reached_cifar = percent(pick(rows("cifar10"), "dense").accuracy)
+    return texts | {
+        "own_rates": " and ".join(gains),
+        "half_hour": half_hour(),
+        "cifar10_dense": reached_cifar,
+    }
 
 
 def substitutions():
@@ -527,11 +532,29 @@ def work(rows):
     return (rows.macs * rows["train.epochs"]).mean()
 
 
+LONGER = ", half an hour"  # the recipes' kinds that are no trial of one change
+
+
+def half_hour():
+    """What the recipe's longer trainings reached, a sentence each."""
+    if not results.path("recipes").exists():
+        return "It is not trained yet"
+    frame = ledger.rows("recipes")
+    sentences = [
+        f"Trained with {row.kind.removesuffix(LONGER)} (seed {row.seed}), the network is right on "
+        f"{percent([row.validation_accuracy])} of its validation images and on "
+        f"{percent([row.accuracy])} of the test images. That took {row.seconds / 60:.0f} minutes"
+        for row in frame[frame.kind.str.endswith(LONGER)].itertuples()
+    ]
+    return ". ".join(sentences) or "It is not trained yet"
+
+
 def trials():
     """The recipe's trials, the best on validation images first; a training's operations."""
     if not results.path("recipes").exists():
         return
     frame = ledger.rows("recipes")
+    frame = frame[~frame.kind.str.endswith(LONGER)]
     start = ledger.pick(frame, "AdamW")
     means = frame.groupby("kind").validation_accuracy.mean().sort_values(ascending=False)
     for kind in means.index:
