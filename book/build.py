@@ -25,6 +25,7 @@ import minutes
 import networks
 import papermill
 import slides
+import tables
 import texts
 import vl_convert
 import yaml
@@ -142,7 +143,7 @@ def manifest(book):
     table["processor"] = table.processor.str.replace(r"\(R\)| Processor", "", regex=True)
     columns = ["experiment", "seeds", "networks", "hours", "threads", "processor"]
     machines = [f"{key}: {', '.join(table[key].unique())}" for key in ("device", "torch")]
-    lines = texts.in_markdown(table[columns].to_dict("records"))
+    lines = tables.in_markdown(table[columns].to_dict("records"))
     (book / "_manifest.md").write_text(f"{lines}\n{'; '.join(machines).capitalize()}.\n")
 
 
@@ -211,7 +212,7 @@ def compile_pages(book):
 
 def pages(book):
     """Everything but the chapters' execution."""
-    parts = [sentences, parameter_tables, minutes.table, datasheets, manifest, texts.tables]
+    parts = [sentences, parameter_tables, minutes.table, datasheets, manifest, tables.write]
     parts.append(networks.pages)
     for part in (*parts, landing, ledger_in_short):
         part(book)

@@ -5,7 +5,7 @@ from statistics import median
 
 import pandas as pd
 from chapters import ROOT
-from texts import in_markdown
+from tables import in_markdown
 
 from ssf.datasets import sets
 from ssf.figures import live

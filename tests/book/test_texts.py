@@ -5,6 +5,7 @@ import re
 import analyses
 import networks
 import pytest
+import tables
 import texts
 from chapters import ROOT
 
@@ -24,23 +25,23 @@ def test_every_number_that_a_page_asks_for_has_a_text():
 def test_a_table_has_points_and_an_interval_only_where_there_are_seeds(study_of):
     kinds = dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.7)
     study_of("tickets", kinds | {"dense": 0.8, "ticket": 0.75})
-    means = [row["mean"] for row in texts.comparisons("tickets", analyses.q_values())]
+    means = [row["mean"] for row in tables.comparisons("tickets", analyses.q_values())]
     assert len(means) == len(findings.compared("tickets"))
     assert all(-5.5 < float(mean.replace("−", "-")) < 0.5 for mean in means)
     assert min(float(mean.replace("−", "-")) for mean in means) < -4.5
-    cells = texts.columns(Estimate((0.01,)))
+    cells = tables.columns(Estimate((0.01,)))
     assert cells == {"mean": "+1.0", "95 % interval": "–", "seeds": 1}
 
 
 def test_a_table_in_markdown_or_a_sentence():
-    assert texts.in_markdown([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]) == (
+    assert tables.in_markdown([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]) == (
         "| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | y |\n"
     )
-    assert texts.in_markdown([]) == "*Not measured yet.*\n"
+    assert tables.in_markdown([]) == "*Not measured yet.*\n"
 
 
 def test_the_tables_that_pages_include_are_written(tmp_path):
-    texts.tables(tmp_path)
+    tables.write(tmp_path)
     page = (ROOT / "book" / "findings.md").read_text()
     included = set(re.findall(r"{include} (\S+)", page))
     assert included and included <= {path.name for path in tmp_path.iterdir()}
