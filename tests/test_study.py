@@ -57,7 +57,6 @@ TO_TRAIN = {
         "random_selector",
     },
     "replication": {
-        "dense",
         "ticket",
         "random",
         "all_tokens",
@@ -66,6 +65,7 @@ TO_TRAIN = {
         "ticket, trained on",
         "random_selector",
         "stem",
+        "dense",
     },
     "precision": {
         "study-cifar10, dense",
