@@ -9,7 +9,7 @@ from ssf.figures import inside
 from ssf.model import cost
 from ssf.presets import preset
 from ssf.study import experiments, findings, ledger, results
-from ssf.study.ledger import AT, additivity, difference, pick, rows
+from ssf.study.ledger import AT, AT_RATIO, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
 
 
@@ -127,7 +127,12 @@ def of_a_seed_less():
     less, holds = four["loss"].without_each(), four["saved"].mean >= ledger.SAVING
     ps = [estimate.below(-ledger.MARGIN) for estimate in less]
     other = sum(ledger.verdict(e, holds=holds) != four["verdict"] for e in less)
+    first, *_, last = analyses.LOOKS
     return {
+        "c4_later": str(less[0]),
+        "c4_first": f"{points(Estimate(four['loss'].values[:first]).mean)} with {first} seeds",
+        "c4_last": f"{points(four['loss'].mean)} with {last}",
+        "c4_rest": str(Estimate(four["loss"].values[first:])),
         "c4_less_p": f"{min(ps):.3f} to {max(ps):.3f}",
         "c4_less_other": f"{other} of {len(ps)}",
     }
@@ -289,13 +294,15 @@ def of_scores():
 def of_findings():
     """{name: text} of what was measured beside the claims."""
     frame = rows("codesign")
-    published = difference(pick(frame, "selector_first", AT), pick(frame, "all_tokens"))
+    order, whole = pick(frame, "selector_first", AT), pick(frame, "all_tokens")
+    published, both = difference(order, whole), pick(frame, "both", AT | AT_RATIO)
     images, macs = share_of_training()
     qs = analyses.q_values()
     gains = findings.inflation()
     return {
         "published_order": str(published),
         "published_order_verdict": ledger.verdict(published),
+        "our_order": str(difference(both[both.seed.isin(order.seed)], whole)),
         "cifar10_images": f"{100 * images:.1f} %",
         "cifar10_macs": f"{100 * macs:.2g} %",
         "compared": f"{len(qs)}",
