@@ -39,7 +39,6 @@ TO_TRAIN = {
         "Muon, a wider surrogate",
         "Muon, no weight decay",
         "Muon, together",
-        "Muon, half an hour",
     },
     "optimisers": {
         "AdamW, dense",
