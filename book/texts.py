@@ -8,7 +8,7 @@ import said
 from ssf.figures import inside
 from ssf.model import cost
 from ssf.presets import preset
-from ssf.study import experiments, findings, ledger, results
+from ssf.study import experiments, findings, ledger
 from ssf.study.ledger import AT, AT_RATIO, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
 
@@ -343,36 +343,34 @@ def of_rates():
         gain = points(max(accuracies.values()) - accuracies[used]).lstrip("+")
         gains += [f"the best rate gives the {name} {gain} points more"] if name in ARMS else []
     texts["recipe_before"] = percent(tried["study-cifar10"][preset("study-cifar10").train.lr])
-    reached_cifar = percent(pick(rows("cifar10"), "dense").accuracy)
-    return texts | {
-        "own_rates": " and ".join(gains),
-        "half_hour": half_hour(),
-        "cifar10_dense": reached_cifar,
-    }
+    return texts | {"own_rates": " and ".join(gains)}
 
 
 LONGER = ", half an hour"  # the recipes' kinds that are no trial of one change
 
 
-def half_hour():
-    """What the recipe's longer trainings reached, a sentence each."""
-    if not results.path("recipes").exists():
-        return "It is not trained yet"
-    frame = ledger.rows("recipes")
+def of_half_hour():
+    """{name: text} of what the recipe's longer trainings reached, and the study's on CIFAR-10."""
+    frame = rows("recipes")
+    longer = frame[frame.kind.str.endswith(LONGER)]
     sentences = [
         f"Trained with {row.kind.removesuffix(LONGER)} (seed {row.seed}), the network is right on "
         f"{percent([row.validation_accuracy])} of its validation images and on "
         f"{percent([row.accuracy])} of the test images. That took {row.seconds / 60:.0f} minutes"
-        for row in frame[frame.kind.str.endswith(LONGER)].itertuples()
+        for row in longer.itertuples()
     ]
-    return ". ".join(sentences) or "It is not trained yet"
+    return {
+        "half_hour": ". ".join(sentences),
+        "half_hour_best": percent(longer.nlargest(1, "validation_accuracy").accuracy),
+        "cifar10_dense": percent(pick(rows("cifar10"), "dense").accuracy),
+    }
 
 
 def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
     claims = of_claims() | of_the_count() | of_budgets() | of_controls()
     claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
-    claims |= of_rates()
+    claims |= of_rates() | of_half_hour()
     return claims | of_test_images() | said.sentences()
 
 
