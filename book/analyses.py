@@ -99,8 +99,18 @@ def over_images(these, those):
         return None
     one, other = (np.stack([right[seed] for seed in seeds]) for right in rights)
     values = one.astype(float) - other
-    error = float(values.mean(0).std(ddof=1) / values.shape[1] ** 0.5)
-    return Estimate(tuple(values.mean(1))), error, bootstrap(values)
+    return Estimate(tuple(values.mean(1))), error_of_images(values), bootstrap(values)
+
+
+def error_of_images(values):
+    """Standard error that other images give the mean of values [seeds, images], whatever the seeds.
+
+    From what seeds share: the mean covariance of two of them. What an image does to one seed alone
+    is in the spread over seeds.
+    """
+    (seeds, images), together = values.shape, np.cov(values)
+    shared = (together.sum() - np.trace(together)) / (seeds * (seeds - 1))
+    return float(max(shared, 0) / images) ** 0.5
 
 
 def replicated():
@@ -123,11 +133,12 @@ def replicated():
     return measured
 
 
-def with_images(estimate, error):
-    """(low, high) of 95 % of an Estimate over seeds, with the error of other test images, too."""
-    low, high = estimate.interval
-    half = np.hypot((high - low) / 2, t.ppf(0.975, estimate.seeds - 1) * error)
-    return estimate.mean - half, estimate.mean + half
+def widened(estimate, error):
+    """An Estimate over seeds with the standard error of other test images, too: its values, spread
+    about the same mean, so that intervals and tests have the variances of both."""
+    mean, squared = estimate.mean, np.var(estimate.values, ddof=1) / estimate.seeds
+    factor = (1 + error**2 / squared) ** 0.5
+    return Estimate(tuple(mean + factor * (value - mean) for value in estimate.values))
 
 
 def q_values():

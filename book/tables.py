@@ -221,11 +221,9 @@ def images():
     for name, (study, fresh, error, bounds) in analyses.replicated().items():
         yield {
             "comparison": name,
-            "study": points(study.mean),
-            "over seeds": interval(study.interval),
-            "and images": interval(analyses.with_images(study, error)),
-            "fresh seeds": points(fresh.mean),
-            "over fresh seeds": interval(fresh.interval),
+            "study, over seeds": f"{points(study.mean)} ({interval(study.interval)})",
+            "images, too": interval(analyses.widened(study, error).interval),
+            f"{fresh.seeds} fresh seeds": f"{points(fresh.mean)} ({interval(fresh.interval)})",
             "bootstrap": interval(bounds),
         }
 

@@ -3,6 +3,7 @@
 import re
 
 import analyses
+import numpy as np
 import said
 
 from ssf.figures import inside
@@ -346,6 +347,21 @@ def of_rates():
     return texts | {"own_rates": " and ".join(gains)}
 
 
+LOSSES = ("C1: ticket − dense", "C3: selector − all tokens", "C4: both − all tokens")
+
+
+def of_images():
+    """{name: text} of what is shown of the claims' losses if other test images count, too."""
+    replicated, clauses, ratios = analyses.replicated(), [], [1.0]
+    for name in filter(replicated.get, LOSSES):
+        study, _, error, _ = replicated[name]
+        wider = analyses.widened(study, error)
+        clauses.append(f"of {name[:2]}, {shown(wider)}")
+        ratios.append(np.ptp(wider.interval) / np.ptp(study.interval))
+    told = "; ".join(clauses) or "we cannot tell yet"
+    return {"over_images": told, "images_wider": f"{max(ratios):.1f} times"}
+
+
 LONGER = ", half an hour"  # the recipes' kinds that are no trial of one change
 
 
@@ -370,7 +386,7 @@ def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
     claims = of_claims() | of_the_count() | of_budgets() | of_controls()
     claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
-    claims |= of_rates() | of_half_hour()
+    claims |= of_rates() | of_half_hour() | of_images()
     return claims | of_test_images() | said.sentences()
 
 

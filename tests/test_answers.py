@@ -21,6 +21,15 @@ def test_the_bootstrap_covers_seeds_and_images():
     assert analyses.bootstrap(np.full((3, 5), 0.25)) == (0.25, 0.25)
 
 
+def test_the_error_of_images_is_of_what_seeds_share():
+    """Values of effects of seeds, of images and of both: the second's error alone comes out."""
+    draw = np.random.default_rng(5)
+    seeds, images = draw.normal(0, 0.5, (3, 1)), draw.normal(0, 1, (1, 20_000))
+    values = seeds + images + draw.normal(0, 2, (3, 20_000))
+    assert analyses.error_of_images(values) == pytest.approx(20_000**-0.5, rel=0.05)
+    assert analyses.error_of_images(np.array([[1.0, 0.0], [0.0, 1.0]])) == 0
+
+
 @pytest.fixture
 def pair(monkeypatch, tmp_path):
     """An experiment of two small networks, its rows and answers in a folder of its own."""
@@ -46,8 +55,8 @@ def test_answers_are_kept_and_give_their_rows_accuracies(pair):
     these, those = (pair[pair.kind == kind] for kind in ("random", "dense"))
     estimate, error, (low, high) = analyses.over_images(these, those)
     right = [kept[i] == kept["labels"] for frame in (these, those) for i in frame.id]
-    each = np.mean(right[:2], 0) - np.mean(right[2:], 0)
-    assert error == pytest.approx(each.std(ddof=1) / len(each) ** 0.5)
+    one, other = (np.subtract(right[i], right[i + 2], dtype=float) for i in (0, 1))
+    assert error == pytest.approx(max(np.cov(one, other)[0, 1] / len(one), 0) ** 0.5)
     assert estimate.mean == pytest.approx(these.accuracy.mean() - those.accuracy.mean())
     assert low < estimate.mean < high and isinstance(estimate, Estimate)
 
@@ -55,11 +64,12 @@ def test_answers_are_kept_and_give_their_rows_accuracies(pair):
 def test_an_interval_widens_by_the_error_of_images():
     """As the variances of both add up; without an error it stays."""
     estimate = Estimate((-0.01, 0.0, 0.02))
-    assert analyses.with_images(estimate, 0.0) == pytest.approx(estimate.interval)
+    assert analyses.widened(estimate, 0.0).values == pytest.approx(estimate.values)
     spread, error = np.std(estimate.values, ddof=1) / 3**0.5, 0.004
-    low, high = analyses.with_images(estimate, error)
+    wider = analyses.widened(estimate, error)
+    low, high = wider.interval
     assert high - low == pytest.approx(2 * 4.303 * (spread**2 + error**2) ** 0.5, rel=1e-3)
-    assert (low + high) / 2 == pytest.approx(estimate.mean)
+    assert wider.mean == pytest.approx(estimate.mean)
 
 
 def test_answers_of_another_network_are_refused(pair):

@@ -56,6 +56,7 @@ TO_TRAIN = {
         "random_selector",
     },
     "replication": {
+        "stem",
         "ticket",
         "random",
         "all_tokens",
@@ -63,8 +64,6 @@ TO_TRAIN = {
         "both",
         "ticket, trained on",
         "random_selector",
-        "stem",
-        "dense",
     },
     "precision": {
         "study-cifar10, dense",
