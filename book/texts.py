@@ -129,11 +129,13 @@ def of_a_seed_less():
     ps = [estimate.below(-ledger.MARGIN) for estimate in less]
     other = sum(ledger.verdict(e, holds=holds) != four["verdict"] for e in less)
     first, *_, last = analyses.LOOKS
+    rest = Estimate(four["loss"].values[first:])
     return {
         "c4_later": str(less[0]),
         "c4_first": f"{points(Estimate(four['loss'].values[:first]).mean)} with {first} seeds",
         "c4_last": f"{points(four['loss'].mean)} with {last}",
-        "c4_rest": str(Estimate(four["loss"].values[first:])),
+        "c4_rest": str(rest),
+        "c4_rest_verdict": ledger.verdict(rest, holds=holds),
         "c4_less_p": f"{min(ps):.3f} to {max(ps):.3f}",
         "c4_less_other": f"{other} of {len(ps)}",
     }
@@ -359,7 +361,16 @@ def of_images():
         clauses.append(f"of {name[:2]}, {shown(wider)}")
         ratios.append(np.ptp(wider.interval) / np.ptp(study.interval))
     told = "; ".join(clauses) or "we cannot tell yet"
-    return {"over_images": told, "images_wider": f"{max(ratios):.1f} times"}
+    bounds = [(*again.interval, study.mean) for study, again, *_ in replicated.values()]
+    repeats = (
+        f"In {sum(low <= mean <= high for low, high, mean in bounds)} of {len(bounds)} comparisons "
+        "the fresh seeds' interval holds the study's mean. But these intervals are wide."
+    )
+    return {
+        "over_images": told,
+        "images_wider": f"{max(ratios):.1f} times",
+        "repeats": repeats if bounds else "We cannot tell yet.",
+    }
 
 
 LONGER = ", half an hour"  # the recipes' kinds that are no trial of one change

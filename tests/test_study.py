@@ -56,14 +56,12 @@ TO_TRAIN = {
         "random_selector",
     },
     "replication": {
-        "stem",
-        "ticket",
-        "random",
         "all_tokens",
         "selector",
         "both",
         "ticket, trained on",
         "random_selector",
+        "stem",
     },
     "precision": {
         "study-cifar10, dense",
