@@ -56,7 +56,6 @@ TO_TRAIN = {
         "random_selector",
     },
     "replication": {
-        "all_tokens",
         "selector",
         "both",
         "ticket, trained on",
