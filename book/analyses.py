@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control, nct, t
+from scipy.stats import false_discovery_control, nct, t, ttest_ind
 
 from ssf.config import Failed, RunConfig
 from ssf.datasets import batches
@@ -21,7 +21,7 @@ from ssf.model.training import make_network
 from ssf.presets import preset
 from ssf.study import answers, experiments, findings, ledger, results
 from ssf.study.ledger import AT, MARGIN, SAVING, additivity, difference, pick, rows
-from ssf.study.statistics import Estimate
+from ssf.study.statistics import EQUAL, Estimate
 
 SEVERAL = 3  # seeds from which on a comparison is more than a hint
 STRAYED = 0.05  # below the median of the same network's seeds
@@ -67,14 +67,6 @@ def power():
             yield name, spread, needed
 
 
-def bootstrap(values, resamples=2000):
-    """(low, high) of 95 % of the mean of values [seeds, images], both drawn anew (Owen 2007)."""
-    draw, (seeds, images) = np.random.default_rng(0), values.shape
-    by_seed = draw.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
-    by_image = draw.multinomial(images, np.full(images, 1 / images), resamples) / images
-    return tuple(np.quantile(((by_seed @ values) * by_image).sum(1), (0.025, 0.975)).tolist())
-
-
 def right(frame, kept):
     """{seed: bool [images], where the network is right} of the rows whose answers are kept."""
     rights = {}
@@ -86,11 +78,9 @@ def right(frame, kept):
 
 
 def over_images(these, those):
-    """(Estimate, standard error, (low, high)) of these rows minus those, seed by seed.
+    """(Estimate over seeds, `error_of_images`) of these rows minus those, seed by seed.
 
-    The estimate is over seeds, the error that of other test images alone, and the bounds are of
-    the bootstrap over both. None without two seeds whose answers are kept on both sides. Raises
-    Failed where an answer's accuracy is not its row's.
+    None without two seeds. Raises Failed where an answer's accuracy is not its row's.
     """
     kept = answers.read(these["data.name"].iloc[0])
     rights = [right(frame, kept) for frame in (these, those)]
@@ -99,7 +89,7 @@ def over_images(these, those):
         return None
     one, other = (np.stack([right[seed] for seed in seeds]) for right in rights)
     values = one.astype(float) - other
-    return Estimate(tuple(values.mean(1))), error_of_images(values), bootstrap(values)
+    return Estimate(tuple(values.mean(1))), error_of_images(values)
 
 
 def error_of_images(values):
@@ -114,10 +104,16 @@ def error_of_images(values):
 
 
 def replicated():
-    """{comparison: (its Estimate in the study, *`over_images` of the fresh seeds)}, if trained."""
+    """{comparison: (its Estimate in the study, *`over_images` of the fresh seeds)}.
+
+    Of the fresh seeds with all networks; {} without two of them.
+    """
     if not results.path("replication").exists():
         return {}
     frame, one, three, four = rows("replication"), ledger.c1(), ledger.c3(), ledger.c4()
+    counts = frame.seed.value_counts()
+    complete = [s for s in counts.index if counts[s] == len(list(experiments.replication(s)))]
+    frame = frame[frame.seed.isin(complete)]
     pairs = {
         "C1: ticket − dense": (one["loss"], "ticket", "dense"),
         "C1: ticket − random ticket": (one["random"], "ticket", "random"),
@@ -137,8 +133,14 @@ def widened(estimate, error):
     """An Estimate over seeds with the standard error of other test images, too: its values, spread
     about the same mean, so that intervals and tests have the variances of both."""
     mean, squared = estimate.mean, np.var(estimate.values, ddof=1) / estimate.seeds
-    factor = (1 + error**2 / squared) ** 0.5
+    factor = (1 + error**2 / max(squared, EQUAL)) ** 0.5
     return Estimate(tuple(mean + factor * (value - mean) for value in estimate.values))
+
+
+def change(fresh, study):
+    """(mean, (low, high)) of one Estimate minus another of other seeds, by Student's t of both."""
+    bounds = ttest_ind(fresh.values, study.values).confidence_interval(0.95)
+    return fresh.mean - study.mean, tuple(map(float, bounds))
 
 
 def q_values():

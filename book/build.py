@@ -135,11 +135,18 @@ def datasheets(book):
     (book / "_datasheets.md").write_text(text)
 
 
+def in_short(seeds):
+    """0 to 2 for consecutive seeds, else 0, 1, 5."""
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
 def manifest(book):
     """The study's manifest as a table of the protocol's page."""
     table = records.committed("study_manifest", "python -m ssf study tickets")
     seeds = table.command.str.extract("--seeds (.*)")[0]
-    table["seeds"] = seeds.str.replace(r",[\d,]+,", " to ", regex=True).str.replace(",", ", ")
+    table["seeds"] = [in_short(list(map(int, text.split(",")))) for text in seeds]
     table["processor"] = table.processor.str.replace(r"\(R\)| Processor", "", regex=True)
     columns = ["experiment", "seeds", "networks", "hours", "threads", "processor"]
     machines = [f"{key}: {', '.join(table[key].unique())}" for key in ("device", "torch")]

@@ -218,13 +218,15 @@ def trials():
 
 def images():
     """The claims' comparisons in the study and in fresh seeds, over seeds and over images."""
-    for name, (study, fresh, error, bounds) in analyses.replicated().items():
+    for name, (study, fresh, error) in analyses.replicated().items():
+        mean, bounds = analyses.change(fresh, study)
+        wider = interval(analyses.widened(study, error).interval) if error else "not resolved"
         yield {
             "comparison": name,
             "study, over seeds": f"{points(study.mean)} ({interval(study.interval)})",
-            "images, too": interval(analyses.widened(study, error).interval),
+            "images, too": wider,
             f"{fresh.seeds} fresh seeds": f"{points(fresh.mean)} ({interval(fresh.interval)})",
-            "bootstrap": interval(bounds),
+            "fresh − study": f"{points(mean)} ({interval(bounds)})",
         }
 
 

@@ -8,7 +8,7 @@ import said
 
 from ssf.figures import inside
 from ssf.model import cost
-from ssf.presets import preset
+from ssf.presets import PUBLISHED_AT_INFERENCE, preset
 from ssf.study import experiments, findings, ledger
 from ssf.study.ledger import AT, AT_RATIO, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
@@ -141,8 +141,9 @@ def of_a_seed_less():
     }
 
 
-def event_saving(name, ratio):
-    """What a selector saves of all MACs with a keep ratio of the published code for event data."""
+def event_saving(name):
+    """What a selector saves of all MACs with the published code's keep ratio at inference."""
+    ratio = PUBLISHED_AT_INFERENCE[name]
     config = preset(name, **{"selector.keep_ratio": ratio})
     return f"{percent(cost.saving(config.model, config.selector))} at a ratio of {ratio}"
 
@@ -162,8 +163,8 @@ def of_the_count():
         "c3_count_verdict": "supported" if saved >= ledger.SAVING else "not supported",
         "published_saving": percent(saved),
         "published_saving_of_blocks": percent(cost.saving(paper.model, paper.selector, True)),
-        "saving_dvs128": event_saving("paper-dvs128", 0.5),
-        "saving_cifar10dvs": event_saving("paper-cifar10dvs", 0.8),
+        "saving_dvs128": event_saving("paper-dvs128"),
+        "saving_cifar10dvs": event_saving("paper-cifar10dvs"),
         "ratio_that_saves": str(cost.keep_ratio_for(ledger.SAVING, paper.model, paper.selector)),
         "claimed_saving": f"{100 * ledger.SAVING:g} %",
     }
@@ -356,20 +357,16 @@ def of_images():
     """{name: text} of what is shown of the claims' losses if other test images count, too."""
     replicated, clauses, ratios = analyses.replicated(), [], [1.0]
     for name in filter(replicated.get, LOSSES):
-        study, _, error, _ = replicated[name]
+        study, _, error = replicated[name]
         wider = analyses.widened(study, error)
         clauses.append(f"of {name[:2]}, {shown(wider)}")
         ratios.append(np.ptp(wider.interval) / np.ptp(study.interval))
-    told = "; ".join(clauses) or "we cannot tell yet"
-    bounds = [(*again.interval, study.mean) for study, again, *_ in replicated.values()]
-    repeats = (
-        f"In {sum(low <= mean <= high for low, high, mean in bounds)} of {len(bounds)} comparisons "
-        "the fresh seeds' interval holds the study's mean. But these intervals are wide."
-    )
+    changed = [analyses.change(fresh, study)[1] for study, fresh, _ in replicated.values()]
+    same = sum(low <= 0 <= high for low, high in changed)
     return {
-        "over_images": told,
+        "over_images": "; ".join(clauses) or "we cannot tell yet",
         "images_wider": f"{max(ratios):.1f} times",
-        "repeats": repeats if bounds else "We cannot tell yet.",
+        "repeats": f"The interval of *fresh − study* includes zero in {same} of {len(changed)}",
     }
 
 

@@ -77,6 +77,7 @@ PRESETS = {
     "paper-dvs128": _PAPER_EVENTS.with_(**{"data.name": "dvs128-gesture"}),
 }
 
+PUBLISHED_AT_INFERENCE = {"paper-cifar10dvs": 0.8, "paper-dvs128": 0.5}  # other keep ratios
 # published top-1 accuracy in %, of the dense networks (Zhou et al., ICLR 2023)
 PUBLISHED_ACCURACY = {
     "spikformer-4-256": {"cifar10": 93.94, "cifar100": 75.96},

@@ -56,9 +56,6 @@ TO_TRAIN = {
         "random_selector",
     },
     "replication": {
-        "selector",
-        "both",
-        "ticket, trained on",
         "random_selector",
         "stem",
     },

@@ -2,11 +2,14 @@
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 from ssf import folders
 from ssf.datasets import sets
 from ssf.engine import files
 from ssf.model import training
+
+EXPERIMENTS = ("replication",)
 
 
 def path(data):
@@ -22,17 +25,20 @@ def read(data):
         return dict(file)
 
 
+def lacks(name, config):
+    """Whether a network of this experiment has no answers that should be kept."""
+    return name in EXPERIMENTS and config.hash() not in read(config.data.name)
+
+
 def keep(run):
     """Add the answers of a finished network to the committed ones."""
-    config = run.config
-    kept, dataset = read(config.data.name), sets.load_for(config)
-    if config.hash() in kept:
-        return
+    data, dataset = run.config.data.name, sets.load_for(run.config)
     test, labels, foreground = dataset.part("test")
     logits = training.answers(run.network, test, foreground, dataset.standardise)
-    kept[config.hash()] = logits.argmax(1).to(torch.uint8).cpu().numpy()
-    kept["labels"] = labels.to(torch.uint8).cpu().numpy()
-    files.write(path(config.data.name), lambda temporary: save(temporary, kept))
+    own = {run.config.hash(): logits.argmax(1), "labels": labels}
+    with FileLock(folders.cache() / "answers.lock"):  # trainings run beside each other
+        kept = read(data) | {name: t.to(torch.uint8).cpu().numpy() for name, t in own.items()}
+        files.write(path(data), lambda temporary: save(temporary, kept))
 
 
 def save(to, arrays):

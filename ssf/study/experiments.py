@@ -254,8 +254,7 @@ TOGETHER = {  # the changes that helped
     **CHANGES["threshold 0.5"], **CHANGES["pooling late in the stem"], **CHANGES["batches of 50"],
 }  # fmt: skip
 RATES = {"AdamW": ("train.lr", (0.005, 0.02)), "Muon": ("train.muon_lr", (0.01, 0.04))}
-# seven epochs take an hour of one core, or half an hour of two, without bfloat16
-HALF_HOUR = TOGETHER | {"train.epochs": 7, "train.mixed_precision": False}
+HALF_HOUR = TOGETHER | {"train.epochs": 7, "train.mixed_precision": False}  # of two cores, about
 EARNEST_ROUNDS, EARNEST_FRACTION = 4, 0.45  # four rounds remove 91 %
 
 

@@ -59,11 +59,12 @@ def run(name, seeds, only=()):
     written = as_text(name)
     for seed in seeds:
         for kind, config in experiments.EXPERIMENTS[name](seed):
-            if (not only or kind in only) and config.hash() not in written:
+            done = config.hash() in written and not answers.lacks(name, config)
+            if (not only or kind in only) and not done:
                 if config.train.mixed_precision and not kernels.multiplies_bfloat16(device()):
                     raise Failed(f"{kind!r} trains in bfloat16; {records.processor()} has none")
                 run = runs.run(config, any_code=True)  # rows take days
-                if name == "replication":
+                if answers.lacks(name, config):
                     answers.keep(run)
                 write_rows(name, seeds)
                 yield kind, run
@@ -80,7 +81,7 @@ def write_rows(name, seeds):
 def manifest():
     """A row an experiment: its command, number of networks, hours of training, machines, commits.
 
-    The command trains what is missing, too. A row without a processor has the manifest's before.
+    The command trains what is missing, too. Processors that old rows do not name are kept.
     """
     lines, before, told = [], folders.results() / "study_manifest.csv", {}
     if before.exists():

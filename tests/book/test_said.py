@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import said
 
-from ssf.study import experiments, ledger
+from ssf.study import experiments
 from ssf.study.statistics import Estimate
 
 LOST, GAINED, OPEN = (Estimate(v) for v in ((-0.02, -0.0202), (0.03, 0.0302), (-0.01, 0.012)))
@@ -56,4 +56,3 @@ def test_networks_without_a_row_are_named(study_of):
 
 def test_sentences_are_texts():
     assert all(isinstance(text, str) and text for text in said.sentences().values())
-    assert ledger.LEVEL == 0.05
