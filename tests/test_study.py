@@ -55,10 +55,6 @@ TO_TRAIN = {
         "ticket, trained on",
         "random_selector",
     },
-    "replication": {
-        "random_selector",
-        "stem",
-    },
     "precision": {
         "study-cifar10, dense",
         "study-cifar10, ticket",
