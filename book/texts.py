@@ -363,7 +363,9 @@ def of_images():
         ratios.append(np.ptp(wider.interval) / np.ptp(study.interval))
     changed = [analyses.change(fresh, study)[1] for study, fresh, _ in replicated.values()]
     same = sum(low <= 0 <= high for low, high in changed)
+    fresh = [f"{name[:2]} {fresh}" for name, (_, fresh, _) in replicated.items() if name in LOSSES]
     return {
+        "fresh_losses": ", ".join(fresh) or "not trained yet",
         "over_images": "; ".join(clauses) or "we cannot tell yet",
         "images_wider": f"{max(ratios):.1f} times",
         "repeats": f"The interval of *fresh − study* includes zero in {same} of {len(changed)}",
