@@ -300,13 +300,15 @@ def of_findings():
     frame = rows("codesign")
     order, whole = pick(frame, "selector_first", AT), pick(frame, "all_tokens")
     published, both = difference(order, whole), pick(frame, "both", AT | AT_RATIO)
+    ours = difference(both[both.seed.isin(order.seed)], whole)
     images, macs = share_of_training()
     qs = analyses.q_values()
     gains = findings.inflation()
     return {
         "published_order": str(published),
         "published_order_verdict": ledger.verdict(published),
-        "our_order": str(difference(both[both.seed.isin(order.seed)], whole)),
+        "our_order": str(ours),
+        "our_order_verdict": ledger.verdict(ours),
         "cifar10_images": f"{100 * images:.1f} %",
         "cifar10_macs": f"{100 * macs:.2g} %",
         "compared": f"{len(qs)}",
@@ -345,7 +347,7 @@ def of_rates():
             rates.append(f"{bold}{percent(accuracy)} at {rate:g}{bold}")
         texts[slug("rates", name)] = ", ".join(rates)
         gain = points(max(accuracies.values()) - accuracies[used]).lstrip("+")
-        gains += [f"the best rate gives the {name} {gain} points more"] if name in ARMS else []
+        gains += [f"the {name} {gain}"] if name in ARMS else []
     texts["recipe_before"] = percent(tried["study-cifar10"][preset("study-cifar10").train.lr])
     return texts | {"own_rates": " and ".join(gains)}
 
@@ -363,12 +365,14 @@ def of_images():
         ratios.append(np.ptp(wider.interval) / np.ptp(study.interval))
     changed = [analyses.change(fresh, study)[1] for study, fresh, _ in replicated.values()]
     same = sum(low <= 0 <= high for low, high in changed)
+    seen = [hundredfold(np.ptp(bounds) / 2) for bounds in changed]
     fresh = [f"{name[:2]} {fresh}" for name, (_, fresh, _) in replicated.items() if name in LOSSES]
     return {
         "fresh_losses": ", ".join(fresh) or "not trained yet",
         "over_images": "; ".join(clauses) or "we cannot tell yet",
         "images_wider": f"{max(ratios):.1f} times",
         "repeats": f"The interval of *fresh − study* includes zero in {same} of {len(changed)}",
+        "change_seen": f"{min(seen, default='–')} to {max(seen, default='–')} points",
     }
 
 
