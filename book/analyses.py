@@ -104,7 +104,7 @@ def error_of_images(values):
 
 
 def replicated():
-    """{comparison: (its Estimate in the study, *`over_images` of the fresh seeds)}.
+    """{comparison: (its Estimate in the study, that of the fresh seeds, their `error_of_images`)}.
 
     Of the fresh seeds with all networks; {} without two of them.
     """
@@ -125,7 +125,7 @@ def replicated():
     for name, (study, these, those) in pairs.items():
         these = pick(frame, these, AT if these == "ticket" else None)
         if len(these) and (parts := over_images(these, pick(frame, those))):
-            measured[name] = (study, *parts)
+            measured[name] = (study, difference(these, pick(frame, those)), parts[1])
     return measured
 
 
