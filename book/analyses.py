@@ -1,6 +1,6 @@
 """What the page of findings tabulates, from the study's rows: no chapter and no verdict needs it.
 
-texts.py writes these as tables and sentences. Accuracies and differences are shares.
+tables.py and texts.py write these as tables and sentences. Accuracies and differences are shares.
 """
 
 from contextlib import suppress
@@ -78,7 +78,7 @@ def right(frame, kept):
 
 
 def over_images(these, those):
-    """(Estimate over seeds, `error_of_images`) of these rows minus those, seed by seed.
+    """(`difference`, `error_of_images`) of these rows minus those, of seeds with kept answers.
 
     None without two seeds. Raises Failed where an answer's accuracy is not its row's.
     """
@@ -89,7 +89,8 @@ def over_images(these, those):
         return None
     one, other = (np.stack([right[seed] for seed in seeds]) for right in rights)
     values = one.astype(float) - other
-    return Estimate(tuple(values.mean(1))), error_of_images(values)
+    these, those = (frame[frame.seed.isin(seeds)] for frame in (these, those))
+    return difference(these, those), error_of_images(values)
 
 
 def error_of_images(values):
@@ -125,7 +126,7 @@ def replicated():
     for name, (study, these, those) in pairs.items():
         these = pick(frame, these, AT if these == "ticket" else None)
         if len(these) and (parts := over_images(these, pick(frame, those))):
-            measured[name] = (study, difference(these, pick(frame, those)), parts[1])
+            measured[name] = (study, *parts)
     return measured
 
 

@@ -1,7 +1,6 @@
 """What the tables of the findings show, a sentence each: of rows, as every number of the pages."""
 
 import analyses
-import pandas as pd
 
 from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, difference, pick, rows
@@ -151,9 +150,7 @@ def sentences():
     later = frame[(frame.kind == "selector_first") & (frame.seed >= experiments.FIRST)].seed
     seeds = listed([str(seed) for seed in sorted(set(later))]) or "none"
     texts = {"apart": apart(qs), "untrained": untrained(), "published_order_later": seeds}
-    written = [rows(name) for name in experiments.EXPERIMENTS if results.path(name).exists()]
-    every = pd.concat(written).drop_duplicates("id")
-    texts["dirty_rows"] = str(int(every.dirty.eq(True).sum()))
+    texts["dirty_rows"] = str(int(findings.every_network(without=()).dirty.eq(True).sum()))
     texts |= {f"apart_{name}": apart(qs, name) for name in findings.COMPARED if name != "precision"}
     for part in (of_searches, of_selectors, of_the_rest, of_other_data, of_looks):
         texts |= part()

@@ -189,9 +189,9 @@ def bars(experiment, instead_of=None):
     return {f"{what} − {other}": estimate for (what, other), estimate in estimates}
 
 
-def every_network():
-    """The rows of all networks that are compared or searched, each once."""
-    names = [name for name in experiments.EXPERIMENTS if name not in experiments.UNCOMPARED]
+def every_network(without=experiments.UNCOMPARED):
+    """The rows of all networks, each once; unless told, of those that are compared or searched."""
+    names = [name for name in experiments.EXPERIMENTS if name not in without]
     frames = [rows(name).assign(experiment=name) for name in names if results.path(name).exists()]
     return pd.concat(frames).drop_duplicates("id")
 
