@@ -190,11 +190,6 @@ def strayed():
         }
 
 
-def work(rows):
-    """Multiply-accumulates of a training's forward passes, up to the number of images."""
-    return (rows.macs * rows["train.epochs"]).mean()
-
-
 def trials():
     """The recipe's trials, the best on validation images first; a training's operations."""
     if not results.path("recipes").exists():
@@ -211,7 +206,7 @@ def trials():
             "validation accuracy (%)": texts.hundredfold(means[kind]),
             "minus AdamW (points)": "–" if kind == "AdamW" else points(change),
             "firing rate (%)": texts.hundredfold(rows.firing_rate.mean()),
-            "multiply-accumulates": f"{work(rows) / work(start):.2f} ×",
+            "multiply-accumulates": f"{texts.work(rows) / texts.work(start):.2f} ×",
             "seeds": len(rows),
         }
 
@@ -220,7 +215,11 @@ def images():
     """The claims' comparisons in the study and in fresh seeds, over seeds and over images."""
     for name, (study, fresh, error) in analyses.replicated().items():
         mean, bounds = analyses.change(fresh, study)
-        wider = interval(analyses.widened(study, error).interval) if error else "not resolved"
+        wider = (
+            interval(analyses.widened(study, error).interval)
+            if error
+            else "seeds share too little to tell"
+        )
         yield {
             "comparison": name,
             "study, over seeds": f"{points(study.mean)} ({interval(study.interval)})",

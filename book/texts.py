@@ -91,7 +91,8 @@ CONTROLS = {
 
 def of_claims():
     """{name: text} of the claims' estimates, tests and verdicts."""
-    texts = {}
+    c2 = ledger.c2()
+    texts = {"c2_strict_verdict": ledger.verdict(None, (c2["random"], c2["rate"]))}
     for name, (claim, measure) in ledger.CLAIMS.items():
         estimates = measure()
         texts[slug(name, "claim")] = claim
@@ -141,11 +142,15 @@ def of_a_seed_less():
     }
 
 
-def event_saving(name):
-    """What a selector saves of all MACs with the published code's keep ratio at inference."""
-    ratio = PUBLISHED_AT_INFERENCE[name]
-    config = preset(name, **{"selector.keep_ratio": ratio})
-    return f"{percent(cost.saving(config.model, config.selector))} at a ratio of {ratio}"
+def of_event_data():
+    """{name: text} of what is saved with the published code's keep ratios at inference."""
+    texts = {}
+    for name, ratio in PUBLISHED_AT_INFERENCE.items():
+        config = preset(name, **{"selector.keep_ratio": ratio})
+        saved, of_blocks = (cost.saving(config.model, config.selector, b) for b in (False, True))
+        texts[slug("saving", name)] = f"{percent(saved)} at a ratio of {ratio}"
+        texts[slug("saving of blocks", name)] = percent(of_blocks)
+    return texts
 
 
 def of_the_count():
@@ -163,8 +168,6 @@ def of_the_count():
         "c3_count_verdict": "supported" if saved >= ledger.SAVING else "not supported",
         "published_saving": percent(saved),
         "published_saving_of_blocks": percent(cost.saving(paper.model, paper.selector, True)),
-        "saving_dvs128": event_saving("paper-dvs128"),
-        "saving_cifar10dvs": event_saving("paper-cifar10dvs"),
         "ratio_that_saves": str(cost.keep_ratio_for(ledger.SAVING, paper.model, paper.selector)),
         "claimed_saving": f"{100 * ledger.SAVING:g} %",
     }
@@ -267,6 +270,7 @@ def of_searches():
     cut_off = [str(analyses.classes_cut_off(seed)) for seed in range(experiments.FIRST)]
     return {
         "short_loss": str(difference(sparse, dense)),
+        "short_verdict": ledger.verdict(difference(sparse, dense)),
         "short_seed_0": str(difference(sparse[sparse.seed == 0], dense)),
         "short_less": str(additivity(sparse, ticket, dense, pick(whole, "dense"))),
         "trained_on": str(analyses.trained_on()),
@@ -358,6 +362,7 @@ LOSSES = ("C1: ticket − dense", "C3: selector − all tokens", "C4: both − a
 def of_images():
     """{name: text} of what is shown of the claims' losses if other test images count, too."""
     replicated, clauses, ratios = analyses.replicated(), [], [1.0]
+    more = {name: fresh.below(-ledger.MARGIN) for name, (_, fresh, _) in replicated.items()}
     for name in filter(replicated.get, LOSSES):
         study, _, error = replicated[name]
         wider = analyses.widened(study, error)
@@ -369,11 +374,17 @@ def of_images():
     fresh = [f"{name[:2]} {fresh}" for name, (_, fresh, _) in replicated.items() if name in LOSSES]
     return {
         "fresh_losses": ", ".join(fresh) or "not trained yet",
+        "fresh_more": p_text(more[LOSSES[-1]]) if LOSSES[-1] in more else "no p yet",
         "over_images": "; ".join(clauses) or "we cannot tell yet",
         "images_wider": f"{max(ratios):.1f} times",
         "repeats": f"The interval of *fresh − study* includes zero in {same} of {len(changed)}",
         "change_seen": f"{min(seen, default='–')} to {max(seen, default='–')} points",
     }
+
+
+def work(rows):
+    """Multiply-accumulates of a training's forward passes, up to the number of images."""
+    return (rows.macs * rows["train.epochs"]).mean()
 
 
 LONGER = ", half an hour"  # the recipes' kinds that are no trial of one change
@@ -386,19 +397,27 @@ def of_half_hour():
     sentences = [
         f"Trained with {row.kind.removesuffix(LONGER)} (seed {row.seed}), the network is right on "
         f"{percent([row.validation_accuracy])} of its validation images and on "
-        f"{percent([row.accuracy])} of the test images. That took {row.seconds / 60:.0f} minutes"
+        f"{percent([row.accuracy])} of the test images, and its neurons fire in "
+        f"{percent([row.firing_rate])} of the steps. That took {row.seconds / 60:.0f} minutes"
         for row in longer.itertuples()
     ]
+    best, study = longer.nlargest(1, "validation_accuracy"), pick(rows("cifar10"), "dense")
+    trials = frame[~frame.kind.str.endswith(LONGER)].seconds / 60
+    planned = {c.hash() for seed in (100, 101) for _, c in experiments.recipes(seed)}
     return {
         "half_hour": ". ".join(sentences),
-        "half_hour_best": percent(longer.nlargest(1, "validation_accuracy").accuracy),
-        "cifar10_dense": percent(pick(rows("cifar10"), "dense").accuracy),
+        "half_hour_again": f"`.venv/bin/python -m ssf results --rerun {best.id.item()}`",
+        "half_hour_best": percent(best.accuracy),
+        "half_hour_work": f"{work(best) / work(study):.0f}",
+        "recipe_minutes": f"{trials.min():.0f} to {trials.max():.0f}",
+        "recipe_missing": f"{len(planned - set(frame.id))}",
+        "cifar10_dense": percent(study.accuracy),
     }
 
 
 def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
-    claims = of_claims() | of_the_count() | of_budgets() | of_controls()
+    claims = of_claims() | of_the_count() | of_event_data() | of_budgets() | of_controls()
     claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
     claims |= of_rates() | of_half_hour() | of_images()
     return claims | of_test_images() | said.sentences()

@@ -85,7 +85,8 @@ def compared():
 
 
 def points(share):
-    return f"{100 * share:+.1f}".replace("-", "−")
+    rounded = f"{100 * share:+.1f}".replace("-", "−")
+    return "+0.0" if rounded == "−0.0" else rounded
 
 
 def p_text(p):
@@ -110,6 +111,8 @@ def of_claims(table):
         for key, d in differences.items():
             mine |= {f"{name}_{key}": in_words(d), f"{name}_{key}_control": recompute.control(d)}
             mine |= {f"{name}_{key}_{p}": p_text(told(d)[p]) for p in ("any", "more", "tost")}
+    two = table["C2"][0]
+    mine["c2_strict_verdict"] = recompute.verdict(None, [two["random"], two["rate"]])[0]
     less_p, verdicts = zip(*recompute.without_each(table["C4"][0]["loss"]).values(), strict=True)
     mine["c4_less_p"] = f"{min(less_p):.3f} to {max(less_p):.3f}"
     other = sum(verdict != table["C4"][2][0] for verdict in verdicts)
@@ -173,6 +176,8 @@ def test_what_stands_beside_the_claims(stated):
     }
     mine = {
         "short_loss": in_words(short),
+        "short_verdict": recompute.verdict(short)[0],
+        "fresh_more": p_text(told(fresh["C4"])["more"]),
         "short_seed_0": f"{points(short[0])} points (one seed)",
         "short_less": in_words((short - (long - dense)).dropna()),
         "trained_on": in_words(again - (long - dense)),

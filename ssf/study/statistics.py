@@ -14,8 +14,8 @@ EQUAL = 1e-12  # values that differ by less are the same: scipy's tests need som
 
 
 def points(share):
-    """+0.4, −1.2: a difference of shares in points."""
-    return f"{100 * share:+.1f}".replace("-", "−")
+    """+0.4, −1.2: a difference of shares in points. What rounds to zero is +0.0."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}".replace("-", "−")
 
 
 def percent(shares):
