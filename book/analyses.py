@@ -160,7 +160,7 @@ def q_values():
 
 
 def elsewhere():
-    """The claims' verdicts on other data, by the same rules: data, C1 with one control, C3, C4."""
+    """The claims' verdicts on other data, by the same rules, C1 with one control."""
     lines = []
     for experiment, data in findings.ELSEWHERE.items():
         frame = rows(experiment)
@@ -168,7 +168,7 @@ def elsewhere():
         dense, random, whole = (pick(frame, kind) for kind in ("dense", "random", "all_tokens"))
         gain = difference(ticket, random)
         line = {"data": data, "C1": ledger.verdict(difference(ticket, dense), (gain,))}
-        for claim, kind in (("C3", "selector"), ("C4", "both")):
+        for claim, kind in (("C3, by accuracy", "selector"), ("C4", "both")):
             part = pick(frame, kind)
             holds = ledger.saving(part, whole).mean() >= SAVING
             line[claim] = ledger.verdict(difference(part, whole), holds=holds)

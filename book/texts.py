@@ -191,9 +191,12 @@ def published_search():
     found = frame[frame.kind == "ticket, 25 % a round"]
     if found.empty:
         return f"A {plan} is planned for one seed and not trained yet."
-    last = found[found["ticket.round"] == found["ticket.round"].max()]
+    done = int(found["ticket.round"].max())
+    last = found[found["ticket.round"] == done]
     loss = difference(last, pick(frame, "dense, 15 epochs"))
-    made = f"Of a {plan}, {last['ticket.round'].max():.0f} of {rounds} rounds are trained."
+    made = f"It is a {plan}."
+    if done < rounds:
+        made = f"Of a {plan}, {done} of {rounds} rounds are trained."
     return f"{made} At {percent(last.sparsity)} sparsity, ticket minus dense is {loss}."
 
 
@@ -402,15 +405,17 @@ def of_half_hour():
         for row in longer.itertuples()
     ]
     best, study = longer.nlargest(1, "validation_accuracy"), pick(rows("cifar10"), "dense")
-    trials = frame[~frame.kind.str.endswith(LONGER)].seconds / 60
-    planned = {c.hash() for seed in (100, 101) for _, c in experiments.recipes(seed)}
+    hours = frame.seconds.groupby(frame.kind.str.endswith(LONGER)).mean() / 3600
+    planned = [(k, c.hash()) for seed in (100, 101) for k, c in experiments.recipes(seed)]
+    missing = [kind for kind, name in planned if name not in set(frame.id)]
     return {
         "half_hour": ". ".join(sentences),
         "half_hour_again": f"`.venv/bin/python -m ssf results --rerun {best.id.item()}`",
         "half_hour_best": percent(best.accuracy),
         "half_hour_work": f"{work(best) / work(study):.0f}",
-        "recipe_minutes": f"{trials.min():.0f} to {trials.max():.0f}",
-        "recipe_missing": f"{len(planned - set(frame.id))}",
+        "half_hour_there": WHOLE[len(longer)],
+        "recipe_hours": f"{sum(hours[kind.endswith(LONGER)] for kind in missing):.0f}",
+        "recipe_missing": f"{len(missing)}",
         "cifar10_dense": percent(study.accuracy),
     }
 

@@ -48,9 +48,6 @@ TO_TRAIN = {
         "Muon, ticket",
         "Muon, random",
     },
-    "controls": {
-        "ticket, 25 % a round",
-    },
     "cifar10": {
         "ticket, trained on",
         "random_selector",
