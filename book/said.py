@@ -132,24 +132,25 @@ def of_looks():
     }
 
 
-def untrained(names=("controls", "cifar10", "events")):
-    """The kinds of these experiments' networks that have no row yet, as a list in Markdown."""
-    lines = []
+COMPARED = [name for name in experiments.EXPERIMENTS if name not in experiments.UNCOMPARED]
+
+
+def untrained(names=COMPARED):
+    """How many networks of these experiments' first seeds have no row yet, a clause each."""
+    clauses = []
     for name in names:
-        there = set(rows(name).kind) if results.path(name).exists() else set()
-        kinds = [k for k in dict(experiments.EXPERIMENTS[name](0)) if k not in there]
-        if kinds:
-            lines.append(f"of **{name}** *{'*; *'.join(kinds)}*".replace("_", " "))
-    return "; ".join(lines) or "none"
+        first = experiments.FRESH if name == "replication" else 0
+        seeds, there = range(first, first + experiments.FIRST), results.as_text(name)
+        planned = {c.hash() for seed in seeds for _, c in experiments.EXPERIMENTS[name](seed)}
+        if missing := len(planned - there.keys()):
+            clauses.append(f"{missing} of {len(planned)} networks of **{name}**")
+    return listed(clauses) if clauses else "none"
 
 
 def sentences():
     """{name: text} that the pages ask for."""
     qs = analyses.q_values()
-    frame = rows("codesign")
-    later = frame[(frame.kind == "selector_first") & (frame.seed >= experiments.FIRST)].seed
-    seeds = listed([str(seed) for seed in sorted(set(later))]) or "none"
-    texts = {"apart": apart(qs), "untrained": untrained(), "published_order_later": seeds}
+    texts = {"apart": apart(qs), "untrained": untrained()}
     texts["dirty_rows"] = str(int(findings.every_network(without=()).dirty.eq(True).sum()))
     texts |= {f"apart_{name}": apart(qs, name) for name in findings.COMPARED if name != "precision"}
     for part in (of_searches, of_selectors, of_the_rest, of_other_data, of_looks):
