@@ -168,7 +168,7 @@ def elsewhere():
         dense, random, whole = (pick(frame, kind) for kind in ("dense", "random", "all_tokens"))
         gain = difference(ticket, random)
         line = {"data": data, "C1": ledger.verdict(difference(ticket, dense), (gain,))}
-        for claim, kind in (("C3, by accuracy", "selector"), ("C4", "both")):
+        for claim, kind in (("C3 by accuracy", "selector"), ("C4", "both")):
             part = pick(frame, kind)
             holds = ledger.saving(part, whole).mean() >= SAVING
             line[claim] = ledger.verdict(difference(part, whole), holds=holds)

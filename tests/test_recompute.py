@@ -117,6 +117,18 @@ def of_claims(table):
     mine["c4_less_p"] = f"{min(less_p):.3f} to {max(less_p):.3f}"
     other = sum(verdict != table["C4"][2][0] for verdict in verdicts)
     mine["c4_less_other"] = f"{other} of {len(verdicts)}"
+    for name, controls in (("C1", ("reinit", "random")), ("C3", ())):
+        differences, shares, (whole, _) = table[name]
+        less = [
+            recompute.verdict(
+                differences["loss"].drop(seed),
+                [differences[control].drop(seed) for control in controls],
+                shares.get("saved", 1.0),
+            )[0]
+            for seed in differences["loss"].index
+        ]
+        changed = sum(verdict != whole for verdict in less)
+        mine[f"{name.lower()}_less_other"] = f"{changed} of {len(less)}"
     loss = table["C4"][0]["loss"].sort_index()  # the first look had three seeds
     mine["c4_first"] = f"{points(loss[:3].mean())} with 3 seeds"
     mine["c4_last"] = f"{points(loss.mean())} with {len(loss)}"

@@ -49,8 +49,8 @@ TO_TRAIN = {
         "Muon, random",
     },
     "cifar10": {
-        "ticket, trained on",
         "random_selector",
+        "ticket, trained on",
     },
     "precision": {
         "study-cifar10, dense",

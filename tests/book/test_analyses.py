@@ -91,7 +91,7 @@ def test_verdicts_on_other_data_follow_the_same_rules(study_of):
     for name in findings.ELSEWHERE:
         study_of(name, kinds | {"random": 0.7 if name == "events" else 0.8}, **saved)
     table = analyses.elsewhere()
-    assert list(table.C1) == ["not supported", "supported"] and set(table["C3, by accuracy"]) == {
+    assert list(table.C1) == ["not supported", "supported"] and set(table["C3 by accuracy"]) == {
         "supported"
     }
     assert set(table.C4) == {"not supported"}  # nothing saved

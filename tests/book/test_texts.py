@@ -64,14 +64,17 @@ def test_the_short_ledger_has_every_claim_and_its_verdict():
 @pytest.mark.parametrize(
     "values, words",
     [
-        ((-0.05, -0.052, -0.049), "a loss of more than one point"),
-        ((-0.004, -0.005, -0.006), "a loss, and it is smaller than one point"),
-        ((0.002, 0.001, -0.003), "no loss, and a loss of one point or more is ruled out"),
-        ((-0.014, -0.008, -0.012), "a loss, but could not show that it exceeds one point"),
+        ((-0.05, -0.052, -0.049), "found a loss of more than one point"),
+        ((-0.004, -0.005, -0.006), "found a loss, and it is smaller than one point"),
+        (
+            (0.002, 0.001, -0.003),
+            "could not show a loss, and a loss of one point or more is ruled out",
+        ),
+        ((-0.014, -0.008, -0.012), "found a loss, but could not show that it exceeds one point"),
     ],
 )
 def test_what_a_difference_shows_is_said_in_words(values, words):
-    assert texts.shown(Estimate(values)) == f"we found {words}"
+    assert texts.shown(Estimate(values)) == f"we {words}"
     open_ = texts.shown(Estimate((-0.03, 0.02, 0.0)))
     assert open_ == "we could not show a loss, and could not rule out a loss of one point"
 
