@@ -1,5 +1,7 @@
 """The tables of the findings' and the recipe's pages, computed from the study's rows."""
 
+import shlex
+
 import analyses
 import texts
 
@@ -210,9 +212,19 @@ def trials():
             "validation accuracy (%)": texts.hundredfold(means[kind]),
             "minus AdamW (points)": "–" if kind == "AdamW" else points(change),
             "firing rate (%)": texts.hundredfold(rows.firing_rate.mean()),
+            "minutes": f"{rows.seconds.mean() / 60:.0f}",
             "multiply-accumulates": f"{texts.work(rows) / texts.work(start):.2f} ×",
             "seeds": len(rows),
         }
+
+
+def best_recipe(optimiser="Muon", seed=experiments.CHOSEN_WITH):
+    """The command that trains the longer network of a recipe anew, a line for each option."""
+    asked = {"train.optimiser": optimiser.lower()} | experiments.IN_EARNEST | experiments.HALF_HOUR
+    values = {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()}
+    options = [shlex.join(["-o", f"{key}={value}"]) for key, value in values.items()]
+    start = f".venv/bin/python -m ssf train --preset study-cifar10 --seed {seed}"
+    return " \\\n    ".join([start, *options])
 
 
 def images():
@@ -254,5 +266,6 @@ def write(book):
     pages["trials"] = trials()
     for name, lines in pages.items():
         (book / f"_{name}.md").write_text(in_markdown(lines))
+    (book / "_best_recipe.md").write_text(f"```sh\n{best_recipe()}\n```\n")
     none = "These networks are not trained yet, so we cannot tell."
     (book / "_images.md").write_text(in_markdown(images(), none))

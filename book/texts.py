@@ -426,7 +426,6 @@ def of_half_hour():
     missing = [kind for kind, name in planned if name not in set(frame.id)]
     return {
         "half_hour": ". ".join(sentences),
-        "half_hour_again": f"`.venv/bin/python -m ssf results --rerun {best.id.item()}`",
         "half_hour_best": percent(best.accuracy),
         "half_hour_work": f"{work(best) / work(study):.0f}",
         "half_hour_there": WHOLE[len(longer)],
