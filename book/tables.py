@@ -212,8 +212,8 @@ def trials():
             "validation accuracy (%)": texts.hundredfold(means[kind]),
             "minus AdamW (points)": "–" if kind == "AdamW" else points(change),
             "firing rate (%)": texts.hundredfold(rows.firing_rate.mean()),
-            "minutes": f"{rows.seconds.mean() / 60:.0f}",
-            "multiply-accumulates": f"{texts.work(rows) / texts.work(start):.2f} ×",
+            "min": f"{rows.seconds.mean() / 60:.0f}",
+            "MACs": f"{texts.work(rows) / texts.work(start):.2f}",
             "seeds": len(rows),
         }
 
