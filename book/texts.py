@@ -329,6 +329,7 @@ def of_findings():
     }
     return {
         "published_order": str(published),
+        "published_order_more": p_text(published.below(-ledger.MARGIN)),
         "published_order_verdict": ledger.verdict(published),
         "our_order": str(ours),
         "our_order_verdict": ledger.verdict(ours),

@@ -194,6 +194,7 @@ def test_what_stands_beside_the_claims(stated):
         "short_less": in_words((short - (long - dense)).dropna()),
         "trained_on": in_words(again - (long - dense)),
         "published_order": in_words(order),
+        "published_order_more": p_text(told(order)["more"]),
         "published_order_verdict": recompute.verdict(order)[0],
         "our_order": in_words(ours),
         "our_order_verdict": recompute.verdict(ours)[0],

@@ -49,8 +49,8 @@ TO_TRAIN = {
         "Muon, random",
     },
     "cifar10": {
-        "random_selector",
         "ticket, trained on",
+        "random_selector",
     },
     "precision": {
         "study-cifar10, dense",
