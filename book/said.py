@@ -107,8 +107,9 @@ def of_other_data():
             ("ticket", "dense"),
             ("ticket", "random ticket"),
             ("both", "all tokens"),
+            ("both", "ticket, trained on"),
         ):
-            name = f"{experiment}_{what}_{other}".replace(" ", "_")
+            name = f"{experiment}_{what}_{other}".replace(",", "").replace(" ", "_")
             texts[name] = str(compared[what, other])
     return texts
 

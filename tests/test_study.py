@@ -48,10 +48,6 @@ TO_TRAIN = {
         "Muon, ticket",
         "Muon, random",
     },
-    "cifar10": {
-        "ticket, trained on",
-        "random_selector",
-    },
     "precision": {
         "study-cifar10, dense",
         "study-cifar10, ticket",
