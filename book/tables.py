@@ -218,12 +218,14 @@ def trials():
         }
 
 
-def best_recipe(optimiser="Muon", seed=experiments.CHOSEN_WITH):
-    """The command that trains the longer network of a recipe anew, a line for each option."""
-    asked = {"train.optimiser": optimiser.lower()} | experiments.IN_EARNEST | experiments.HALF_HOUR
+def best_recipe():
+    """The command that trains the best of the longer trainings anew, a line for each option."""
+    best = texts.best(texts.longer()).iloc[0]
+    optimiser = {"train.optimiser": best["train.optimiser"]}
+    asked = optimiser | experiments.IN_EARNEST | experiments.HALF_HOUR
     values = {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()}
     options = [shlex.join(["-o", f"{key}={value}"]) for key, value in values.items()]
-    start = f".venv/bin/python -m ssf train --preset study-cifar10 --seed {seed}"
+    start = f".venv/bin/python -m ssf train --preset study-cifar10 --seed {best.seed}"
     return " \\\n    ".join([start, *options])
 
 

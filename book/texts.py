@@ -382,7 +382,7 @@ LOSSES = ("C1: ticket − dense", "C3: selector − all tokens", "C4: both − a
 def of_images():
     """{name: text} of what is shown of the claims' losses if other test images count, too."""
     replicated, clauses, ratios = analyses.replicated(), [], [1.0]
-    more = {name: fresh.below(-ledger.MARGIN) for name, (_, fresh, _) in replicated.items()}
+    four = replicated.get(LOSSES[-1])
     for name in filter(replicated.get, LOSSES):
         study, _, error = replicated[name]
         wider = analyses.widened(study, error)
@@ -394,7 +394,7 @@ def of_images():
     fresh = [f"{name[:2]} {fresh}" for name, (_, fresh, _) in replicated.items() if name in LOSSES]
     return {
         "fresh_losses": ", ".join(fresh) or "not trained yet",
-        "fresh_more": p_text(more[LOSSES[-1]]) if LOSSES[-1] in more else "no p yet",
+        "fresh_more": p_text(four[1].below(-ledger.MARGIN)) if four else "no p yet",
         "over_images": "; ".join(clauses) or "we cannot tell yet",
         "images_wider": f"{max(ratios):.1f} times",
         "repeats": f"The interval of *fresh − study* includes zero in {same} of {len(changed)}",
@@ -410,26 +410,36 @@ def work(rows):
 LONGER = ", half an hour"  # the recipes' kinds that are no trial of one change
 
 
+def longer():
+    """The rows of the recipe's longer trainings."""
+    frame = rows("recipes")
+    return frame[frame.kind.str.endswith(LONGER)]
+
+
+def best(trainings):
+    """The row, as a frame, of the one that is best on validation images."""
+    return trainings.nlargest(1, "validation_accuracy")
+
+
 def of_half_hour():
     """{name: text} of what the recipe's longer trainings reached, and the study's on CIFAR-10."""
-    frame = rows("recipes")
-    longer = frame[frame.kind.str.endswith(LONGER)]
+    frame, trained = rows("recipes"), longer()
     sentences = [
         f"Trained with {row.kind.removesuffix(LONGER)} (seed {row.seed}), the network is right on "
         f"{percent([row.validation_accuracy])} of its validation images and on "
         f"{percent([row.accuracy])} of the test images, and its neurons fire in "
         f"{percent([row.firing_rate])} of the steps. That took {row.seconds / 60:.0f} minutes"
-        for row in longer.itertuples()
+        for row in trained.itertuples()
     ]
-    best, study = longer.nlargest(1, "validation_accuracy"), pick(rows("cifar10"), "dense")
+    reached, study = best(trained), pick(rows("cifar10"), "dense")
     hours = frame.seconds.groupby(frame.kind.str.endswith(LONGER)).mean() / 3600
     planned = [(k, c.hash()) for seed in (100, 101) for k, c in experiments.recipes(seed)]
     missing = [kind for kind, name in planned if name not in set(frame.id)]
     return {
         "half_hour": ". ".join(sentences),
-        "half_hour_best": percent(best.accuracy),
-        "half_hour_work": f"{work(best) / work(study):.0f}",
-        "half_hour_there": WHOLE[len(longer)],
+        "half_hour_best": percent(reached.accuracy),
+        "half_hour_work": f"{work(reached) / work(study):.0f}",
+        "half_hour_there": WHOLE[len(trained)],
         "recipe_hours": f"{sum(hours[kind.endswith(LONGER)] for kind in missing):.0f}",
         "recipe_missing": f"{len(missing)}",
         "cifar10_dense": percent(study.accuracy),
