@@ -6,6 +6,7 @@ import analyses
 import numpy as np
 import said
 
+from ssf.config import RunConfig
 from ssf.figures import inside
 from ssf.model import cost
 from ssf.presets import PUBLISHED_AT_INFERENCE, preset
@@ -403,8 +404,13 @@ def of_images():
 
 
 def work(rows):
-    """Multiply-accumulates of a training's forward passes, up to the number of images."""
-    return (rows.macs * rows["train.epochs"]).mean()
+    """MACs of a dense training's forward passes, up to the number of images; the rows' mean."""
+    macs = []
+    for config in map(RunConfig.from_flat, rows.to_dict("records")):
+        early = min(config.train.early_epochs, config.train.epochs)
+        whole = config.train.epochs - early
+        macs.append(early * cost.macs(config.early_model) + whole * cost.macs(config.model))
+    return sum(macs) / len(macs)
 
 
 LONGER = ", half an hour"  # the recipes' kinds that are no trial of one change

@@ -219,6 +219,9 @@ class Train:
     ) = 0.0
     mixup_probability: field.number("a probability: that a batch is mixed", ge=0, le=1) = 1.0
     mixup_epochs: field.count("0 (all) or the number of epochs with mixup", 0) = 0
+    early_epochs: field.count("0 (none) or the first epochs, made cheaper by the next two", 0) = 0
+    early_side: field.count("0 (the model's) or the side that early images are shrunk to", 0) = 0
+    early_time_steps: field.count("0 (the model's) or time steps of an early image", 0) = 0
 
 
 PARTS = {"data": Data, "model": Model, "selector": Selector, "ticket": Ticket, "train": Train}
@@ -241,10 +244,22 @@ class RunConfig:
         for name, value in DATASETS[self.data.name].items():
             own = getattr(self.model, name)
             demand(own == value, f"model.{name}", own, f"{value}, as in {self.data.name}")
+        side, early_side = self.model.side, self.train.early_side
+        demand(early_side <= side, "train.early_side", early_side, f"at most {side}, the model's")
+        oracle = self.selector is not None and self.selector.kind == "oracle"
+        ok = self.early_model == self.model or (self.model.encoding == "direct" and not oracle)
+        allowed = "0 with event frames or selector.kind oracle, as is early_time_steps"
+        demand(ok, "train.early_side", early_side, allowed)
         if self.selector:
             self._check_selector(self.selector)
         if self.ticket:
             self._check_ticket(self.ticket)
+
+    @property
+    def early_model(self):
+        """The model as it is trained in the first `train.early_epochs`."""
+        early = {"side": self.train.early_side, "time_steps": self.train.early_time_steps}
+        return replace(self.model, **{name: value for name, value in early.items() if value})
 
     def _check_selector(self, selector):
         depth, blocks = self.model.depth, selector.locations

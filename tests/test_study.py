@@ -28,6 +28,7 @@ TO_TRAIN = {
         "AdamW, a wider surrogate",
         "AdamW, no weight decay",
         "AdamW, together",
+        "AdamW, small first",
         "AdamW, half an hour",
         "Muon, rate 0.01",
         "Muon, rate 0.04",
@@ -39,6 +40,7 @@ TO_TRAIN = {
         "Muon, a wider surrogate",
         "Muon, no weight decay",
         "Muon, together",
+        "Muon, small first",
     },
     "optimisers": {
         "AdamW, dense",

@@ -160,6 +160,30 @@ def test_mixed_precision_learns_as_well(easy):
     assert sum(fallen) / len(fallen) > 0.3
 
 
+def test_early_epochs_see_fewer_time_steps_and_smaller_images_and_the_others_do_not(easy):
+    early = {"train.early_epochs": 1, "train.early_time_steps": 1}
+    first = moments(config(**early), easy, last_epoch=1)[0]
+    one_step = moments(config(**{"model.time_steps": 1}), easy, last_epoch=1)[0]
+    assert same(first.tensors, one_step.tensors)
+    assert first.history != one_step.history  # it is measured with all of its steps
+
+    small = config(**early, **{"train.epochs": 2, "train.early_side": 16})
+    network, sides = training.make_network(small), []
+    network.stem.register_forward_pre_hook(
+        lambda stem, inputs: sides.append(inputs[0].shape[-1]) if stem.training else None
+    )
+    steps = math.ceil(training.fit(small, network, easy).images / small.train.batch_size)
+    assert sides == [16] * steps + [32] * steps
+
+
+def test_a_selector_keeps_its_share_of_a_smaller_image(easy):
+    cfg = config(**{"selector.kind": "random", "selector.keep_ratio": 0.5, "train.early_side": 16})
+    network = training.make_network(cfg)
+    network.expect(cfg.early_model)
+    _, (kept,) = network.forward_tokens(torch.rand(3, 1, 16, 16))
+    assert kept.shape == (3, 16) and (kept.sum(1) == 8).all()
+
+
 def test_the_teacher_is_in_eval_mode_unless_told_to_leak(easy):
     teacher, images = training.make_network(config()), easy.standardise(easy.train_images[:20])
     training.fit(config(), teacher, easy, last_epoch=1)

@@ -91,14 +91,18 @@ class TokenSelector(nn.Module):
 
     def __init__(self, config, width, tokens):
         super().__init__()
-        self.kind, self.locations, self.tokens = config.kind, config.locations, tokens
+        self.config, self.kind, self.locations = config, config.kind, config.locations
         self.removes, self.head_averages_dropped = config.removes, config.head_averages_dropped
-        self.counts = config.counts(tokens)
-        self.training_counts = config.counts(tokens, inference=False)
+        self.expect(tokens)
         self.predictors = nn.ModuleList()
         for _ in self.locations if self.kind == "learned" else ():
             first, last = nn.Linear(width, width // 2), nn.Linear(width // 2, 2)
             self.predictors.append(nn.Sequential(first, nn.GELU(), last, nn.LogSoftmax(-1)))
+
+    def expect(self, tokens):
+        """From now on, choose among so many tokens."""
+        self.tokens, self.counts = tokens, self.config.counts(tokens)
+        self.training_counts = self.config.counts(tokens, inference=False)
 
     def log_probabilities(self, block, tokens):
         """[B,n,2] of the learned selector before a block: keep, drop."""

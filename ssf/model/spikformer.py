@@ -174,12 +174,11 @@ class Spikformer(nn.Module):
 
     def __init__(self, model, selector=None):
         super().__init__()
-        image = (model.channels, model.side, model.side)
-        self.image_shape = image if model.encoding == "direct" else (model.time_steps, *image)
         self.stem = SPS(model)
         self.blocks = nn.ModuleList(Block(model) for _ in range(model.depth))
         self.selector = TokenSelector(selector, model.width, model.tokens) if selector else None
         self.head = nn.Linear(model.width, model.classes)
+        self.expect(model)
         for name, module in self.named_modules():
             at_default = name.startswith("blocks") and model.block_init == "torch"
             if isinstance(module, nn.Linear) and not at_default:
@@ -189,6 +188,15 @@ class Spikformer(nn.Module):
         if selector and selector.kind == "attention":
             for location in selector.locations:
                 self.blocks[location - 1].attention.watched = True
+
+    def expect(self, model):
+        """From now on, see images of the model's side, for its time steps."""
+        image = (model.channels, model.side, model.side)
+        self.image_shape = image if model.encoding == "direct" else (model.time_steps, *image)
+        for unit in (*self.stem.stages, self.stem.position):
+            unit.time_steps = model.time_steps
+        if self.selector:
+            self.selector.expect(model.tokens)
 
     def forward(self, images, foreground=None):
         return self.forward_tokens(images, foreground)[0]

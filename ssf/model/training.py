@@ -173,6 +173,10 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
     if teacher:  # every epoch anew, so that an interrupted training goes on exactly
         prepare_teacher(teacher, config.selector.teacher_in_training_mode)
     network.train()
+    model = config.early_model if epoch < config.train.early_epochs else config.model
+    network.expect(model)
+    if model.side != config.model.side:
+        forward = shrinking(forward, model.side)
     stream = batches.training_batches(config, dataset, used, epoch, generator)
     steps = math.ceil(len(used) / config.train.batch_size)
     places, sizes, means = [], [], []
@@ -189,6 +193,7 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
         means.append(distributed.mean(torch.stack([loss.detach(), right])))
         sizes.append(size)
         take_step(config, network, opt, masks, loss, places[-1])
+    network.expect(config.model)
     losses, rights = torch.stack(means).T.tolist()  # once an epoch: no step waits for a GPU
     for place, loss in zip(places, losses, strict=True):
         if not math.isfinite(loss):
@@ -198,6 +203,16 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
         return sum(size * value for size, value in zip(sizes, values, strict=True)) / sum(sizes)
 
     return {"epoch": epoch + 1, "train_loss": mean(losses), "train_accuracy": mean(rights)}
+
+
+def shrinking(forward, side):
+    """The same forward pass of images [B,c,H,W] shrunk to a side."""
+
+    def forward_shrunk(images, foreground):
+        small = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+        return forward(small, foreground)
+
+    return forward_shrunk
 
 
 def batch_loss(config, forward, teacher, x, y, foreground=None):

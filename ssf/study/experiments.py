@@ -250,11 +250,16 @@ CHANGES = {  # each alone, by either optimiser
     "a wider surrogate": {"model.surrogate_alpha": 2.0},
     "no weight decay": {"train.weight_decay": 0.0},
 }
-TOGETHER = {  # the changes that helped
+TOGETHER = {  # the changes that helped, and numbers that any processor multiplies
     **CHANGES["threshold 0.5"], **CHANGES["pooling late in the stem"], **CHANGES["batches of 50"],
+    "train.mixed_precision": False,
+}  # fmt: skip
+SMALL_FIRST = {
+    "train.epochs": 3, "train.early_epochs": 2,
+    "train.early_side": 24, "train.early_time_steps": 1,
 }  # fmt: skip
 RATES = {"AdamW": ("train.lr", (0.005, 0.02)), "Muon": ("train.muon_lr", (0.01, 0.04))}
-HALF_HOUR = TOGETHER | {"train.epochs": 7, "train.mixed_precision": False}  # of two cores, about
+HALF_HOUR = TOGETHER | {"train.epochs": 7}  # of two cores, about
 EARNEST_ROUNDS, EARNEST_FRACTION = 4, 0.45  # four rounds remove 91 %
 
 
@@ -272,6 +277,7 @@ def recipes(seed):
         for kind, changes in CHANGES.items():
             yield f"{optimiser}, {kind}", in_earnest(seed, optimiser, **changes)
         yield f"{optimiser}, together", in_earnest(seed, optimiser, **TOGETHER)
+        yield f"{optimiser}, small first", in_earnest(seed, optimiser, **TOGETHER, **SMALL_FIRST)
         yield f"{optimiser}, half an hour", in_earnest(seed, optimiser, **HALF_HOUR)
 
 
