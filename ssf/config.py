@@ -38,17 +38,13 @@ class Data:
 
     name: field.one_of(DATASETS) = "fashion-mini"
     train_size: field.count("0 (the whole training split) or the training images to use", 0) = 0
-    validation_share: field.number(
-        "a share of the training split, at least 0, below 1", ge=0, lt=1
-    ) = 0.1
+    validation_share: field.number("a share of at least 0 and below 1", ge=0, lt=1) = 0.1
     augment: field.choice(
         none="",
         light="random shift by up to 2 pixels, horizontal flip",
         published="the recipe of the published code for images or for event frames",
     ) = "light"
-    difficulty: field.number("for cluttered-fashion: 0 (an empty background) to 1", ge=0, le=1) = (
-        0.5
-    )
+    difficulty: field.number("0 (an empty background) to 1", ge=0, le=1) = 0.5
 
     def __post_init__(self):
         ok = self.name == CLUTTERED or self.difficulty == Data.difficulty
@@ -66,9 +62,7 @@ class Model:
     side: field.count() = 32
     classes: field.count() = 10
     depth: field.count("the number of blocks; 0 is the stem alone", 0) = 2
-    width: field.multiple("a positive multiple of 8 (the stem starts with width/8 channels)", 8) = (
-        32
-    )
+    width: field.multiple("a positive multiple of 8 (the stem starts with width/8)", 8) = 32
     heads: field.count("a positive whole number that divides the width") = 4
     mlp_ratio: field.count() = 4
     time_steps: field.count() = 4
@@ -165,9 +159,7 @@ class Ticket:
     """
 
     round: field.count() = 1
-    fraction: field.number(
-        "the share of the surviving weights removed per round, above 0 and below 1", gt=0, lt=1
-    ) = 0.25
+    fraction: field.number("a share of the weights left, above 0, below 1", gt=0, lt=1) = 0.25
     rewind_epoch: field.count("an epoch of the dense run, 0 for its initialisation", 0) = 1
     freeze: field.choice(
         mask="pruned weights are held at zero",
@@ -214,14 +206,10 @@ class Train:
     weight_decay: field.NotNegative = 0.06
     label_smoothing: field.number("a share of at least 0 and below 1", ge=0, lt=1) = 0.1
     mixed_precision: field.flag("products in bfloat16, neurons in float32") = False
-    mixup: field.number(
-        "0 (none) or alpha of the Beta distribution that a share is drawn from (Zhang 2018)", ge=0
-    ) = 0.0
+    mixup: field.number("0 (none) or alpha of a Beta distribution (Zhang 2018)", ge=0) = 0.0
     mixup_probability: field.number("a probability: that a batch is mixed", ge=0, le=1) = 1.0
     mixup_epochs: field.count("0 (all) or the number of epochs with mixup", 0) = 0
-    early_epochs: field.count("0 (none) or the first epochs, made cheaper by the next two", 0) = 0
-    early_side: field.count("0 (the model's) or the side that early images are shrunk to", 0) = 0
-    early_time_steps: field.count("0 (the model's) or time steps of an early image", 0) = 0
+    early_epochs: field.count("0 (none) or first epochs: 3/4 of the side, one time step", 0) = 0
 
 
 PARTS = {"data": Data, "model": Model, "selector": Selector, "ticket": Ticket, "train": Train}
@@ -244,12 +232,10 @@ class RunConfig:
         for name, value in DATASETS[self.data.name].items():
             own = getattr(self.model, name)
             demand(own == value, f"model.{name}", own, f"{value}, as in {self.data.name}")
-        side, early_side = self.model.side, self.train.early_side
-        demand(early_side <= side, "train.early_side", early_side, f"at most {side}, the model's")
-        oracle = self.selector is not None and self.selector.kind == "oracle"
-        ok = self.early_model == self.model or (self.model.encoding == "direct" and not oracle)
-        allowed = "0 with event frames or selector.kind oracle, as is early_time_steps"
-        demand(ok, "train.early_side", early_side, allowed)
+        if early := self.train.early_epochs:
+            oracle = self.selector is not None and self.selector.kind == "oracle"
+            ok = self.early_model.encoding == "direct" and not oracle
+            demand(ok, "train.early_epochs", early, "0 with event frames or selector.kind oracle")
         if self.selector:
             self._check_selector(self.selector)
         if self.ticket:
@@ -257,9 +243,8 @@ class RunConfig:
 
     @property
     def early_model(self):
-        """The model as it is trained in the first `train.early_epochs`."""
-        early = {"side": self.train.early_side, "time_steps": self.train.early_time_steps}
-        return replace(self.model, **{name: value for name, value in early.items() if value})
+        """The model as the first `train.early_epochs` train it."""
+        return replace(self.model, side=self.model.side * 3 // 4, time_steps=1)
 
     def _check_selector(self, selector):
         depth, blocks = self.model.depth, selector.locations

@@ -45,7 +45,7 @@ from ssf.presets import PRESETS, from_notebook, preset
         ("train.lr", 10**400),
         ("train.epochs", 0),
         ("train.batch_size", None),
-        ("train.early_side", 36),
+        ("train.early_epochs", -1),
         ("seed", -1),
         ("seed", "one"),
         ("model", None),

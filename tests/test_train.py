@@ -161,27 +161,23 @@ def test_mixed_precision_learns_as_well(easy):
 
 
 def test_early_epochs_see_fewer_time_steps_and_smaller_images_and_the_others_do_not(easy):
-    early = {"train.early_epochs": 1, "train.early_time_steps": 1}
-    first = moments(config(**early), easy, last_epoch=1)[0]
-    one_step = moments(config(**{"model.time_steps": 1}), easy, last_epoch=1)[0]
-    assert same(first.tensors, one_step.tensors)
-    assert first.history != one_step.history  # it is measured with all of its steps
-
-    small = config(**early, **{"train.epochs": 2, "train.early_side": 16})
-    network, sides = training.make_network(small), []
-    network.stem.register_forward_pre_hook(
-        lambda stem, inputs: sides.append(inputs[0].shape[-1]) if stem.training else None
+    small = config(**{"train.epochs": 2, "train.early_epochs": 1})
+    network, seen = training.make_network(small), {True: [], False: []}
+    network.stem.register_forward_hook(
+        lambda stem, inputs, x: seen[stem.training].append((inputs[0].shape[-1], *x.shape[::2]))
     )
     steps = math.ceil(training.fit(small, network, easy).images / small.train.batch_size)
-    assert sides == [16] * steps + [32] * steps
+    early, whole = (24, 1, 36), (32, 2, 64)  # side, time steps, tokens
+    assert seen[True] == [early] * steps + [whole] * steps
+    assert set(seen[False]) == {whole}
 
 
 def test_a_selector_keeps_its_share_of_a_smaller_image(easy):
-    cfg = config(**{"selector.kind": "random", "selector.keep_ratio": 0.5, "train.early_side": 16})
+    cfg = config(**{"selector.kind": "random", "selector.keep_ratio": 0.5})
     network = training.make_network(cfg)
     network.expect(cfg.early_model)
-    _, (kept,) = network.forward_tokens(torch.rand(3, 1, 16, 16))
-    assert kept.shape == (3, 16) and (kept.sum(1) == 8).all()
+    _, (kept,) = network.forward_tokens(torch.rand(3, 1, 24, 24))
+    assert kept.shape == (3, 36) and (kept.sum(1) == 18).all()
 
 
 def test_the_teacher_is_in_eval_mode_unless_told_to_leak(easy):

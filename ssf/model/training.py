@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -175,8 +176,8 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
     network.train()
     model = config.early_model if epoch < config.train.early_epochs else config.model
     network.expect(model)
-    if model.side != config.model.side:
-        forward = shrinking(forward, model.side)
+    if model is not config.model:
+        forward = of_small_images(forward, model.side)
     stream = batches.training_batches(config, dataset, used, epoch, generator)
     steps = math.ceil(len(used) / config.train.batch_size)
     places, sizes, means = [], [], []
@@ -205,14 +206,10 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
     return {"epoch": epoch + 1, "train_loss": mean(losses), "train_accuracy": mean(rights)}
 
 
-def shrinking(forward, side):
-    """The same forward pass of images [B,c,H,W] shrunk to a side."""
-
-    def forward_shrunk(images, foreground):
-        small = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-        return forward(small, foreground)
-
-    return forward_shrunk
+def of_small_images(forward, side):
+    """The same forward pass of images [B,c,H,W] that it shrinks to a side first."""
+    shrink = partial(F.interpolate, size=(side, side), mode="bilinear", antialias=True)
+    return lambda images, foreground: forward(shrink(images), foreground)
 
 
 def batch_loss(config, forward, teacher, x, y, foreground=None):

@@ -254,10 +254,7 @@ TOGETHER = {  # the changes that helped, and numbers that any processor multipli
     **CHANGES["threshold 0.5"], **CHANGES["pooling late in the stem"], **CHANGES["batches of 50"],
     "train.mixed_precision": False,
 }  # fmt: skip
-SMALL_FIRST = {
-    "train.epochs": 3, "train.early_epochs": 2,
-    "train.early_side": 24, "train.early_time_steps": 1,
-}  # fmt: skip
+SMALL_FIRST = {"train.epochs": 3, "train.early_epochs": 2}
 RATES = {"AdamW": ("train.lr", (0.005, 0.02)), "Muon": ("train.muon_lr", (0.01, 0.04))}
 HALF_HOUR = TOGETHER | {"train.epochs": 7}  # of two cores, about
 EARNEST_ROUNDS, EARNEST_FRACTION = 4, 0.45  # four rounds remove 91 %
