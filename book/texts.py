@@ -1,15 +1,18 @@
 """The study's numbers as texts: those that pages ask for, and the ledger in short."""
 
+import itertools
 import re
 
 import analyses
 import numpy as np
 import said
 
-from ssf.config import RunConfig
+from ssf.config import Data, RunConfig
+from ssf.engine import records
 from ssf.figures import inside
 from ssf.model import cost
 from ssf.presets import PUBLISHED_AT_INFERENCE, preset
+from ssf.speed import bench
 from ssf.study import experiments, findings, ledger
 from ssf.study.ledger import AT, AT_RATIO, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
@@ -344,12 +347,35 @@ def of_findings():
     } | verdicts
 
 
+def of_practice():
+    """{name: text} of how far the study's networks could be pruned, and what the clock says."""
+    frame, kept = rows("tickets"), {}
+    dense = pick(frame, "dense")
+    for number in range(1, experiments.HEADLINE + 1):
+        ticket = pick(frame, "ticket", {"ticket.round": number})
+        kept[percent(ticket.sparsity)] = difference(ticket, dense)
+    unsafe = [at for at, loss in kept.items() if not no_point_lost(loss)]
+    safe = list(itertools.takewhile(lambda at: at not in unsafe, kept))
+    timed = records.timings("bench_codesign_cpu", "python -m ssf bench --only codesign")
+    kinds = {kind: kind for kind in ("ticket", "selector", "both")}
+    clock = bench.shares(timed, "codesign", kinds).set_index("label").seconds
+    texts = {f"clock_{kind}": percent(clock[kind]) for kind in kinds}
+    return texts | {
+        "prune_to": safe[-1] if safe else "no share",
+        "prune_to_loss": str(kept[safe[-1]]) if safe else "not measured",
+        "prune_beyond": unsafe[0] if unsafe else "any share",
+        "prune_beyond_loss": str(kept[unsafe[0]]) if unsafe else "not measured",
+    }
+
+
 def of_settings():
     """{name: text} of what was set: margin, keep ratio, tokens, the rates that were tried."""
     model, selector = preset("study").model, experiments.with_selector(experiments.CLAIMED)
     fewest = experiments.with_selector(min(experiments.LOW_RATIOS)).counts(model.tokens)
     texts = {
         "margin": MARGIN,
+        "study_difficulty": f"{preset('study-clutter').data.difficulty:g}",
+        "usual_difficulty": f"{Data.difficulty:g}",
         "fewest_tokens": f"{fewest[0]} of {model.tokens} tokens",
         "largest_ratio": str(cost.keep_ratio_for(ledger.SAVING, model, selector)),
         "ratio": str(experiments.CLAIMED),
@@ -392,10 +418,16 @@ def of_images():
     changed = [analyses.change(fresh, study)[1] for study, fresh, _ in replicated.values()]
     same = sum(low <= 0 <= high for low, high in changed)
     seen = [hundredfold(np.ptp(bounds) / 2) for bounds in changed]
+    pooled = {  # nobody planned to
+        name[:2]: Estimate(replicated[name][0].values + replicated[name][1].values)
+        for name in filter(replicated.get, LOSSES)
+    }
     fresh = [f"{name[:2]} {fresh}" for name, (_, fresh, _) in replicated.items() if name in LOSSES]
     return {
         "fresh_losses": ", ".join(fresh) or "not trained yet",
         "fresh_more": p_text(four[1].below(-ledger.MARGIN)) if four else "no p yet",
+        "all_losses": ", ".join(f"{claim} {loss}" for claim, loss in pooled.items()),
+        "all_more": p_text(pooled["C4"].below(-ledger.MARGIN)) if four else "no p yet",
         "over_images": "; ".join(clauses) or "we cannot tell yet",
         "images_wider": f"{max(ratios):.1f} times",
         "repeats": f"The interval of *fresh − study* includes zero in {same} of {len(changed)}",
@@ -431,11 +463,13 @@ def of_half_hour():
     """{name: text} of what the recipe's longer trainings reached, and the study's on CIFAR-10."""
     frame, trained = rows("recipes"), longer()
     sentences = [
-        f"Trained with {row.kind.removesuffix(LONGER)} (seed {row.seed}), the network is right on "
-        f"{percent([row.validation_accuracy])} of its validation images and on "
-        f"{percent([row.accuracy])} of the test images, and its neurons fire in "
-        f"{percent([row.firing_rate])} of the steps. That took {row.seconds / 60:.0f} minutes"
-        for row in trained.itertuples()
+        f"Trained with {kind.removesuffix(LONGER)} (seed{'s' * (len(part) > 1)} "
+        f"{said.listed(part.seed.map(str))}), the network is right on "
+        f"{said.listed(part.validation_accuracy.map(hundredfold))} % of its validation images "
+        f"and on {said.listed(part.accuracy.map(hundredfold))} % of the test images, and its "
+        f"neurons fire in {percent(part.firing_rate)} of the steps. That took "
+        f"{part.seconds.mean() / 60:.0f} minutes"
+        for kind, part in trained.groupby("kind")
     ]
     reached, study = best(trained), pick(rows("cifar10"), "dense")
     hours = frame.seconds.groupby(frame.kind.str.endswith(LONGER)).mean() / 3600
@@ -445,7 +479,7 @@ def of_half_hour():
         "half_hour": ". ".join(sentences),
         "half_hour_best": percent(reached.accuracy),
         "half_hour_work": f"{work(reached) / work(study):.0f}",
-        "half_hour_there": WHOLE[len(trained)],
+        "half_hour_there": f"{WHOLE[len(trained)]} {'is' if len(trained) == 1 else 'are'}",
         "recipe_hours": f"{sum(hours[kind.endswith(LONGER)] for kind in missing):.0f}",
         "recipe_missing": f"{len(missing)}",
         "cifar10_dense": percent(study.accuracy),
@@ -456,6 +490,7 @@ def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
     claims = of_claims() | of_the_count() | of_event_data() | of_budgets() | of_controls()
     claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
+    claims |= of_practice()
     claims |= of_rates() | of_half_hour() | of_images()
     return claims | of_test_images() | said.sentences()
 
@@ -468,7 +503,8 @@ def short_ledger():
         "{c1_loss}",
         "C2": "{c2_claim}: **{c2_verdict}**. Share of the foreground that it keeps, minus that of "
         "a random choice: {c2_random}. Keeping the tokens that merely fire most "
-        "{c2_rate_control}: selector minus these, {c2_rate}",
+        "{c2_rate_control}: selector minus these, {c2_rate}. Had the claim to beat them, it would "
+        "be *{c2_strict_verdict}*",
         "C3, by count": "{c3_claim}: **{c3_count_verdict}** in the paper's network for "
         "CIFAR. The published keep ratio of {published_ratio} saves {published_saving} there, and "
         "saving {claimed_saving} takes {ratio_that_saves}",

@@ -12,22 +12,17 @@ from ssf.field import Failed, Refused, demand, part, refusal  # noqa: F401
 
 RESULTS_VERSION = 5  # part of every id; raise it when a change of the code changes what is measured
 
-
-def _input(encoding, channels, side, classes):
-    return {"encoding": encoding, "channels": channels, "side": side, "classes": classes}
-
-
 # every data set as the model sees it; Fashion-MNIST's 28×28 are zero-padded
 DATASETS = {
-    "fashion-mini": _input("direct", 1, 32, 10),
-    "fashion-mnist": _input("direct", 1, 32, 10),
-    "cluttered-fashion": _input("direct", 1, 40, 10),
-    "event-fashion": _input("frames", 2, 32, 10),
-    "cifar10": _input("direct", 3, 32, 10),
-    "cifar10-jpeg": _input("direct", 3, 32, 10),
-    "cifar100": _input("direct", 3, 32, 100),
-    "cifar10-dvs": _input("frames", 2, 128, 10),
-    "dvs128-gesture": _input("frames", 2, 128, 11),
+    "fashion-mini": dict(encoding="direct", channels=1, side=32, classes=10),
+    "fashion-mnist": dict(encoding="direct", channels=1, side=32, classes=10),
+    "cluttered-fashion": dict(encoding="direct", channels=1, side=40, classes=10),
+    "event-fashion": dict(encoding="frames", channels=2, side=32, classes=10),
+    "cifar10": dict(encoding="direct", channels=3, side=32, classes=10),
+    "cifar10-jpeg": dict(encoding="direct", channels=3, side=32, classes=10),
+    "cifar100": dict(encoding="direct", channels=3, side=32, classes=100),
+    "cifar10-dvs": dict(encoding="frames", channels=2, side=128, classes=10),
+    "dvs128-gesture": dict(encoding="frames", channels=2, side=128, classes=11),
 }
 CLUTTERED = "cluttered-fashion"  # the only set with a difficulty, and with a known foreground
 
@@ -36,7 +31,7 @@ CLUTTERED = "cluttered-fashion"  # the only set with a difficulty, and with a kn
 class Data:
     """Which images, and how many of them."""
 
-    name: field.one_of(DATASETS) = "fashion-mini"
+    name: field.choice(**dict.fromkeys(DATASETS, "")) = "fashion-mini"
     train_size: field.count("0 (the whole training split) or the training images to use", 0) = 0
     validation_share: field.number("a share of at least 0 and below 1", ge=0, lt=1) = 0.1
     augment: field.choice(
@@ -62,7 +57,7 @@ class Model:
     side: field.count() = 32
     classes: field.count() = 10
     depth: field.count("the number of blocks; 0 is the stem alone", 0) = 2
-    width: field.multiple("a positive multiple of 8 (the stem starts with width/8)", 8) = 32
+    width: field.count("a positive multiple of 8 (the stem starts with width/8)", 8, of=8) = 32
     heads: field.count("a positive whole number that divides the width") = 4
     mlp_ratio: field.count() = 4
     time_steps: field.count() = 4
@@ -105,7 +100,7 @@ class Selector:
     The last three fields are habits of the published code, here as switches, off by default.
     """
 
-    kind: field.one_of(SELECTORS) = "learned"
+    kind: field.choice(**dict.fromkeys(SELECTORS, "")) = "learned"
     keep_ratio: field.number(
         "a share of the tokens, up to 1; location i keeps keep_ratio**(i+1)", gt=0, le=1
     ) = 0.7

@@ -55,12 +55,8 @@ def refusal(cls, values, error):
     return Refused(f"{name} is {values[field]!r}; allowed: {allowed}.")
 
 
-def count(help_text="a positive whole number", least=1, most=None):
-    return Annotated[int, Field(ge=least, le=most, description=help_text)]
-
-
-def multiple(help_text, of, most=None):
-    return Annotated[int, Field(ge=of, le=most, multiple_of=of, description=help_text)]
+def count(help_text="a positive whole number", least=1, most=None, of=None):
+    return Annotated[int, Field(ge=least, le=most, multiple_of=of, description=help_text)]
 
 
 def number(help_text, **limits):
@@ -74,10 +70,6 @@ def choice(**meanings):
     words = [f"{word} ({meaning})" if meaning else word for word, meaning in meanings.items()]
     help_text = f"{', '.join(words[:-1])} or {words[-1]}"
     return Annotated[Literal[tuple(meanings)], Field(description=help_text)]
-
-
-def one_of(values):
-    return Annotated[Literal[tuple(values)], Field(description=f"one of {', '.join(values)}")]
 
 
 def flag(help_text):

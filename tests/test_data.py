@@ -75,7 +75,7 @@ def test_a_missing_file_is_named_with_what_mends_it(tmp_path, name):
 
 
 def test_an_unknown_set_and_no_time_steps_are_refused():
-    with pytest.raises(ValueError, match="data.name is 'imagenet'; allowed: one of fashion-mini"):
+    with pytest.raises(ValueError, match="data.name is 'imagenet'; allowed: fashion-mini"):
         sets.load("imagenet")
     with pytest.raises(ValueError, match="time_steps is 0; allowed: a whole number of at least 1"):
         sets.load("event-fashion", time_steps=0)

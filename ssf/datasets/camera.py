@@ -28,7 +28,7 @@ class Camera:
     """How the camera sees. Thresholds are changes of ln(brightness), of grey level + `dark`."""
 
     # of time: a third of them for each saccade
-    steps: field.multiple("a multiple of 3 from 3 to 255", 3, 255) = 24
+    steps: field.count("a multiple of 3 from 3 to 255", 3, 255, of=3) = 24
     # pixels, how far a saccade may end from the centre
     reach: field.count("0 to 8 pixels", 0, 8) = 3
     threshold: field.Positive = 0.25

@@ -211,16 +211,11 @@ def script(networks, dataset, tokens, count=SHOWN):
 
 def page(networks, dataset, tokens):
     """One self-contained page, HTML, of networks (bytes, `compact`); the first is shown first."""
-    parts = {"/* data */": script(networks, dataset, tokens), "/* css */": part("live.css")}
-    parts |= {"/* network */": part("live.js"), "/* page */": part("live-page.js")}
-    text = part("live.html")
-    for place, content in parts.items():
-        text = text.replace(place, content)
+    text = (OWN / "live.html").read_text()
+    text = text.replace("/* data */", script(networks, dataset, tokens))
+    for place, name in {"css": "live.css", "network": "live.js", "page": "live-page.js"}.items():
+        text = text.replace(f"/* {place} */", (OWN / name).read_text())
     return text
-
-
-def part(name):
-    return (OWN / name).read_text()
 
 
 def export(names, path):

@@ -99,7 +99,8 @@ def draw_paired(curves, x, xlabel, control, margin=None):
 
 
 def draw_differences(estimates, margin=None, what="accuracy"):
-    """What changes accuracy by how much: {label: Estimate}; mean, interval, below a dot a seed.
+    """What changes accuracy by how much: {label: Estimate}; mean, below a dot a seed, intervals of
+    95 % (thin) and 90 % (thick): a one-sided test at 5 % rejects what lies beyond the thick one.
 
     margin: the share below which a difference counts as none, a band. what: is changed.
     """
@@ -109,8 +110,10 @@ def draw_differences(estimates, margin=None, what="accuracy"):
     dots = DOTS | {"color": GREY, "alpha": 0.7}
     for y, (label, estimate) in enumerate(estimates.items()):  # its label above: room on phones
         ax.scatter(100 * np.array(estimate.values), [y + 0.17] * estimate.seeds, **dots)
-        ax.plot(100 * np.array(estimate.interval), [y, y], color=COLOURS["ticket"], lw=1.5)
-        ax.plot(100 * estimate.mean, y, "o", ms=5, color=COLOURS["ticket"])
+        for level, width in ((0.95, 1), (0.9, 3)):
+            ends = 100 * np.array(estimate.between(level))
+            ax.plot(ends, [y, y], color=COLOURS["ticket"], lw=width, solid_capstyle="butt")
+        ax.plot(100 * estimate.mean, y, "o", ms=6, color=COLOURS["ticket"])
         ax.text(0, y - 0.4, label, transform=ax.get_yaxis_transform(), va="center")
     ax.vlines([0] * (y + 1), np.arange(y + 1) - 0.2, np.arange(y + 1) + 0.2, color=INK, lw=0.8)
     if margin:

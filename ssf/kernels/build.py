@@ -93,16 +93,11 @@ def library(name, **constants):
     except OSError:
         return None
     keep_freed_memory()
-    source = ctypes.CDLL(str(path))
-    return SimpleNamespace(
-        flags=flags,
-        **{
-            function: declared(
-                getattr(source, function), [values if a is VALUES else a for a in arguments]
-            )
-            for function, arguments in DECLARED[name].items()
-        },
-    )
+    source, functions = ctypes.CDLL(str(path)), {}
+    for function, arguments in DECLARED[name].items():
+        types = [values if argument is VALUES else argument for argument in arguments]
+        functions[function] = declared(getattr(source, function), types)
+    return SimpleNamespace(flags=flags, **functions)
 
 
 def declared(function, arguments):

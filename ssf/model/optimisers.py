@@ -12,10 +12,6 @@ class Muon(torch.optim.Muon):
         for weight, matrix in self.matrices.items():
             self.state[weight] = self.state[matrix] = {}
 
-    def zero_grad(self):
-        for weight in self.matrices:
-            weight.grad = None
-
     def step(self):
         for weight, matrix in self.matrices.items():
             matrix.grad = weight.grad.flatten(1)
@@ -23,16 +19,13 @@ class Muon(torch.optim.Muon):
 
 
 class Pair:
-    """Two optimisers as one: `param_groups`, `state`, `zero_grad` and `step` of both."""
+    """Two optimisers as one: `param_groups`, `state` and `step` of both."""
 
-    def __init__(self, *optimisers):
-        self.optimisers = optimisers
-        self.param_groups = [group for one in optimisers for group in one.param_groups]
-        self.state = {p: state for one in optimisers for p, state in one.state.items()}
-
-    def zero_grad(self):
-        for one in self.optimisers:
-            one.zero_grad()
+    def __init__(self, adamw, muon):
+        self.optimisers = adamw, muon
+        self.param_groups = adamw.param_groups + muon.param_groups
+        params = [p for group in adamw.param_groups for p in group["params"]]
+        self.state = {p: adamw.state[p] for p in params} | muon.state
 
     def step(self):
         for one in self.optimisers:
@@ -57,7 +50,5 @@ def optimiser(network, train):
     adamw = torch.optim.AdamW(groups, lr=train.lr)
     if not by_muon:
         return adamw
-    for p in (p for group in adamw.param_groups for p in group["params"]):
-        adamw.state[p] = {}  # so that the pair knows it
     matrices = [p for p in weights if p in by_muon]
     return Pair(adamw, Muon(matrices, lr=train.muon_lr, weight_decay=train.weight_decay))

@@ -122,9 +122,8 @@ class SSA(nn.Module):
         self.proj.linear.of_spikes = True
 
     def forward(self, x, keep=None):
-        q, k, v = (
-            s.unflatten(-1, (self.heads, -1)).transpose(2, 3) for s in self.qkv(x).chunk(3, dim=-1)
-        )
+        by_head = self.qkv(x).unflatten(-1, (3 * self.heads, -1)).transpose(2, 3)
+        q, k, v = by_head.chunk(3, dim=2)
         if keep is not None:
             keep = keep[None, :, None, :, None].to(q.dtype)
         with torch.autocast(x.device.type, enabled=False):

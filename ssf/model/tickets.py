@@ -47,11 +47,8 @@ def builds_on(config):
         parent = replace(config, ticket=before)
     steps = ticket.search_time_steps or config.model.time_steps
     parent = replace(parent, model=replace(config.model, time_steps=steps))
-    return BuildsOn(
-        parent,
-        unpruned if ticket.control != "reinit" else None,
-        dense if config.selector else None,
-    )
+    unpruned = None if ticket.control == "reinit" else unpruned
+    return BuildsOn(parent, unpruned, dense if config.selector else None)
 
 
 def rewind_epochs(epochs):

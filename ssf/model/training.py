@@ -238,7 +238,7 @@ def set_rates(config, opt, progress):
 def take_step(config, network, opt, masks, loss, place):
     """One step down the loss; what is pruned stays pruned."""
     near_zero = config.ticket is not None and config.ticket.freeze == "near_zero"
-    opt.zero_grad()
+    network.zero_grad()
     loss.backward()
     if near_zero:  # so the published code holds pruned weights, and others, at zero
         for p in network.parameters():

@@ -204,7 +204,7 @@ def corrected():
 
 
 CLAIMS = {
-    "C1": ("a ticket of at least 90 % sparsity is as accurate as the dense network", c1),
+    "C1": ("a ticket of at least 90 % sparsity is about as accurate as the dense network", c1),
     "C2": ("a selector driven by firing rates drops the background and keeps the foreground", c2),
     "C3": ("the selector saves 20 % of the GFLOPs without loss", c3),
     "C4": ("a ticket and a selector together do both, without loss", c4),

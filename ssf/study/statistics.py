@@ -50,11 +50,15 @@ class Estimate:
     @property
     def interval(self):
         """(low, high) of 95 %; not a number with one seed."""
+        return self.between(0.95)
+
+    def between(self, level):
+        """(low, high) that hold the true mean at this level, by Student's t."""
         if self.seeds < 2:
             return np.nan, np.nan
         if np.ptp(self.values) < EQUAL:
             return self.mean, self.mean
-        return tuple(map(float, ttest_1samp(self.values, 0).confidence_interval(0.95)))
+        return tuple(map(float, ttest_1samp(self.values, 0).confidence_interval(level)))
 
     def above(self, bound):
         """p of the one-sided t test that the mean is above the bound; 1 with one seed."""
