@@ -130,6 +130,19 @@ def replicated():
     return measured
 
 
+def pooled(estimate, others):
+    """(low, high) of 95 % of an Estimate, by the spread over seeds of several comparisons.
+
+    With few seeds one comparison's own spread may be small by luck. This takes it to be the same in
+    all, and them to be independent, which comparisons that share networks are not quite.
+    """
+    freedom = [each.seeds - 1 for each in others]
+    variances = [np.var(each.values, ddof=1) for each in others]
+    error = (np.average(variances, weights=freedom) / estimate.seeds) ** 0.5
+    half = t.ppf(0.975, sum(freedom)) * error
+    return estimate.mean - half, estimate.mean + half
+
+
 def widened(estimate, error):
     """An Estimate over seeds with the standard error of other test images, too: its values, spread
     about the same mean, so that intervals and tests have the variances of both."""

@@ -192,6 +192,11 @@ def of_budgets():
         name = slug("budget", data.split()[0], label.partition(":")[0])
         texts[name], texts[f"{name}_verdict"] = str(estimate), verdict
         texts[f"{name}_changes"] = changes(estimate, "costs")
+    three = [e for data, _, e, _ in findings.budgets() if "CIFAR" in data]
+    spread = [*findings.compared("cifar10").values(), *three]
+    for name, estimate in zip(("alone", "unequal", "equal"), three, strict=True):
+        low, high = map(points, analyses.pooled(estimate, spread))
+        texts[f"budget_pooled_{name}"] = f"{low} to {high}"
     return texts
 
 

@@ -65,9 +65,11 @@ def test_differences_draw_every_seed_the_interval_and_the_margin():
     assert ax.collections[0].get_offsets()[:, 0].tolist() == pytest.approx([1, 3])
     low, high = estimates["a"].interval
     assert ax.lines[0].get_xdata().tolist() == pytest.approx([100 * low, 100 * high])
-    assert ax.lines[1].get_xdata().tolist() == pytest.approx([2]) and ax.patches[
-        0
-    ].get_width() == pytest.approx(2)
+    inner = ax.lines[1].get_xdata()
+    assert 100 * low < inner[0] < inner[1] < 100 * high
+    assert inner[0] == pytest.approx(2 - 6.3138, abs=1e-3)  # one degree of freedom, 5 % a side
+    assert ax.lines[2].get_xdata().tolist() == pytest.approx([2])
+    assert ax.patches[0].get_width() == pytest.approx(2)
     assert ax.get_xlabel() == "difference in accuracy (points)"
     assert [text.get_text() for text in ax.texts] == ["a", "b"]
     assert "in recall" in draw_differences(estimates, what="recall").axes[0].get_xlabel()

@@ -9,6 +9,7 @@ from scipy import stats
 
 from ssf.presets import PRESETS, preset
 from ssf.study import experiments, findings, ledger
+from ssf.study.statistics import Estimate
 
 
 def test_a_look_is_at_the_first_seeds_and_the_last_one_is_the_verdict():
@@ -113,3 +114,12 @@ def test_the_seeds_needed_give_the_power_and_one_less_does_not():
         p = stats.ttest_1samp(samples, 0, axis=1, alternative="greater").pvalue
         assert ((p < 0.05).mean() >= 0.79) == enough
     assert analyses.seeds_needed(0.0, 0.01) is None and analyses.seeds_needed(0.0001, 0.01) is None
+
+
+def test_a_pooled_spread_is_that_of_all_comparisons():
+    narrow, wide = Estimate((0.010, 0.011, 0.012)), Estimate((-0.02, 0.0, 0.02))
+    assert analyses.pooled(narrow, [narrow]) == pytest.approx(narrow.interval)
+    low, high = analyses.pooled(narrow, [narrow, wide])
+    variance = (0.001**2 + 0.02**2) / 2
+    half = stats.t.ppf(0.975, 4) * (variance / 3) ** 0.5
+    assert (low, high) == pytest.approx((0.011 - half, 0.011 + half))

@@ -31,9 +31,12 @@ def test_the_news_follow_the_rows(rows_of):
     told = rows_of({})
     assert "beats one drawn at random" not in told["ticket"]
     assert "does as well, so this speaks for dropping" in told["tokens"]
-    assert told["fires"].startswith("Among clutter, what fires most is the foreground")
-    assert told["budgets"].startswith("The published comparison trains its networks unequally")
+    assert told["fires"].startswith("Among clutter, the tokens that fire most hold the foreground")
+    assert told["budgets"].startswith("An unequal budget changes the verdict little")
     assert told["stem"].startswith("A network without blocks does as well")
+    assert list(told) == ["ticket", "tokens", "stem", "fires", "budgets"]
+    assert "costs less than a point, and it hardly matters which" in news.message()
+    assert "a mild test" in news.message()
 
 
 def test_other_rows_make_other_news(rows_of):
@@ -49,8 +52,10 @@ def test_other_rows_make_other_news(rows_of):
     assert "loses about" in told["ticket"] and "beats one drawn at random" in told["ticket"]
     assert "does worse. " in told["tokens"] and "costs about" in told["tokens"]
     assert told["fires"].startswith("The learned selector and the firing rate choose differently")
-    assert told["budgets"].startswith("In the published comparison, a second training hides")
+    assert told["budgets"].startswith("In our networks, an unequal budget hides")
     assert told["stem"].startswith("A network without blocks may do worse")
+    assert "costs about five points" in news.message() and "matters" not in news.message()
+    assert "a mild test" not in news.message()
 
 
 def test_a_figure_has_every_mean_its_intervals_and_a_scale():
@@ -63,7 +68,10 @@ def test_a_figure_has_every_mean_its_intervals_and_a_scale():
     ]  # fmt: skip
     dots = [float(dot["cx"]) for dot in page.find_all("circle")]
     assert news.EDGE < dots[0] < dots[1] < news.WIDTH - news.EDGE
-    assert len(page.find_all("path", attrs={"stroke-width": "3"})) == 1  # one seed: no interval
+    thin, thick = (page.find_all("path", attrs={"stroke-width": width}) for width in "25")
+    assert len(thin) == len(thick) == 1  # one seed: no interval
+    (a, b), (c, d) = (map(float, re.findall(r"[MH]([-\d.]+)", p[0]["d"])) for p in (thin, thick))
+    assert a < c < d < b  # 95 % and 90 %
 
 
 def test_all_news_have_a_figure_on_one_scale():

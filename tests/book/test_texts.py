@@ -6,6 +6,7 @@ import shlex
 
 import analyses
 import networks
+import pandas as pd
 import pytest
 import tables
 import texts
@@ -119,3 +120,17 @@ def test_the_recipes_command_trains_the_network_of_its_row():
     config = preset(words[words.index("--preset") + 1], seed=100, **dict(options))
     row = results.as_text("recipes")[config.hash()]
     assert row["seed"] == "100" and row["train.optimiser"] == "muon"
+
+
+def test_one_prunes_as_far_as_a_loss_of_a_point_is_ruled_out(study_of):
+    path = study_of("tickets", dict.fromkeys((kind for kind, _ in experiments.tickets(0)), 0.8))
+    told = texts.of_practice()
+    assert told["prune_beyond"] == "any share"
+    rows = pd.read_csv(path)
+    worse = (rows.kind == "ticket") & (rows["ticket.round"] == 4)
+    rows.assign(accuracy=rows.accuracy - 0.05 * worse).to_csv(path, index=False)
+    told = texts.of_practice()
+    sparsities = rows[rows.kind == "ticket"].groupby("ticket.round").sparsity.mean()
+    assert told["prune_to"] == texts.percent([sparsities[3]])
+    assert told["prune_beyond"] == texts.percent([sparsities[4]])
+    assert told["prune_beyond_loss"].startswith("−5.0 points")
