@@ -362,9 +362,16 @@ def of_practice():
     unsafe = [at for at, loss in kept.items() if not no_point_lost(loss)]
     safe = list(itertools.takewhile(lambda at: at not in unsafe, kept))
     timed = records.timings("bench_codesign_cpu", "python -m ssf bench --only codesign")
-    kinds = {kind: kind for kind in ("ticket", "selector", "both")}
-    clock = bench.shares(timed, "codesign", kinds).set_index("label").seconds
-    texts = {f"clock_{kind}": percent(clock[kind]) for kind in kinds}
+    kinds = {kind: kind for kind in ("dense", "ticket", "selector")}
+    clock = bench.shares(timed, "codesign", kinds).set_index("label")
+    texts = {
+        f"{column}_{kind}": percent(clock[column][kind])
+        for column in ("macs", "seconds", "deployed")
+        for kind in kinds
+    }
+    one_shot = findings.bars("tickets", "ticket")
+    first = experiments.removed(experiments.CONTROLLED[0])
+    texts["one_shot_sparse"] = str(one_shot[f"pruned in one shot, {100 * first:.0f} %"])
     return texts | {
         "prune_to": safe[-1] if safe else "no share",
         "prune_to_loss": str(kept[safe[-1]]) if safe else "not measured",
