@@ -104,12 +104,12 @@ def pages(book):
     words = (
         "A small spiking transformer runs on this page, a *ticket* that keeps "
         f"{100 * left:.0f} % of the weights. Its first layers read the whole picture. Then it "
-        "drops *tokens*, what it knows of each square, and those that fire least go first. How "
-        "long does the answer hold? Take over, and erase squares with a finger, the mouse or "
-        "the keyboard. "
+        "drops *tokens*, what it knows of each square, and those that fire least go first. (An "
+        "empty square may fire, too.) How long does the answer hold? Take over, and erase squares "
+        "with a finger, the mouse or the keyboard. "
         + ("With so few weights, most of the work compares tokens in pairs, so a token that goes "
-           f"saves more than its share. In the paper's network, as published, dropping tokens "
-           f"saves {percent(cost.saving(paper.model, paper.selector))} in all. "
+           "saves more than its share. In the paper's network for CIFAR, as published, dropping "
+           f"tokens saves {percent(cost.saving(paper.model, paper.selector))} in all. "
            if pairs(left) else "")
         + "[](live.md) shows more."
     )  # fmt: skip

@@ -515,8 +515,8 @@ def short_ledger():
         "{c1_loss}",
         "C2": "{c2_claim}: **{c2_verdict}**. Share of the foreground that it keeps, minus that of "
         "a random choice: {c2_random}. Keeping the tokens that merely fire most "
-        "{c2_rate_control}: selector minus these, {c2_rate}. Had the claim to beat them, it would "
-        "be *{c2_strict_verdict}*",
+        "{c2_rate_control}: selector minus these, {c2_rate}. If the claim had to beat them, it "
+        "would be *{c2_strict_verdict}*. In accuracy, selector minus random is {c2_accuracy}",
         "C3, by count": "{c3_claim}: **{c3_count_verdict}** in the paper's network for "
         "CIFAR. The published keep ratio of {published_ratio} saves {published_saving} there, and "
         "saving {claimed_saving} takes {ratio_that_saves}",
