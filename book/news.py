@@ -112,6 +112,15 @@ def budgets_told(numbers, lines):
     )  # fmt: skip
 
 
+def dropping(loss):
+    """What dropping tokens costs, by C3's loss, without a full stop."""
+    cost = texts.changes(loss, "costs", "gains")
+    cost = "costs less than a point" if texts.no_point_lost(loss) else cost
+    return (
+        f"Dropping {100 * (1 - experiments.CLAIMED):.0f} % of the tokens before each block {cost}"
+    )
+
+
 def told(lines):
     """{name: (heading, sentences)} of the news, their signs and sizes from the rows.
 
@@ -123,7 +132,7 @@ def told(lines):
     stem = lines["stem"]["no blocks − dense"][0]
     same = texts.no_point_lost(stem)
     fires = ledger.control(ledger.c2()["rate"]) == "does as well"
-    random, dropped = ledger.control(three["random"]), 100 * (1 - experiments.CLAIMED)
+    random = ledger.control(three["random"])
     _, by_rate, learned = (percent(e.values) for e, _ in recalls().values())
     beats = one["random"].above(0) < ledger.LEVEL
     return {
@@ -137,9 +146,7 @@ def told(lines):
             + "[How tickets are found](02_winning_tickets.ipynb)",
         ),
         "tokens": (
-            f"Dropping {dropped:.0f} % of the tokens before each block "
-            + ("costs less than a point." if texts.no_point_lost(three["loss"])
-               else f"{texts.changes(three['loss'], 'costs', 'gains')}."),
+            f"{dropping(three['loss'])}.",
             f"That saves {numbers['c3_saved_mean']} of the "
             "{term}`multiply-accumulates <MACs>`. "
             f"A random choice of tokens {random}"
@@ -169,16 +176,14 @@ def told(lines):
 
 def message():
     """What the book found, in three sentences for those who read no more."""
-    lines = of_the_news()
-    loss, dropping = ledger.c1()["loss"], ledger.c3()["loss"]
-    stem, random = lines["stem"]["no blocks − dense"][0], ledger.control(ledger.c3()["random"])
+    loss, three = ledger.c1()["loss"], ledger.c3()
+    stem = findings.compared("controls")["the stem alone", "dense"]
     weights = percent(pick(rows("tickets"), "ticket", AT).sparsity)
-    tokens = f"{100 * (1 - experiments.CLAIMED):.0f} %"
-    fewer = "less than a point" if texts.no_point_lost(dropping) else texts.size(dropping.mean)
+    random = ledger.control(three["random"])
     return (
         "**In short.** In our small networks for Fashion-MNIST, going without "
         f"{weights} of the weights {texts.changes(loss, 'costs', 'gains')} of accuracy. "
-        f"Dropping {tokens} of the tokens before each block costs {fewer}"
+        + dropping(three["loss"])
         + (", and a random choice of tokens does as well. " if random == "does as well" else ". ")
         + ("But a network without these blocks does as well, so this is a mild test of dropping "
            "tokens." if texts.no_point_lost(stem) else "")

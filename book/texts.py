@@ -188,15 +188,14 @@ def of_the_count():
 def of_budgets():
     """{name: text} of the published comparison and of equal budgets, by data."""
     texts = {}
+    spreads = {data: findings.compared(name).values() for name, data in findings.ELSEWHERE.items()}
     for data, label, estimate, verdict in findings.budgets():
         name = slug("budget", data.split()[0], label.partition(":")[0])
         texts[name], texts[f"{name}_verdict"] = str(estimate), verdict
         texts[f"{name}_changes"] = changes(estimate, "costs")
-    three = [e for data, _, e, _ in findings.budgets() if "CIFAR" in data]
-    spread = [*findings.compared("cifar10").values(), *three]
-    for name, estimate in zip(("alone", "unequal", "equal"), three, strict=True):
-        low, high = map(points, analyses.pooled(estimate, spread))
-        texts[f"budget_pooled_{name}"] = f"{low} to {high}"
+        if data in spreads:
+            low, high = map(points, analyses.pooled(estimate, spreads[data]))
+            texts[f"{name}_pooled"] = f"{low} to {high}"
     return texts
 
 

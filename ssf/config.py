@@ -39,7 +39,9 @@ class Data:
         light="random shift by up to 2 pixels, horizontal flip",
         published="the recipe of the published code for images or for event frames",
     ) = "light"
-    difficulty: field.number("0 (an empty background) to 1", ge=0, le=1) = 0.5
+    difficulty: field.number("for cluttered-fashion: 0 (an empty background) to 1", ge=0, le=1) = (
+        0.5
+    )
 
     def __post_init__(self):
         ok = self.name == CLUTTERED or self.difficulty == Data.difficulty
@@ -227,10 +229,9 @@ class RunConfig:
         for name, value in DATASETS[self.data.name].items():
             own = getattr(self.model, name)
             demand(own == value, f"model.{name}", own, f"{value}, as in {self.data.name}")
-        if early := self.train.early_epochs:
-            oracle = self.selector is not None and self.selector.kind == "oracle"
-            ok = self.early_model.encoding == "direct" and not oracle
-            demand(ok, "train.early_epochs", early, "0 with event frames or selector.kind oracle")
+        early = self.train.early_epochs
+        ok = early == 0 or self.early_model.encoding == "direct"
+        demand(ok, "train.early_epochs", early, "0 with event frames")
         if self.selector:
             self._check_selector(self.selector)
         if self.ticket:
@@ -248,10 +249,11 @@ class RunConfig:
         if selector.kind == "oracle":
             allowed = f"with known foreground ({CLUTTERED}); {self.data.name} does not tell"
             demand(self.data.name == CLUTTERED, "selector.kind", "oracle", allowed)
-            allowed = "none or light, and no mixup, with selector.kind oracle"
-            augment, mixup = self.data.augment, self.train.mixup
+            allowed = "none or light, no mixup and no early epochs, with selector.kind oracle"
+            augment, mixup, early = self.data.augment, self.train.mixup, self.train.early_epochs
             demand(augment != "published", "data.augment", augment, allowed)
             demand(mixup == 0, "train.mixup", mixup, allowed)
+            demand(early == 0, "train.early_epochs", early, allowed)
 
     def _check_ticket(self, ticket):
         epoch, allowed = ticket.rewind_epoch, f"an epoch below train.epochs, {self.train.epochs}"

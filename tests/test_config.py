@@ -68,6 +68,19 @@ def test_combinations_that_make_no_sense_are_refused():
         preset("quick", **{"selector.kind": "attention", "selector.locations": (0,)})
 
 
+@pytest.mark.parametrize(
+    "name, changes",
+    [
+        ("study", {"data.name": "event-fashion"}),
+        ("clutter", {"selector.kind": "oracle", "model.pool_stages": (0,)}),
+    ],
+)
+def test_early_epochs_are_for_still_images_without_a_truth(name, changes):
+    assert preset(name, **changes).train.early_epochs == 0
+    with pytest.raises(ValueError, match="train.early_epochs is 1; allowed: "):
+        preset(name, **changes, **{"train.early_epochs": 1})
+
+
 @pytest.mark.parametrize("key", ["wdith", "model.wdith", "model.", "seed.x", "x.y"])
 def test_an_unknown_field_is_named(key):
     with pytest.raises(ValueError, match=f"a parameter is '{key}'; allowed: "):

@@ -79,7 +79,7 @@ def test_an_unknown_set_and_no_time_steps_are_refused():
         sets.load("imagenet")
     with pytest.raises(ValueError, match="time_steps is 0; allowed: a whole number of at least 1"):
         sets.load("event-fashion", time_steps=0)
-    with pytest.raises(ValueError, match="data.difficulty is 1.5; allowed: 0"):
+    with pytest.raises(ValueError, match="data.difficulty is 1.5; allowed: for cluttered-fashion"):
         sets.load("cluttered-fashion", difficulty=1.5)
 
 

@@ -167,10 +167,8 @@ def budgets():
     for data, (dense, whole, both) in sets.items():
         holds = ledger.saving(both, whole).mean() >= ledger.SAVING
         yield data, "all tokens − dense: a second training alone", difference(whole, dense), "–"
-        for label, other in (
-            ("dense: unequal budgets", dense),
-            ("all tokens: equal budgets", whole),
-        ):
+        rivals = {"dense: unequal budgets": dense, "all tokens: equal budgets": whole}
+        for label, other in rivals.items():
             loss = difference(both, other)
             yield data, f"both − {label}", loss, verdict(loss, holds=holds)
 
