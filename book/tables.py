@@ -5,6 +5,7 @@ import shlex
 import analyses
 import texts
 
+from ssf.config import RunConfig
 from ssf.model import cost
 from ssf.presets import PUBLISHED_ACCURACY, preset
 from ssf.study import experiments, findings, ledger, results
@@ -64,7 +65,7 @@ def interactions():
 
 
 HERE = {"here, Fashion-MNIST": ("study", "tickets", "codesign"),
-        "here, CIFAR-10 (JPEG)": ("study-cifar10", "cifar10", "cifar10")}  # fmt: skip
+        "here, CIFAR-10 (JPEG)": ("study-cifar10-small", "cifar10", "cifar10")}  # fmt: skip
 
 
 def of_the_paper():
@@ -220,11 +221,10 @@ def trials():
 
 def best_recipe():
     """The command that trains the best of the longer trainings anew, a line for each option."""
-    best = texts.best(texts.longer()).iloc[0]
-    optimiser = {"train.optimiser": best["train.optimiser"]}
-    asked = optimiser | experiments.IN_EARNEST | experiments.HALF_HOUR
-    values = {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()}
-    options = [shlex.join(["-o", f"{key}={value}"]) for key, value in values.items()]
+    best = RunConfig.from_flat(texts.best(texts.longer()).iloc[0].to_dict())
+    usual, reached = preset("study-cifar10", seed=best.seed).flat(), best.flat()
+    changed = [f"{field}={value}" for field, value in reached.items() if value != usual[field]]
+    options = [shlex.join(["-o", option]) for option in changed]
     start = f".venv/bin/python -m ssf train --preset study-cifar10 --seed {best.seed}"
     return " \\\n    ".join([start, *options])
 

@@ -307,7 +307,7 @@ def share_of_training():
 
     The published one holds no images out for validation.
     """
-    ours, published = preset("study-cifar10"), preset("spikformer-4-384")
+    ours, published = preset("study-cifar10-small"), preset("spikformer-4-384")
     images = ours.train.epochs * (1 - ours.data.validation_share) / published.train.epochs
     return images, images * cost.macs(ours.model) / cost.macs(published.model)
 
@@ -410,7 +410,8 @@ def of_rates():
         texts[slug("rates", name)] = ", ".join(rates)
         gain = points(max(accuracies.values()) - accuracies[used]).lstrip("+")
         gains += [f"the {name} {gain}"] if name in ARMS else []
-    texts["recipe_before"] = percent(tried["study-cifar10"][preset("study-cifar10").train.lr])
+    small = "study-cifar10-small"
+    texts["recipe_before"] = percent(tried[small][preset(small).train.lr])
     return texts | {"own_rates": " and ".join(gains)}
 
 

@@ -59,10 +59,18 @@ PRESETS = {
         train=Train(epochs=6, batch_size=50, lr=2e-2, warmup_epochs=0.3),
     ),
     "study-clutter": _CLUTTER.with_(**{"data.train_size": 6000, "train.epochs": 4}),
-    "study-cifar10": RunConfig(
+    "study-cifar10-small": RunConfig(
         Data("cifar10-jpeg", augment="light"),
         Model(channels=3, width=96, heads=6, time_steps=2, pool_stages=(0, 1, 2)),
         train=Train(epochs=5, batch_size=100, lr=2e-2, warmup_epochs=0.5),
+    ),
+    # the paper's structure at a size that two cores carry (how it was found: book/recipe.md)
+    "study-cifar10": RunConfig(
+        Data("cifar10-jpeg", augment="light"),
+        Model(channels=3, depth=4, width=96, heads=6, time_steps=2, v_threshold=0.5),
+        train=Train(
+            epochs=7, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear", optimiser="muon"
+        ),
     ),
     # the dense baselines of the Spikformer paper, CIFAR
     "spikformer-4-256": _DENSE.with_(**{"model.width": 256, "model.heads": 8}),

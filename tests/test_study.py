@@ -51,9 +51,9 @@ TO_TRAIN = {
         "Muon, random",
     },
     "precision": {
-        "study-cifar10, dense",
-        "study-cifar10, ticket",
-        "study-cifar10, selector",
+        "study-cifar10-small, dense",
+        "study-cifar10-small, ticket",
+        "study-cifar10-small, selector",
         "study-clutter, selector",
         "study, dense",
         "study, ticket",

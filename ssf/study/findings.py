@@ -113,9 +113,9 @@ COMPARED = {
             ("study, selector", "codesign: selector", {}, AT_RATIO),
             ("study-clutter, dense", "selectors: dense", {}, {}),
             ("study-clutter, selector", "selectors: learned", {}, HALF),
-            ("study-cifar10, dense", "cifar10: dense", {}, {}),
-            ("study-cifar10, ticket", "cifar10: ticket", LAST, {}),
-            ("study-cifar10, selector", "cifar10: selector", {}, {}),
+            ("study-cifar10-small, dense", "cifar10: dense", {}, {}),
+            ("study-cifar10-small, ticket", "cifar10: ticket", LAST, {}),
+            ("study-cifar10-small, selector", "cifar10: selector", {}, {}),
         )
     ],
     "habits": [
