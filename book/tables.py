@@ -219,6 +219,21 @@ def trials():
         }
 
 
+def searches():
+    """Each optimiser's search for tickets, a line a network, by validation images."""
+    if not results.path("optimisers").exists():
+        return
+    frame = ledger.rows("optimisers").set_index("id")
+    for kind, config in experiments.optimisers(experiments.CHOSEN_WITH):
+        if config.hash() in frame.index:
+            row = frame.loc[config.hash()]
+            yield {
+                "network": kind,
+                "sparsity (%)": texts.hundredfold(row.sparsity),
+                "validation accuracy (%)": texts.hundredfold(row.validation_accuracy),
+            }
+
+
 def best_recipe():
     """The command that trains the best of the longer trainings anew, a line for each option."""
     best = RunConfig.from_flat(texts.best(texts.longer()).iloc[0].to_dict())
@@ -265,7 +280,7 @@ def write(book):
     pages["elsewhere"] = analyses.elsewhere().to_dict("records")
     pages |= {"budgets": budgets(), "looks": looks(), "power": power(), "paper": paper()}
     pages |= {"interactions": interactions(), "reached": reached(), "strayed": strayed()}
-    pages["trials"] = trials()
+    pages |= {"trials": trials(), "searches": searches()}
     for name, lines in pages.items():
         (book / f"_{name}.md").write_text(in_markdown(lines))
     (book / "_best_recipe.md").write_text(f"```sh\n{best_recipe()}\n```\n")

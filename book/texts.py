@@ -13,7 +13,7 @@ from ssf.figures import inside
 from ssf.model import cost
 from ssf.presets import PUBLISHED_AT_INFERENCE, preset
 from ssf.speed import bench
-from ssf.study import experiments, findings, ledger
+from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, AT_RATIO, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
 
@@ -498,12 +498,42 @@ def of_half_hour():
     }
 
 
+def of_the_choice():
+    """{name: text} of what the rules of the recipe go by: validation accuracy, over two seeds."""
+    frame = rows("recipes")
+    means = frame[frame.seed.isin((100, 101))].groupby("kind").validation_accuracy.mean()
+    told = {}
+    for name, one, other in (
+        ("first_rule", f"Muon{LONGER}", f"AdamW{LONGER}"),
+        ("second_rule", "Muon, small first", "Muon, together"),
+    ):
+        told[name] = ", and ".join(
+            f"*{kind.removesuffix(LONGER).removeprefix('Muon, ')}* on {hundredfold(means[kind])} %"
+            for kind in (one, other)
+            if kind in means
+        )
+    searched = rows("optimisers") if results.path("optimisers").exists() else frame.iloc[:0]
+    for optimiser in experiments.RATES:
+        parts = [pick(searched, f"{optimiser}, {kind}") for kind in ("ticket", "random", "dense")]
+        parts[0] = parts[0].nlargest(1, "sparsity")
+        shares = [hundredfold(part.validation_accuracy.mean()) for part in parts if len(part)]
+        told[f"search_{optimiser.lower()}"] = (
+            "the ticket of {} sparsity is right on {} % of the validation images, its random "
+            "control on {} %, and the dense network on {} %".format(
+                percent(parts[0].sparsity), *shares
+            )
+            if len(shares) == len(parts)
+            else "the search is not finished yet"
+        )
+    return told
+
+
 def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
     claims = of_claims() | of_the_count() | of_event_data() | of_budgets() | of_controls()
     claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
     claims |= of_practice()
-    claims |= of_rates() | of_half_hour() | of_images()
+    claims |= of_rates() | of_half_hour() | of_the_choice() | of_images()
     return claims | of_test_images() | said.sentences()
 
 

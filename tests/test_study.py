@@ -11,9 +11,9 @@ from ssf import folders
 from ssf.__main__ import main
 from ssf.config import RunConfig
 from ssf.engine import records, runs
-from ssf.model import kernels
+from ssf.model import cost, kernels
 from ssf.presets import preset
-from ssf.study import experiments, results
+from ssf.study import experiments, ledger, results
 
 # kinds of which the first seeds are not all trained yet; the pages say so
 TO_TRAIN = {
@@ -49,6 +49,28 @@ TO_TRAIN = {
         "Muon, dense",
         "Muon, ticket",
         "Muon, random",
+    },
+    "four_blocks": {
+        "dense",
+        "ticket",
+        "random",
+        "all_tokens",
+        "selector",
+        "both",
+        "ticket, trained on",
+        "random_selector",
+        "stem",
+    },
+    "four_blocks_long": {
+        "dense",
+        "ticket",
+        "random",
+        "all_tokens",
+        "selector",
+        "both",
+        "ticket, trained on",
+        "random_selector",
+        "stem",
     },
     "precision": {
         "study-cifar10-small, dense",
@@ -257,6 +279,13 @@ def test_wrong_use_is_refused(tiny, capsys):
     for arguments in (*wrong, ["results", "--rerun", "x"]):
         assert main(arguments) == 2
         assert "allowed:" in capsys.readouterr().err
+
+
+def test_four_blocks_keep_the_most_tokens_that_save_a_fifth():
+    network = dict(experiments.four_blocks(0))["selector"]
+    most = cost.keep_ratio_for(ledger.SAVING, network.model, network.selector)
+    assert network.selector.keep_ratio == pytest.approx(most, abs=5e-4)
+    assert cost.saving(network.model, network.selector) >= ledger.SAVING
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)

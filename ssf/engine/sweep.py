@@ -10,7 +10,6 @@ import itertools
 import os
 import shutil
 import tempfile
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -65,13 +64,13 @@ def refuse_unknown(notebook, parameters):
 
 
 def execute(notebook, target, point, gpus):
-    """Execute a point in this process; {"point", "error" (None or a sentence), "seconds"}."""
+    """Execute a point in this process; {"point", "error": None or a sentence}."""
     import papermill
     from distributed import get_worker
 
-    target, began = Path(target), time.perf_counter()
+    target = Path(target)
     if target.exists():  # Dask may give a point to a second worker
-        return {"point": point, "error": None, "seconds": 0.0}
+        return {"point": point, "error": None}
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[int(get_worker().name) % len(gpus)]
     about = {"cwd": folders.home(), "progress_bar": False, "log_output": False}
@@ -91,7 +90,7 @@ def execute(notebook, target, point, gpus):
             part = target.with_name(f".{target.name}.{Path(folder).name}")
             shutil.copyfile(executed, part)
             os.replace(part, target.with_suffix(".failed.ipynb") if error else target)
-    return {"point": point, "error": error, "seconds": time.perf_counter() - began}
+    return {"point": point, "error": error}
 
 
 @contextmanager
@@ -157,5 +156,5 @@ def sweep(notebook, parameters, out="sweeps", scheduler=None, workers=None):
             else:
                 lost = "its workers died" if task.status == "error" else "the scheduler was lost"
                 error = f"given up, {lost}; the same command goes on"
-                outcomes.append({"point": futures[task], "error": error, "seconds": None})
+                outcomes.append({"point": futures[task], "error": error})
     return len(points) - len(todo), outcomes

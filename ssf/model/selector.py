@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ssf.config import Refused
-
 
 @dataclass
 class Tokens:
@@ -64,21 +62,13 @@ def information_per_place_scores(tokens, _):
     return tokens.share(temporal_change(tokens)) + tokens.share(unlike)
 
 
-def oracle_scores(tokens, _):
-    """Share of the token's pixels that are foreground, where the data set tells."""
-    if tokens.foreground is None:
-        allowed = "where the foreground of every image is given"
-        raise Refused(f"selector.kind is 'oracle'; allowed: {allowed}.")
-    return tokens.foreground.gather(1, tokens.grid)
-
-
 SCORES = {  # of Tokens and the size of the whole grid: [B,n]
     "random": lambda tokens, _: torch.rand(tokens.x.shape[1:3], device=tokens.x.device),
     "firing_rate": lambda tokens, _: tokens.x.mean((0, 3), dtype=wide(tokens.x)),
     "attention": lambda tokens, _: tokens.received,
     "information": information_scores,
     "information_per_place": information_per_place_scores,
-    "oracle": oracle_scores,
+    "oracle": lambda tokens, _: tokens.foreground.gather(1, tokens.grid),  # share of pixels
 }
 
 

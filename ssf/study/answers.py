@@ -9,7 +9,7 @@ from ssf.datasets import sets
 from ssf.engine import files
 from ssf.model import training
 
-EXPERIMENTS = ("replication",)
+EXPERIMENTS = ("replication", "four_blocks", "four_blocks_long")
 
 
 def path(data):

@@ -4,6 +4,8 @@ The protocol is book/protocol.md. They are trained by results.py; what follows f
 ledger.py and findings.py.
 """
 
+from dataclasses import replace
+
 from ssf.config import Selector, Ticket
 from ssf.presets import preset
 
@@ -167,16 +169,17 @@ def habits(seed):
     yield BY_SIZE, dense.with_(ticket=ticket(HEADLINE, freeze="near_zero"))
 
 
-def claims(dense, last, fraction=FRACTION):
+def claims(dense, last, fraction=FRACTION, selector=None):
     """The claims' networks: dense, tickets, students, both; and the controls of the last."""
+    selector = selector or with_selector(CLAIMED)
     yield "dense", dense
     yield from search("ticket", dense, last, fraction=fraction)
     yield "random", dense.with_(ticket=ticket(last, fraction, control="random"))
     yield "all_tokens", dense.with_(selector=ALL_TOKENS)
-    yield "selector", dense.with_(selector=with_selector(CLAIMED))
-    yield "both", dense.with_(selector=with_selector(CLAIMED), ticket=ticket(last, fraction))
+    yield "selector", dense.with_(selector=selector)
+    yield "both", dense.with_(selector=selector, ticket=ticket(last, fraction))
     yield "ticket, trained on", dense.with_(selector=ALL_TOKENS, ticket=ticket(last, fraction))
-    yield "random_selector", dense.with_(selector=with_selector(CLAIMED, "random"))
+    yield "random_selector", dense.with_(selector=replace(selector, kind="random"))
     yield "stem", dense.with_(**{"model.depth": 0})
 
 
@@ -220,8 +223,6 @@ def live(seed):
 
 # what choices were made by: their experiments and the first of their seeds, in no comparison
 CHOOSING, CHOSEN_WITH = ("rates", "recipes", "optimisers"), 100
-
-
 TRIED = (0.005, 0.01, 0.02, 0.04)
 
 
@@ -282,9 +283,21 @@ def optimisers(seed):
         yield f"{optimiser}, random", dense.with_(ticket=control)
 
 
+def four_blocks(seed, epochs=2):
+    """The claims in the paper's structure, on CIFAR-10 (JPEG), with a short training."""
+    dense = preset("study-cifar10", seed=seed, **{"train.epochs": epochs})
+    selector = Selector(keep_ratio=0.689, locations=(1, 2, 3))  # it saves 20 % of the MACs
+    return claims(dense, EARNEST_ROUNDS, EARNEST_FRACTION, selector)
+
+
+def four_blocks_long(seed):
+    """The same with the recipe's training."""
+    return four_blocks(seed, epochs=7)
+
+
 UNCOMPARED = (*CHOOSING, "live")
 EXPERIMENTS = {
-    each.__name__: each
-    for each in (rates, recipes, optimisers, tickets, short, selectors, codesign,
-                 controls, habits, cifar10, events, replication, precision, live)
+    each.__name__: each for each in (
+        rates, recipes, optimisers, tickets, short, selectors, codesign, controls, habits, cifar10,
+        events, replication, four_blocks, four_blocks_long, precision, live)
 }  # fmt: skip
