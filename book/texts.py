@@ -507,8 +507,8 @@ def of_the_choice():
         ("first_rule", f"Muon{LONGER}", f"AdamW{LONGER}"),
         ("second_rule", "Muon, small first", "Muon, together"),
     ):
-        told[name] = ", and ".join(
-            f"*{kind.removesuffix(LONGER).removeprefix('Muon, ')}* on {hundredfold(means[kind])} %"
+        told[name] = ", ".join(
+            f"*{kind.removesuffix(LONGER).removeprefix('Muon, ')}* {hundredfold(means[kind])} %"
             for kind in (one, other)
             if kind in means
         )
