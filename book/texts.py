@@ -498,6 +498,30 @@ def of_half_hour():
     }
 
 
+def of_batchnorm():
+    """{name: text} of the fresh seeds' networks, BatchNorm's averages measured anew."""
+    frame = inside.look("batchnorm")
+    changes = frame.anew - frame.accuracy
+    losses = []
+    for claim, one, other in (
+        ("C1", "ticket", "dense"),
+        ("C3", "selector", "all_tokens"),
+        ("C4", "both", "all_tokens"),
+    ):
+        before, after = (
+            difference(pick(frame, one), pick(frame, other), column).mean
+            for column in ("accuracy", "anew")
+        )
+        losses.append(f"of {claim} {points(before)}, anew {points(after)}")
+    return {
+        "norms_networks": f"{len(frame)}",
+        "norms_mean": f"{points(changes.mean())} points",
+        "norms_least": points(changes.min()),
+        "norms_most": points(changes.max()),
+        "norms_losses": "; ".join(losses),
+    }
+
+
 def of_the_choice():
     """{name: text} of what the rules of the recipe go by: validation accuracy, over two seeds."""
     frame = rows("recipes")
@@ -533,7 +557,7 @@ def substitutions():
     claims = of_claims() | of_the_count() | of_event_data() | of_budgets() | of_controls()
     claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
     claims |= of_practice()
-    claims |= of_rates() | of_half_hour() | of_the_choice() | of_images()
+    claims |= of_rates() | of_half_hour() | of_the_choice() | of_batchnorm() | of_images()
     return claims | of_test_images() | said.sentences()
 
 

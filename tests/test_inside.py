@@ -5,9 +5,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from ssf import folders
 from ssf.figures import inside
+from ssf.model.spikformer import Spikformer
+from ssf.presets import preset
 from ssf.study import experiments, ledger
 
 
@@ -50,6 +53,22 @@ def test_attention_counts():
     asked = table.drop_duplicates(["image", "asks"])["query"].to_numpy().reshape(-1, 2)
     for image, (item, background) in zip(shares, asked, strict=True):
         assert image[item] == image.max() and image[background] == image.min()
+
+
+def test_batchnorm_is_measured_anew_for_the_networks_of_the_rows(make_inside):
+    table, rows = inside.look("batchnorm"), ledger.rows("replication")
+    for kind, part in table.groupby("kind"):
+        same = rows[(rows.kind == kind) & ~(rows["ticket.round"] < experiments.HEADLINE)]
+        told = same.set_index("seed").accuracy
+        assert part.set_index("seed").accuracy.to_dict() == pytest.approx(told.to_dict(), abs=1e-5)
+    network = Spikformer(preset("smoke").model)
+    images = torch.rand(64, *network.image_shape)
+    make_inside.measure_batchnorm(network, images, 64)
+    again = {n: b.clone() for n, b in network.named_buffers() if "running" in n}
+    network.stem.stages[0].bn.running_mean += 1
+    make_inside.measure_batchnorm(network, images, 64)
+    for name, buffer in network.named_buffers():
+        assert "running" not in name or torch.allclose(buffer, again[name], atol=1e-5)
 
 
 def test_the_learned_scores_find_the_item():
