@@ -502,17 +502,13 @@ def of_batchnorm():
     """{name: text} of the fresh seeds' networks, BatchNorm's averages measured anew."""
     frame = inside.look("batchnorm")
     changes = frame.anew - frame.accuracy
+    pairs = {"C1": ("ticket", "dense"), "C3": ("selector", "all_tokens")}
+    pairs["C4"] = ("both", "all_tokens")
     losses = []
-    for claim, one, other in (
-        ("C1", "ticket", "dense"),
-        ("C3", "selector", "all_tokens"),
-        ("C4", "both", "all_tokens"),
-    ):
-        before, after = (
-            difference(pick(frame, one), pick(frame, other), column).mean
-            for column in ("accuracy", "anew")
-        )
-        losses.append(f"of {claim} {points(before)}, anew {points(after)}")
+    for claim, kinds in pairs.items():
+        one, other = (pick(frame.assign(change=changes), kind) for kind in kinds)
+        loss, change = (difference(one, other, column) for column in ("accuracy", "change"))
+        losses.append(f"{claim} {points(loss.mean)}, change {change}")
     return {
         "norms_networks": f"{len(frame)}",
         "norms_mean": f"{points(changes.mean())} points",
@@ -525,8 +521,8 @@ def of_batchnorm():
 def of_the_choice():
     """{name: text} of what the rules of the recipe go by: validation accuracy, over two seeds."""
     frame = rows("recipes")
-    means = frame[frame.seed.isin((100, 101))].groupby("kind").validation_accuracy.mean()
-    told = {}
+    by_kind = frame[frame.seed.isin((100, 101))].groupby("kind").validation_accuracy
+    means, told = by_kind.mean()[by_kind.count() == 2], {}
     for name, one, other in (
         ("first_rule", f"Muon{LONGER}", f"AdamW{LONGER}"),
         ("second_rule", "Muon, small first", "Muon, together"),

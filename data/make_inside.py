@@ -106,9 +106,10 @@ def measure_batchnorm(network, images, size):
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean
     torch.manual_seed(0)  # of the tokens that are sampled
+    network.train()
     with torch.no_grad():
         for batch in images.split(size):
-            network.train().forward_tokens(batch)
+            network.forward_tokens(batch)
     network.eval()
 
 

@@ -57,18 +57,25 @@ def test_attention_counts():
 
 def test_batchnorm_is_measured_anew_for_the_networks_of_the_rows(make_inside):
     table, rows = inside.look("batchnorm"), ledger.rows("replication")
+    kinds = {kind for kind, _ in experiments.replication(experiments.FRESH)}
+    assert set(table.kind) == kinds and set(table.seed) == set(rows.seed)
     for kind, part in table.groupby("kind"):
         same = rows[(rows.kind == kind) & ~(rows["ticket.round"] < experiments.HEADLINE)]
         told = same.set_index("seed").accuracy
         assert part.set_index("seed").accuracy.to_dict() == pytest.approx(told.to_dict(), abs=1e-5)
+
+
+def test_batchnorms_averages_are_the_plain_mean_over_batches(make_inside):
     network = Spikformer(preset("smoke").model)
-    images = torch.rand(64, *network.image_shape)
-    make_inside.measure_batchnorm(network, images, 64)
-    again = {n: b.clone() for n, b in network.named_buffers() if "running" in n}
-    network.stem.stages[0].bn.running_mean += 1
-    make_inside.measure_batchnorm(network, images, 64)
-    for name, buffer in network.named_buffers():
-        assert "running" not in name or torch.allclose(buffer, again[name], atol=1e-5)
+    images = torch.rand(64, *network.image_shape) * torch.linspace(0, 2, 64).view(-1, 1, 1, 1)
+    first = network.stem.stages[0]
+    with torch.no_grad():
+        currents = first.conv(images).flatten(2)
+    parts = torch.stack([part.mean((0, 2)) for part in currents.split(16)])
+    first.bn.running_mean += 1
+    make_inside.measure_batchnorm(network, images, 16)
+    assert torch.allclose(first.bn.running_mean, parts.mean(0), atol=1e-5)
+    assert not torch.allclose(parts.mean(0), parts[-1], atol=1e-3)
 
 
 def test_the_learned_scores_find_the_item():

@@ -33,9 +33,9 @@ def fingerprint(package=PACKAGE):
     """12 hex digits that change with what could change a number, not with Python's comments."""
     total = hashlib.sha256()
     for path in sources(package):
-        meaning = without_docstrings if path.suffix == ".py" else str
+        text = path.read_text()
         total.update(f"{path.relative_to(package).as_posix()}\n".encode())
-        total.update(meaning(path.read_text()).encode())
+        total.update((without_docstrings(text) if path.suffix == ".py" else text).encode())
     return total.hexdigest()[:12]
 
 

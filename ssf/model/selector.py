@@ -68,7 +68,7 @@ SCORES = {  # of Tokens and the size of the whole grid: [B,n]
     "attention": lambda tokens, _: tokens.received,
     "information": information_scores,
     "information_per_place": information_per_place_scores,
-    "oracle": lambda tokens, _: tokens.foreground.gather(1, tokens.grid),  # share of pixels
+    "oracle": lambda tokens, _: tokens.foreground.gather(1, tokens.grid),  # given by the data
 }
 
 
