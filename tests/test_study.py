@@ -53,6 +53,7 @@ TO_TRAIN = {
         "ticket, trained on",
         "random_selector",
         "stem",
+        "reinit",
     },
     "four_blocks_long": {
         "dense",
@@ -64,6 +65,7 @@ TO_TRAIN = {
         "ticket, trained on",
         "random_selector",
         "stem",
+        "reinit",
     },
     "precision": {
         "study-cifar10-small, dense",

@@ -287,7 +287,8 @@ def four_blocks(seed, **changes):
     """The claims in the paper's structure, on CIFAR-10 (JPEG), with a short training."""
     dense = preset("study-cifar10", seed=seed, **SMALL_FIRST | changes)
     selector = Selector(keep_ratio=0.689, locations=(1, 2, 3))  # it saves 20 % of the MACs
-    return claims(dense, EARNEST_ROUNDS, EARNEST_FRACTION, selector)
+    yield from claims(dense, EARNEST_ROUNDS, EARNEST_FRACTION, selector)
+    yield "reinit", dense.with_(ticket=ticket(EARNEST_ROUNDS, EARNEST_FRACTION, control="reinit"))
 
 
 def four_blocks_long(seed):
