@@ -37,8 +37,7 @@ _RECIPE = RunConfig(  # how it was found: book/recipe.md
     Data("cifar10-jpeg", augment="light"),
     Model(channels=3, depth=4, width=96, heads=6, time_steps=2, v_threshold=0.5),
     train=Train(
-        epochs=10, early_epochs=6, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear",
-        optimiser="muon",
+        epochs=10, early_epochs=6, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear"
     ),
 )  # fmt: skip
 _DENSE = _PAPER.with_(selector=None, ticket=None, **{"train.batch_size": 128})

@@ -39,8 +39,6 @@ TO_TRAIN = {
         "Muon, no weight decay",
     },
     "optimisers": {
-        "AdamW, dense",
-        "AdamW, ticket",
         "AdamW, random",
     },
     "four_blocks": {
