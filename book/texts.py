@@ -507,8 +507,7 @@ def of_batchnorm():
     losses = []
     for claim, kinds in pairs.items():
         one, other = (pick(frame.assign(change=changes), kind) for kind in kinds)
-        loss, change = (difference(one, other, column) for column in ("accuracy", "change"))
-        losses.append(f"{claim} {points(loss.mean)}, change {change}")
+        losses.append(f"{claim} by {difference(one, other, 'change')}")
     return {
         "norms_networks": f"{len(frame)}",
         "norms_mean": f"{points(changes.mean())} points",
