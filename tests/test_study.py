@@ -38,9 +38,6 @@ TO_TRAIN = {
         "Muon, a wider surrogate",
         "Muon, no weight decay",
     },
-    "optimisers": {
-        "AdamW, random",
-    },
     "four_blocks": {
         "dense",
         "ticket",
