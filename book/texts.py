@@ -502,11 +502,12 @@ def of_batchnorm():
     """{name: text} of the fresh seeds' networks, BatchNorm's averages measured anew."""
     frame = inside.look("batchnorm")
     changes = frame.anew - frame.accuracy
+    frame = frame.assign(change=changes)
     pairs = {"C1": ("ticket", "dense"), "C3": ("selector", "all_tokens")}
     pairs["C4"] = ("both", "all_tokens")
     losses = []
     for claim, kinds in pairs.items():
-        one, other = (pick(frame.assign(change=changes), kind) for kind in kinds)
+        one, other = (pick(frame, kind) for kind in kinds)
         losses.append(f"{claim} by {difference(one, other, 'change')}")
     return {
         "norms_networks": f"{len(frame)}",

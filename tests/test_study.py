@@ -15,6 +15,18 @@ from ssf.model import cost, kernels
 from ssf.presets import preset
 from ssf.study import experiments, ledger, results
 
+FOUR_BLOCKS = {
+    "dense",
+    "ticket",
+    "random",
+    "all_tokens",
+    "selector",
+    "both",
+    "ticket, trained on",
+    "random_selector",
+    "stem",
+    "reinit",
+}
 # kinds of which the first seeds are not all trained yet; the pages say so
 TO_TRAIN = {
     "recipes": {
@@ -38,30 +50,8 @@ TO_TRAIN = {
         "Muon, a wider surrogate",
         "Muon, no weight decay",
     },
-    "four_blocks": {
-        "dense",
-        "ticket",
-        "random",
-        "all_tokens",
-        "selector",
-        "both",
-        "ticket, trained on",
-        "random_selector",
-        "stem",
-        "reinit",
-    },
-    "four_blocks_long": {
-        "dense",
-        "ticket",
-        "random",
-        "all_tokens",
-        "selector",
-        "both",
-        "ticket, trained on",
-        "random_selector",
-        "stem",
-        "reinit",
-    },
+    "four_blocks": FOUR_BLOCKS,
+    "four_blocks_long": FOUR_BLOCKS,
     "precision": {
         "study-cifar10-small, dense",
         "study-cifar10-small, ticket",
