@@ -21,6 +21,7 @@ from importlib.metadata import files
 from pathlib import Path
 
 import inline
+import larger
 import minutes
 import networks
 import papermill
@@ -200,7 +201,8 @@ def ledger_in_short(book):
 def configuration(book):
     """_config.yml with the numbers that pages ask for, {{ c1_verdict }}, and a course's hub."""
     settings = yaml.safe_load((book / "_config.yml").read_text())
-    settings["parse"]["myst_substitutions"] = texts.substitutions() | networks.texts()
+    numbers = texts.substitutions() | networks.texts() | larger.substitutions()
+    settings["parse"]["myst_substitutions"] = numbers
     if hub := os.environ.get("SSF_HUB"):
         settings["launch_buttons"]["jupyterhub_url"] = hub
     path = book / "_config_with_numbers.yml"
@@ -220,7 +222,7 @@ def compile_pages(book):
 def pages(book):
     """Everything but the chapters' execution."""
     parts = [sentences, parameter_tables, minutes.table, datasheets, manifest, tables.write]
-    parts.append(networks.pages)
+    parts += [networks.pages, larger.pages]
     for part in (*parts, landing, ledger_in_short):
         part(book)
     if book == ROOT / "book":

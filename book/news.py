@@ -3,6 +3,7 @@
 from html import escape
 from math import ceil, floor
 
+import larger
 import texts
 
 from ssf.figures.style import COLOURS, draw_differences
@@ -226,8 +227,8 @@ def overview():
 
 
 def figures(folder):
-    """Write the differences that the claims are about, those on other data, and the budgets."""
-    drawn = {"findings": overview(), "budgets": findings.budget_bars()}
+    """Write what the claims are about, here, on other data and in four blocks, and the budgets."""
+    drawn = {"findings": overview(), "budgets": findings.budget_bars(), "larger": larger.bars()}
     drawn |= {name: findings.bars(name) for name in findings.ELSEWHERE}
     for name, estimates in drawn.items():
         picture = draw_differences(estimates, ledger.MARGIN)

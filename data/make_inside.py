@@ -1,8 +1,10 @@
 """Write what some of the study's networks are like inside, few rows of each: results/inside_*.csv.
 
-.venv/bin/python data/make_inside.py    # seconds where the runs are there, else it trains them
+.venv/bin/python data/make_inside.py          # seconds where the runs are there, else it trains
+.venv/bin/python data/make_inside.py choices  # one of LOOKS
 """
 
+import sys
 from functools import partial
 
 import numpy as np
@@ -11,16 +13,19 @@ import torch
 
 from ssf.config import Selector
 from ssf.datasets import sets
+from ssf.datasets.batches import parts as parts_of
 from ssf.datasets.batches import split
 from ssf.engine import observe, records, runs
 from ssf.engine.observe import against_truth, tokens_before
 from ssf.figures.inside import pictures
 from ssf.model.training import evaluate
 from ssf.presets import preset
-from ssf.study import experiments
+from ssf.study import experiments, ledger
+from ssf.study.ledger import pick
 
 LAYER = "blocks.0.attention.proj.linear.weight"  # a square one, [64,64]
 IMAGES, ASKED = 8, 3  # test images, the first of each class; those whose attention is looked at
+SEEN = 5000  # training images whose choices are averaged
 
 
 def mask_rows():
@@ -133,11 +138,53 @@ def batchnorm_rows():
     return pd.DataFrame(rows).round(6)
 
 
+def kept_by(network, images, prepare):
+    """Logits [n,classes], and the tokens kept at each location, [n,N] of 0 and 1."""
+    network.eval()
+    torch.manual_seed(0)  # of random tokens
+    with torch.no_grad():
+        parts = [network.forward_tokens(prepare(x)) for (x,) in parts_of((images,))]
+    logits, kept = zip(*parts, strict=True)
+    return torch.cat(logits), [torch.cat(each) for each in zip(*kept, strict=True)]
+
+
+def choice_rows():
+    """Does a learned selector look at its image? Of four blocks, a row for each seed with a row.
+
+    Accuracy and, in the same network with its own weights, those of other choices of as many
+    tokens: the places that it keeps most often in training images, the tokens that fire most,
+    random ones. `same`: the share of its own last choice that each makes, too. `place_…`: how
+    often a place is left after the last choice.
+    """
+    rows = []
+    for seed in pick(ledger.rows("four_blocks"), "selector").seed:
+        config = dict(experiments.four_blocks(seed))["selector"]
+        network, dataset = runs.run(config, any_code=True).network.cpu(), sets.load_for(config)
+        images, labels, _ = dataset.part("test")
+        selector, prepare = network.selector, dataset.standardise
+        _, seen = kept_by(network, dataset.train_images[:SEEN], prepare)
+        usual = {i: kept.mean(0) for i, kept in zip(selector.locations, seen, strict=True)}
+        own = None
+        for choice in ("learned", "firing_rate", "random", "usual places"):
+            if choice == "usual places":
+                selector.scores = lambda block, tokens, usual=usual: usual[block][tokens.grid]
+            else:
+                selector.kind = choice
+            logits, (*_, kept) = kept_by(network, images, prepare)
+            own = kept if own is None else own
+            row = {"seed": seed, "choice": choice}
+            row["accuracy"] = (logits.argmax(1) == labels).float().mean().item()
+            row["same"] = ((kept * own).sum() / own.sum()).item()
+            places = kept.mean(0).tolist()
+            rows.append(row | {f"place_{i}": share for i, share in enumerate(places)})
+    return pd.DataFrame(rows).round(6)
+
+
 LOOKS = {
     "mask": mask_rows, "tokens": token_rows, "attention": attention_rows, "scores": score_rows,
-    "batchnorm": batchnorm_rows,
+    "batchnorm": batchnorm_rows, "choices": choice_rows,
 }  # fmt: skip
 
 if __name__ == "__main__":
-    for name, rows in LOOKS.items():
-        print(records.export(rows(), f"inside_{name}"))
+    for name in sys.argv[1:] or LOOKS:
+        print(records.export(LOOKS[name](), f"inside_{name}"))

@@ -96,6 +96,10 @@ def test_firing_rate_and_oracle_by_hand():
         for n in range(7):
             assert rates[b, n].item() == pytest.approx(seen.x[:, b, n].mean().item())
             assert truth[b, n] == seen.foreground[b, seen.grid[b, n]]
+    with pytest.raises(
+        ValueError, match="selector.kind is 'oracle'; allowed: where the foreground"
+    ):
+        make("oracle").scores(1, Tokens(seen.x, seen.grid))
 
 
 def test_information_by_hand():

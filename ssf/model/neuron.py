@@ -39,8 +39,7 @@ class LIF(LIFNode):
             raise Refused(f"currents are of {len(x_seq)} time steps; "
                           f"allowed: {time_steps}, or one that is repeated.")  # fmt: skip
         if not self.carries_over:
-            neuron = self.tau, self.v_threshold, self.alpha
-            spikes = kernels.lif(x_seq, norm, time_steps, *neuron)
+            spikes = kernels.lif(x_seq, norm, time_steps, self.tau, self.v_threshold, self.alpha)
             if spikes is not None:
                 return spikes
         dtype, x_seq = x_seq.dtype, x_seq.to(torch.promote_types(x_seq.dtype, torch.float32))

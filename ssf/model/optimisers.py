@@ -40,9 +40,8 @@ def optimiser(network, train):
     """
     weights = [p for p in network.parameters() if p.ndim > 1]
     spared = [p for p in network.parameters() if p.ndim <= 1]
-    by_muon = set()
-    if train.optimiser == "muon":
-        by_muon = {*network.stem.parameters(), *network.blocks.parameters()} & {*weights}
+    parts = (network.stem, network.blocks) if train.optimiser == "muon" else ()
+    by_muon = {p for part in parts for p in part.parameters() if p.ndim > 1}
     groups = [
         {"params": [p for p in weights if p not in by_muon], "weight_decay": train.weight_decay},
         {"params": spared, "weight_decay": 0.0},

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ssf.config import demand
+
 
 @dataclass
 class Tokens:
@@ -102,6 +104,8 @@ class TokenSelector(nn.Module):
         """Keep score [B,n] of each token before a block: the higher, the rather it stays."""
         if self.kind == "learned":
             return self.log_probabilities(block, tokens)[..., 0]
+        given = self.kind != "oracle" or tokens.foreground is not None
+        demand(given, "selector.kind", "oracle", "where the foreground of every image is given")
         return SCORES[self.kind](tokens, self.tokens)
 
     def decide(self, block, tokens):

@@ -86,9 +86,8 @@ class SPS(nn.Module):
     def __init__(self, model):
         super().__init__()
         widths = [model.channels, *(model.width // d for d in (8, 4, 2, 1))]
-        self.stages = nn.Sequential(
-            *(ConvUnit(widths[i], widths[i + 1], model, i in model.pool_stages) for i in range(4))
-        )
+        units = (ConvUnit(*widths[i : i + 2], model, i in model.pool_stages) for i in range(4))
+        self.stages = nn.Sequential(*units)
         self.position = ConvUnit(model.width, model.width, model)
         for unit in (*self.stages[1:], self.position):
             unit.conv.of_spikes = True

@@ -88,9 +88,8 @@ def answers(network, images, foreground=None, prepare=None):
     with own_random_state():
         torch.manual_seed(0)  # the random selector draws the same tokens every time
         parts = batches.parts((images, foreground))
-        return torch.cat(
-            [network(prepare(x) if prepare else x, truth(network, f)) for x, f in parts]
-        )
+        logits = [network(prepare(x) if prepare else x, truth(network, f)) for x, f in parts]
+        return torch.cat(logits)
 
 
 def evaluate(network, images, labels, foreground=None, prepare=None):

@@ -5,6 +5,7 @@ import re
 import shlex
 
 import analyses
+import larger
 import networks
 import pandas as pd
 import pytest
@@ -21,7 +22,7 @@ from ssf.study.statistics import Estimate
 def test_every_number_that_a_page_asks_for_has_a_text():
     pages = [path.read_text() for path in (ROOT / "book").glob("[a-z]*.md")]
     asked = {name for page in pages for name in re.findall(r"{{ (\w+) }}", page)}
-    numbers = texts.substitutions() | networks.texts()
+    numbers = texts.substitutions() | networks.texts() | larger.substitutions()
     assert asked and asked <= numbers.keys()
     assert all(isinstance(text, str) and text for text in numbers.values())
     assert texts.slug("C1", "loss") == "c1_loss" and "nan" not in " ".join(numbers.values())

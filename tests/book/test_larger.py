@@ -1,0 +1,82 @@
+"""The page of four blocks: no verdict before its seeds, then the protocol's; what training does."""
+
+import larger
+import pandas as pd
+import pytest
+
+from ssf.study import experiments
+
+
+@pytest.fixture
+def four_blocks(study_of):
+    """A function that writes made rows of both trainings and of the small network."""
+
+    def write(short, long):
+        for name, base in (("cifar10", {}), ("four_blocks", short), ("four_blocks_long", long)):
+            kinds = dict.fromkeys((kind for kind, _ in experiments.EXPERIMENTS[name](0)), 0.7)
+            cost = {"macs": lambda kind: 75 if kind in ("selector", "both") else 100}
+            numbers = {key: lambda kind: 1 for key in ("threads", "seconds", "validation_accuracy")}
+            path = study_of(name, kinds | base, **cost, **numbers)
+        return path
+
+    return write
+
+
+def test_without_rows_the_page_says_so(study_of, tmp_path):
+    study_of("cifar10", dict.fromkeys((kind for kind, _ in experiments.cifar10(0)), 0.6))
+    told = larger.substitutions()
+    assert told["larger_small"] == "60.0 %" and "not measured yet" in told["recipe_reached"]
+    assert told["larger_trained"].startswith("0 of 52") and "C1 *after four seeds*" in str(told)
+    assert larger.bars() == {}
+    larger.pages(tmp_path)
+    assert (tmp_path / "_larger_matters.md").read_text() == "*Not measured yet.*\n"
+
+
+def test_the_verdicts_are_the_protocols(four_blocks):
+    worse = {"ticket": 0.5, "both": 0.65}
+    four_blocks(worse, {"random": 0.6, "reinit": 0.6, "both": 0.65})
+    told = larger.substitutions()["larger_verdicts"]
+    assert told == (
+        "after three epochs C1 *not supported*, C3 *supported*, C4 *not supported*; "
+        "after ten epochs C1 *supported*, C3 *supported*, C4 *not supported*"
+    )
+    lines = {(line["difference"][:2], line["training"]): line for line in larger.claims()}
+    assert lines["C1", "three epochs"]["seeds"] == larger.PLANNED
+    assert lines["C1", larger.SMALL[1]]["verdict"] == "–"
+    assert len(larger.bars()) == len(lines) == 9
+
+
+def test_c1_needs_both_controls_and_c3_its_saving(four_blocks):
+    path = four_blocks({}, {"random": 0.6, "reinit": 0.7})
+    assert larger.verdict("C1", larger.trained("four_blocks_long")) == "not supported"
+    rows = pd.read_csv(path)
+    rows.assign(macs=rows.macs.where(rows.kind != "selector", 90)).to_csv(path, index=False)
+    assert larger.verdict("C3", larger.trained("four_blocks_long")) == "not supported"
+
+
+def test_no_verdict_before_the_last_seed(four_blocks):
+    path = four_blocks({}, {})
+    rows = pd.read_csv(path)
+    rows[~((rows.seed == 3) & (rows.kind == "random"))].to_csv(path, index=False)
+    frame = larger.trained("four_blocks_long")
+    assert larger.verdict("C1", frame) == larger.AFTER
+    assert larger.verdict("C4", frame) == "supported"
+    assert larger.substitutions()["larger_trained"].endswith("51 of 52 with ten epochs")
+
+
+def test_a_loss_that_grows_with_training_is_negative(four_blocks):
+    four_blocks({"ticket": 0.69}, {"ticket": 0.66, "both": 0.71})
+    change = dict(larger.longer_less_shorter())
+    assert change["C1"].mean == pytest.approx(-0.03, abs=1e-6)
+    assert change["C4"].mean == pytest.approx(0.01, abs=1e-6) and change["C1"].seeds == 4
+
+
+def test_the_recipes_training_is_told_by_its_own_row(four_blocks):
+    path = four_blocks({}, {"dense": 0.8})
+    rows = pd.read_csv(path)
+    rows = rows.assign(threads=2, seconds=1800, validation_accuracy=0.75)
+    rows.to_csv(path, index=False)
+    told = larger.substitutions()["recipe_reached"]
+    first = rows[(rows.kind == "dense") & (rows.seed == 0)].accuracy.item()
+    assert f"{100 * first:.1f} % of the test images" in told
+    assert "75.0 % of the validation images" in told and "30 minutes of two cores" in told
