@@ -2,13 +2,16 @@
 
 from contextlib import suppress
 
+import pandas as pd
 import tables
 import texts
 
 from ssf.engine.records import Missing
+from ssf.figures import inside
+from ssf.figures.style import done, draw_sentence, figure
 from ssf.study import experiments, ledger, results
 from ssf.study.ledger import additivity, difference, pick, rows
-from ssf.study.statistics import Estimate, percent
+from ssf.study.statistics import Estimate, percent, points
 
 PLANNED = 4  # seeds of each experiment; a verdict needs them all
 TRAININGS = {"four_blocks": "three epochs", "four_blocks_long": "ten epochs"}
@@ -147,8 +150,8 @@ def dense_after():
     for name, training in TRAININGS.items():
         dense = pick(trained(name), "dense")
         if len(dense):
-            clauses.append(f"after {training} on {percent(dense.accuracy)}")
-    return " and ".join(clauses) or "on a share that nobody has measured yet"
+            clauses.append(f"{percent(dense.accuracy)} after {training}")
+    return " and ".join(clauses) or "a share not measured yet"
 
 
 def on_two_cores():
@@ -166,6 +169,59 @@ def on_two_cores():
     )
 
 
+CHOICES = {
+    "learned": "the selector's own",
+    "usual places": "the places that it keeps most often",
+    "firing_rate": "the tokens that fire most",
+    "random": "random tokens",
+}
+
+
+def looks():
+    """What other choices do in the learned selector's networks; no rows where none is there."""
+    with suppress(Missing):
+        return inside.look("choices")
+    return pd.DataFrame(columns=["seed", "choice", "accuracy", "same"])
+
+
+def choices():
+    """Accuracy of the learned selector's networks with its own choice and with others."""
+    frame = looks().rename(columns={"choice": "kind"})
+    own = pick(frame, "learned")
+    for choice, label in CHOICES.items() if len(own) else ():
+        part = pick(frame, choice)
+        change = difference(part, own)
+        yield {
+            "tokens that stay": label,
+            "accuracy (%)": texts.hundredfold(part.accuracy.mean()),
+            "minus its own": "–" if choice == "learned" else points(change.mean),
+            "of its own, kept (%)": texts.hundredfold(part.same.mean()),
+            "seeds": len(part),
+        }
+
+
+def draw_places():
+    """How often the learned selector keeps each place of the grid, the mean over seeds."""
+    own = looks().query("choice == 'learned'").filter(like="place_").mean()
+    if own.empty:
+        return draw_sentence("not measured yet")
+    side = round(len(own) ** 0.5)
+    fig, ax = figure(height=3)
+    shown = ax.imshow(100 * own.to_numpy().reshape(side, side), cmap="Blues", vmin=0, vmax=100)
+    ax.set(xticks=[], yticks=[])
+    fig.colorbar(shown, label="kept in so many test images (%)")
+    return done(fig)
+
+
+def verdicts():
+    """The verdicts that have been given, a clause for each training."""
+    for name, training in TRAININGS.items():
+        judged = {claim: verdict(claim, trained(name)) for claim in PAIRS}
+        given = [f"{claim} *{answer}*" for claim, answer in judged.items() if answer != AFTER]
+        if given:
+            yield f"after {training} {', '.join(given)}"
+
+
 def substitutions():
     """{name: text} of what the pages say of these networks."""
     counts = []
@@ -173,17 +229,12 @@ def substitutions():
         planned = {c.hash() for s in range(PLANNED) for _, c in experiments.EXPERIMENTS[name](s)}
         there = len(planned & {*trained(name).id})
         counts.append(f"{there} of {len(planned)} with {training}")
-    judged = {
-        training: [f"{claim} *{verdict(claim, trained(name))}*" for claim in PAIRS]
-        for name, training in TRAININGS.items()
-    }
-    told = "; ".join(f"after {training} {', '.join(each)}" for training, each in judged.items())
     small = pick(rows(SMALL[0]), "dense")
     return {
         "larger_trained": " and ".join(counts),
         "larger_dense": dense_after(),
         "larger_small": percent(small.accuracy),
-        "larger_verdicts": told,
+        "larger_verdicts": "; ".join(verdicts()) or "none before the fourth seed",
         "recipe_reached": on_two_cores(),
     }
 
@@ -191,5 +242,6 @@ def substitutions():
 def pages(book):
     """Write the tables that the page includes."""
     included = {"claims": claims(), "beside": beside(), "matters": matters(), "reached": reached()}
+    included["choices"] = choices()
     for name, lines in included.items():
         (book / f"_larger_{name}.md").write_text(tables.in_markdown(lines))

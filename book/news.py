@@ -233,6 +233,7 @@ def figures(folder):
     for name, estimates in drawn.items():
         picture = draw_differences(estimates, ledger.MARGIN)
         picture.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    larger.draw_places().savefig(folder / "places.svg", metadata={"Date": None})
 
 
 def landing(book):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ssf import folders
+from ssf.config import Selector
 from ssf.figures import inside
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
@@ -93,3 +94,26 @@ def test_the_learned_scores_are_those_of_the_networks_rows():
     rows = ledger.pick(ledger.rows("selectors"), "learned", ledger.HALF).set_index("seed").recall
     assert learned.to_dict() == pytest.approx(rows[learned.index].to_dict(), abs=1e-6)
     assert sorted(table.seed) == sorted([*range(experiments.FIRST)] * 2)
+
+
+def test_choices_are_of_the_networks_of_the_rows():
+    table = inside.look("choices")
+    own = table[table.choice == "learned"].set_index("seed")
+    told = ledger.pick(ledger.rows("four_blocks"), "selector").set_index("seed").accuracy
+    assert own.accuracy.to_dict() == pytest.approx(told.to_dict(), abs=2e-4) and len(own)
+    network = dict(experiments.four_blocks(0))["selector"]
+    places = table.filter(like="place_")
+    assert np.allclose(places.sum(1), network.selector.counts(network.model.tokens)[-1], atol=1e-3)
+    assert (own.same == 1).all() and (table[table.choice != "learned"].same < 1).all()
+
+
+def test_what_is_kept_is_as_many_as_the_selector_keeps(make_inside, smoke):
+    config = smoke.with_(selector=Selector(keep_ratio=0.5, locations=(0, 1)))
+    network = Spikformer(config.model, config.selector)
+    images = torch.rand(6, *network.image_shape)
+    logits, kept = make_inside.kept_by(network, images, lambda x: 2 * x)
+    assert [set(part.sum(1).tolist()) for part in kept] == [
+        {count} for count in config.selector.counts(config.model.tokens)
+    ]
+    with torch.no_grad():
+        assert torch.allclose(logits, network.eval()(2 * images), atol=1e-5)
