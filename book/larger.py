@@ -8,7 +8,8 @@ import texts
 
 from ssf.engine.records import Missing
 from ssf.figures import inside
-from ssf.figures.style import done, draw_sentence, figure
+from ssf.figures.chapters import draw_layers
+from ssf.figures.style import done, draw_differences, draw_sentence, figure
 from ssf.study import experiments, ledger, results
 from ssf.study.ledger import additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
@@ -118,7 +119,7 @@ def matters():
 
 
 def reached():
-    """Accuracy and cost of every network, by training."""
+    """Accuracy of every network, by training."""
     frames = {training: trained(name) for name, training in TRAININGS.items()}
     for kind in ARMS:
         parts = {training: last(frame, kind) for training, frame in frames.items()}
@@ -127,11 +128,35 @@ def reached():
             line = {
                 "network": named(kind),
                 "sparsity": percent(there[0].sparsity),
-                "MACs (M)": f"{there[0].macs.mean() / 1e6:.1f}",
             }
             for training, part in parts.items():
                 line[f"after {training} (%)"] = accuracy(part)
             yield line
+
+
+def costs():
+    """What an image takes in the networks of the shorter training, means over seeds."""
+    frame = trained("four_blocks")
+    for kind in ARMS:
+        part = last(frame, kind)
+        if len(part):
+            yield {
+                "network": named(kind),
+                "parameters left": f"{part.parameters_left.mean():,.0f}",
+                "MACs (M)": f"{part.macs.mean() / 1e6:.1f}",
+                "of weights left (M)": f"{part.macs_left.mean() / 1e6:.1f}",
+                "fires (%)": texts.hundredfold(part.firing_rate.mean()),
+                "energy (µJ)": f"{part.energy_left.mean():.1f}",
+            }
+
+
+def draw_densities():
+    """The share of its weights that each layer of the last ticket keeps, the mean over seeds."""
+    ticket = last(trained("four_blocks"), "ticket")
+    if ticket.empty:
+        return draw_sentence("not measured yet")
+    kept = ledger.densities(ticket).set_index("layer").kept
+    return draw_layers((100 * kept).to_dict(), "weights kept (%)")
 
 
 def accuracy(part):
@@ -239,9 +264,15 @@ def substitutions():
     }
 
 
+def figures():
+    """{name: figure} of the page."""
+    drawn = {"larger": draw_differences(bars(), ledger.MARGIN), "places": draw_places()}
+    return drawn | {"densities": draw_densities()}
+
+
 def pages(book):
     """Write the tables that the page includes."""
     included = {"claims": claims(), "beside": beside(), "matters": matters(), "reached": reached()}
-    included["choices"] = choices()
+    included |= {"choices": choices(), "costs": costs()}
     for name, lines in included.items():
         (book / f"_larger_{name}.md").write_text(tables.in_markdown(lines))

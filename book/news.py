@@ -228,12 +228,11 @@ def overview():
 
 def figures(folder):
     """Write what the claims are about, here, on other data and in four blocks, and the budgets."""
-    drawn = {"findings": overview(), "budgets": findings.budget_bars(), "larger": larger.bars()}
+    drawn = {"findings": overview(), "budgets": findings.budget_bars()}
     drawn |= {name: findings.bars(name) for name in findings.ELSEWHERE}
-    for name, estimates in drawn.items():
-        picture = draw_differences(estimates, ledger.MARGIN)
+    drawn = {name: draw_differences(each, ledger.MARGIN) for name, each in drawn.items()}
+    for name, picture in (drawn | larger.figures()).items():
         picture.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    larger.draw_places().savefig(folder / "places.svg", metadata={"Date": None})
 
 
 def landing(book):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import analyses
+import larger
 import numpy as np
 import pandas as pd
 import pytest
@@ -229,6 +230,20 @@ def test_equal_budgets():
     mine = [[told(d)[k] for k in ("mean", "low", "high", "seeds")]
             for d in recompute.budgets().values()]  # fmt: skip
     assert np.array(mine) == pytest.approx(np.array(theirs), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in larger.TRAININGS if larger.trained(name).size])
+def test_the_losses_in_four_blocks(name):
+    """Each that has rows of both sides, and no other."""
+    pairs = {"C1": ("ticket r4", "dense"), "C3": ("selector", "all_tokens")}
+    pairs["C4"] = ("both", "all_tokens")
+    theirs = {claim: e for claim, own, _, e in larger.losses() if own == name}
+    for claim, pair in pairs.items():
+        mine = less(*(f"{name}/{kind}" for kind in pair))
+        assert (claim in theirs) == bool(len(mine))
+        if len(mine):
+            assert theirs[claim].mean == pytest.approx(mine.mean()) and len(mine) <= 4
+            assert theirs[claim].seeds == len(mine)
 
 
 def test_seeds_that_would_decide(table):

@@ -142,7 +142,9 @@ def test_the_ledger_is_on_its_page_and_in_short_on_the_landing_page(pages, html)
     )
 
 
-@pytest.mark.parametrize("name", ["findings", "budgets", "cifar10", "events", "larger", "places"])
+@pytest.mark.parametrize(
+    "name", ["findings", "budgets", "cifar10", "events", "larger", "places", "densities"]
+)
 def test_the_committed_figures_are_those_of_the_committed_rows(html, name):
     built, committed = (folder / "_static" / f"{name}.svg" for folder in (html, ROOT / "book"))
     assert built.read_text() == committed.read_text()
