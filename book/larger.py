@@ -12,7 +12,7 @@ from ssf.figures.chapters import draw_layers
 from ssf.figures.style import done, draw_differences, draw_sentence, figure
 from ssf.study import experiments, ledger, results
 from ssf.study.ledger import additivity, difference, pick, rows
-from ssf.study.statistics import Estimate, percent, points
+from ssf.study.statistics import Estimate, holm, percent
 
 PLANNED = 4  # seeds of each experiment; a verdict needs them all
 TRAININGS = {"four_blocks": "three epochs", "four_blocks_long": "ten epochs"}
@@ -22,51 +22,63 @@ PAIRS = {  # claim: (these, those, what these must beat)
     "C3": ("selector", "all_tokens", ()),
     "C4": ("both", "all_tokens", ()),
 }
+ROUNDS = {"cifar10": experiments.CIFAR10_ROUNDS}  # of a search; the others have EARNEST_ROUNDS
 ARMS = ("dense", "ticket", "reinit", "random", "all_tokens", "selector", "random_selector")
 ARMS += ("ticket, trained on", "both", "stem")
 BESIDE = [("ticket", kind) for kind in ("reinit", "random")]
 BESIDE += [("random", "dense"), ("selector", "random_selector"), ("both", "ticket, trained on")]
 BESIDE += [("all_tokens", "dense"), ("stem", "dense")]
 AFTER = "after four seeds"
+CALLED = tables.CALLED | {"stem": "the stem alone"}
 
 
-def trained(name):
-    """The rows of the planned seeds; none where nothing is trained."""
+def trained(name, kind=None):
+    """An experiment's rows of the planned seeds, of a search those of the last round, or a kind's.
+
+    None where nothing is trained.
+    """
     if not results.path(name).exists():
         return rows(SMALL[0]).iloc[:0]
-    return rows(name).query("seed < @PLANNED")
+    frame = rows(name).query("seed < @PLANNED")
+    searched = frame.kind == "ticket"
+    unfinished = searched & (frame["ticket.round"] < ROUNDS.get(name, experiments.EARNEST_ROUNDS))
+    return pick(frame[~unfinished], kind) if kind else frame[~unfinished]
 
 
-def last(frame, kind):
-    """Its rows; of a search those of the last round."""
-    part = pick(frame, kind)
-    most = frame["ticket.round"].max()
-    return part[part["ticket.round"] == most] if kind == "ticket" else part
+def planned(name):
+    """The ids of an experiment's networks, all seeds."""
+    return {c.hash() for s in range(PLANNED) for _, c in experiments.EXPERIMENTS[name](s)}
 
 
-def minus(these, those, frame):
+def minus(name, these, those):
     """Estimate of a kind's accuracy minus another's. Raises Missing without a seed of both."""
-    return difference(last(frame, these), last(frame, those))
+    return difference(trained(name, these), trained(name, those))
 
 
-def verdict(claim, frame):
-    """The claim's verdict by the protocol's rules, as soon as all planned seeds are trained."""
-    these, those, controls = PAIRS[claim]
-    with suppress(Missing):
-        loss, *gains = (minus(these, other, frame) for other in (those, *controls))
-        if all(each.seeds == PLANNED for each in (loss, *gains)):
-            saved = ledger.saving(last(frame, these), last(frame, those)).mean()
-            return ledger.verdict(loss, gains, claim == "C1" or saved >= ledger.SAVING)
-    return AFTER
+def judged(name):
+    """{claim: (verdict, p of what it would rest on, Holm's of the three)}, by the protocol's rules.
+
+    {} before all networks of all seeds are trained.
+    """
+    if not results.path(name).exists() or planned(name) - {*rows(name).id}:
+        return {}
+    verdicts, ps = {}, {}
+    for claim, (these, those, controls) in PAIRS.items():
+        loss, *gains = (minus(name, these, other) for other in (those, *controls))
+        saved = ledger.saving(trained(name, these), trained(name, those)).mean()
+        holds = claim == "C1" or saved >= ledger.SAVING
+        verdicts[claim] = ledger.verdict(loss, gains, holds)
+        ps[claim] = min(ledger.evidence(loss, gains))
+    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
+    return {claim: (verdicts[claim], ps[claim], corrected[claim]) for claim in PAIRS}
 
 
 def losses():
     """Rows (claim, experiment, training, Estimate) of what is trained, the small network first."""
-    for claim in PAIRS:
+    for claim, (these, those, _) in PAIRS.items():
         for name, training in (SMALL, *TRAININGS.items()):
-            frame = rows(name) if name == SMALL[0] else trained(name)
             with suppress(Missing):
-                yield claim, name, training, minus(*PAIRS[claim][:2], frame)
+                yield claim, name, training, minus(name, these, those)
 
 
 def called(claim):
@@ -75,25 +87,40 @@ def called(claim):
 
 
 def named(kind):
-    return tables.CALLED.get(kind, kind.replace("_", " "))
+    return CALLED.get(kind, kind.replace("_", " "))
 
 
 def claims():
     """The losses as a table, with the verdicts that this study gives."""
+    answers = {name: judged(name) for name in TRAININGS}
     for claim, name, training, estimate in losses():
-        judged = verdict(claim, trained(name)) if name in TRAININGS else "–"
-        line = {"difference": called(claim), "training": training}
-        yield line | tables.columns(estimate) | {"verdict": judged}
+        line = {"difference": called(claim), "training": training} | tables.columns(estimate)
+        given = AFTER if name in TRAININGS else "–"
+        if answer := answers.get(name):
+            verdict, p, corrected = answer[claim]
+            given = f"{verdict} ({texts.p_text(p)}, corrected {texts.p_text(corrected)})"
+        yield line | {"verdict": given}
 
 
 def beside():
     """The comparisons that have no verdict of their own."""
-    for name, training in TRAININGS.items():
-        for these, those in BESIDE:
+    for these, those in BESIDE:
+        for name, training in TRAININGS.items():
             with suppress(Missing):
-                estimate = minus(these, those, trained(name))
+                estimate = minus(name, these, those)
                 line = {"network": named(these), "compared with": named(those)}
                 yield line | {"training": training} | tables.columns(estimate)
+
+
+SUM = ("both", "selector", "ticket, trained on", "all_tokens")
+
+
+def sums():
+    """What both together lose beyond the sum of what each loses, by training."""
+    for name, training in TRAININGS.items():
+        with suppress(Missing):
+            beyond = additivity(*(trained(name, kind) for kind in SUM))
+            yield {"training": training} | tables.columns(beyond)
 
 
 def bars():
@@ -105,24 +132,23 @@ def bars():
 
 
 def longer_less_shorter():
-    """{claim: Estimate of the loss after the longer training minus that after the shorter}."""
-    short, long = map(trained, TRAININGS)
-    for claim, (these, those, _) in PAIRS.items():
+    """(claim, Estimate of its difference after the longer training less that after the shorter)."""
+    short, long = TRAININGS
+    for claim, pair in PAIRS.items():
         with suppress(Missing):
-            parts = [last(frame, kind) for frame in (long, short) for kind in (these, those)]
+            parts = [trained(name, kind) for name in (long, short) for kind in pair[:2]]
             yield claim, additivity(*parts)
 
 
 def matters():
     for claim, estimate in longer_less_shorter():
-        yield {"loss": called(claim)} | tables.columns(estimate)
+        yield {"difference": called(claim)} | tables.columns(estimate)
 
 
 def reached():
     """Accuracy of every network, by training."""
-    frames = {training: trained(name) for name, training in TRAININGS.items()}
     for kind in ARMS:
-        parts = {training: last(frame, kind) for training, frame in frames.items()}
+        parts = {training: trained(name, kind) for name, training in TRAININGS.items()}
         there = [part for part in parts.values() if len(part)]
         if there:
             line = {
@@ -136,9 +162,8 @@ def reached():
 
 def costs():
     """What an image takes in the networks of the shorter training, means over seeds."""
-    frame = trained("four_blocks")
     for kind in ARMS:
-        part = last(frame, kind)
+        part = trained("four_blocks", kind)
         if len(part):
             yield {
                 "network": named(kind),
@@ -152,7 +177,7 @@ def costs():
 
 def draw_densities():
     """The share of its weights that each layer of the last ticket keeps, the mean over seeds."""
-    ticket = last(trained("four_blocks"), "ticket")
+    ticket = trained("four_blocks", "ticket")
     if ticket.empty:
         return draw_sentence("not measured yet")
     kept = ledger.densities(ticket).set_index("layer").kept
@@ -164,25 +189,27 @@ def accuracy(part):
     if part.empty:
         return "–"
     cells = tables.columns(Estimate(tuple(part.accuracy)), texts.hundredfold)
-    if len(part) == 1:
-        return f"{cells['mean']} (one seed)"
-    return f"{cells['mean']} ({cells['95 % interval']}, {len(part)} seeds)"
+    between = f"{cells['95 % interval']}, " if len(part) > 1 else ""
+    return f"{cells['mean']} ({between}{seeds(part)})"
+
+
+def seeds(part):
+    return "one seed" if len(part) == 1 else f"{texts.WHOLE[len(part)]} seeds"
 
 
 def dense_after():
     """What the dense network reaches after each training, a clause each."""
     clauses = []
     for name, training in TRAININGS.items():
-        dense = pick(trained(name), "dense")
+        dense = trained(name, "dense")
         if len(dense):
-            clauses.append(f"{percent(dense.accuracy)} after {training}")
-    return " and ".join(clauses) or "a share not measured yet"
+            clauses.append(f"{percent(dense.accuracy)} after {training} ({seeds(dense)})")
+    return " and ".join(clauses) or "a share that is not measured yet"
 
 
-def on_two_cores():
+def recipe_reached():
     """What the recipe's preset reached in the training of seed 0, and how long it took."""
-    dense = pick(trained("four_blocks_long"), "dense")
-    first = dense[dense.seed == 0]
+    first = trained("four_blocks_long", "dense").query("seed == 0")
     if first.empty:
         return "What it reaches is not measured yet."
     row = first.iloc[0]
@@ -190,12 +217,14 @@ def on_two_cores():
     return (
         f"Trained so with seed 0, the network is right on {texts.hundredfold(row.accuracy)} % of "
         f"the test images and on {texts.hundredfold(row.validation_accuracy)} % of the validation "
-        f"images. That took {row.seconds / 60:.0f} minutes of {cores}."
+        f"images. That took {row.seconds / 60:.0f} minutes of {cores}, the measurements after "
+        "each epoch not counted."
     )
 
 
 CHOICES = {
     "learned": "the selector's own",
+    "another image's": "those it would keep in another image",
     "usual places": "the places that it keeps most often",
     "firing_rate": "the tokens that fire most",
     "random": "random tokens",
@@ -210,19 +239,17 @@ def looks():
 
 
 def choices():
-    """Accuracy of the learned selector's networks with its own choice and with others."""
+    """Accuracy of the learned selector's networks with other choices, less that with its own."""
     frame = looks().rename(columns={"choice": "kind"})
     own = pick(frame, "learned")
     for choice, label in CHOICES.items() if len(own) else ():
         part = pick(frame, choice)
-        change = difference(part, own)
+        change = tables.columns(difference(part, own))
         yield {
             "tokens that stay": label,
+            "of its own (%)": texts.hundredfold(part.same.mean()),
             "accuracy (%)": texts.hundredfold(part.accuracy.mean()),
-            "minus its own": "–" if choice == "learned" else points(change.mean),
-            "of its own, kept (%)": texts.hundredfold(part.same.mean()),
-            "seeds": len(part),
-        }
+        } | (change if choice != "learned" else dict.fromkeys(change, "–") | {"seeds": len(own)})
 
 
 def draw_places():
@@ -241,26 +268,37 @@ def draw_places():
 def verdicts():
     """The verdicts that have been given, a clause for each training."""
     for name, training in TRAININGS.items():
-        judged = {claim: verdict(claim, trained(name)) for claim in PAIRS}
-        given = [f"{claim} *{answer}*" for claim, answer in judged.items() if answer != AFTER]
+        given = [f"{claim} *{answer}*" for claim, (answer, *_) in judged(name).items()]
         if given:
             yield f"after {training} {', '.join(given)}"
+
+
+def state():
+    """Whether the claims are measured in these networks, and what the dense one reaches."""
+    words = "are being measured" if len(list(verdicts())) < len(TRAININGS) else "were measured"
+    dense = any(len(trained(name, "dense")) for name in TRAININGS)
+    if not dense:
+        return f"The claims [{words}](larger.md) in networks of four blocks."
+    return (
+        f"The claims [{words}](larger.md) in networks of four blocks, too, with a better training. "
+        f"Of the test images of CIFAR-10 (JPEG), the dense one is right on {dense_after()}."
+    )
 
 
 def substitutions():
     """{name: text} of what the pages say of these networks."""
     counts = []
     for name, training in TRAININGS.items():
-        planned = {c.hash() for s in range(PLANNED) for _, c in experiments.EXPERIMENTS[name](s)}
-        there = len(planned & {*trained(name).id})
-        counts.append(f"{there} of {len(planned)} with {training}")
-    small = pick(rows(SMALL[0]), "dense")
+        ids = planned(name)
+        there = len(ids & {*rows(name).id}) if results.path(name).exists() else 0
+        counts.append(f"{there} of {len(ids)} networks with {training}")
     return {
         "larger_trained": " and ".join(counts),
         "larger_dense": dense_after(),
-        "larger_small": percent(small.accuracy),
-        "larger_verdicts": "; ".join(verdicts()) or "none before the fourth seed",
-        "recipe_reached": on_two_cores(),
+        "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
+        "larger_state": state(),
+        "larger_verdicts": "; ".join(verdicts()) or "none before all seeds are trained",
+        "recipe_reached": recipe_reached(),
     }
 
 
@@ -273,6 +311,6 @@ def figures():
 def pages(book):
     """Write the tables that the page includes."""
     included = {"claims": claims(), "beside": beside(), "matters": matters(), "reached": reached()}
-    included |= {"choices": choices(), "costs": costs()}
+    included |= {"choices": choices(), "costs": costs(), "sums": sums()}
     for name, lines in included.items():
         (book / f"_larger_{name}.md").write_text(tables.in_markdown(lines))

@@ -1,6 +1,6 @@
 """Write what some of the study's networks are like inside, few rows of each: results/inside_*.csv.
 
-.venv/bin/python data/make_inside.py          # seconds where the runs are there, else it trains
+.venv/bin/python data/make_inside.py          # minutes where the runs are there, else it trains
 .venv/bin/python data/make_inside.py choices  # one of LOOKS
 """
 
@@ -138,45 +138,65 @@ def batchnorm_rows():
     return pd.DataFrame(rows).round(6)
 
 
-def kept_by(network, images, prepare):
-    """Logits [n,classes], and the tokens kept at each location, [n,N] of 0 and 1."""
+def kept_by(network, images, prepare, given=()):
+    """Logits [n,classes], and the tokens kept at each location, [n,N] of 0 and 1.
+
+    given: for each location the tokens that are to be kept, [n,N]; () for the selector's choice.
+    """
     network.eval()
     torch.manual_seed(0)  # of random tokens
+    selector, outputs = network.selector, []
     with torch.no_grad():
-        parts = [network.forward_tokens(prepare(x)) for (x,) in parts_of((images,))]
-    logits, kept = zip(*parts, strict=True)
+        for x, *wanted in parts_of((images, *given)):
+            if wanted:
+                asked = dict(zip(selector.locations, wanted, strict=True))
+                selector.scores = lambda block, tokens, at=asked: at[block].gather(1, tokens.grid)
+            outputs.append(network.forward_tokens(prepare(x)))
+    vars(selector).pop("scores", None)
+    logits, kept = zip(*outputs, strict=True)
     return torch.cat(logits), [torch.cat(each) for each in zip(*kept, strict=True)]
 
 
-def choice_rows():
-    """Does a learned selector look at its image? Of four blocks, a row for each seed with a row.
+def other_choices(network, dataset):
+    """(choice, logits, last choice [n,N]) of the test images: a learned selector's own, and others.
 
-    Accuracy and, in the same network with its own weights, those of other choices of as many
-    tokens: the places that it keeps most often in training images, the tokens that fire most,
-    random ones. `same`: the share of its own last choice that each makes, too. `place_…`: how
-    often a place is left after the last choice.
+    another image's: what it keeps in the next test image, so each place is kept as often. usual
+    places: those that it keeps most often in training images. Then the tokens that fire most, and
+    random ones. All with the network's own weights.
+    """
+    images, prepare = dataset.test_images, dataset.standardise
+    logits, own = kept_by(network, images, prepare)
+    yield "learned", logits, own[-1]
+    _, seen = kept_by(network, dataset.train_images[:SEEN], prepare)
+    usual = [kept.mean(0).expand(len(images), -1) for kept in seen]
+    given = {"another image's": [kept.roll(1, 0) for kept in own], "usual places": usual}
+    for choice, places in given.items():
+        logits, kept = kept_by(network, images, prepare, places)
+        yield choice, logits, kept[-1]
+    for network.selector.kind in ("firing_rate", "random"):
+        logits, kept = kept_by(network, images, prepare)
+        yield network.selector.kind, logits, kept[-1]
+
+
+def choice_rows():
+    """Does the learned selector of four blocks look at its image? A row a choice and trained seed.
+
+    `same`: the share of the selector's own last choice that each choice makes, too. `place_…`: how
+    often a place is left after the last choice. Raises Missing where no seed is trained.
     """
     rows = []
     for seed in pick(ledger.rows("four_blocks"), "selector").seed:
         config = dict(experiments.four_blocks(seed))["selector"]
         network, dataset = runs.run(config, any_code=True).network.cpu(), sets.load_for(config)
-        images, labels, _ = dataset.part("test")
-        selector, prepare = network.selector, dataset.standardise
-        _, seen = kept_by(network, dataset.train_images[:SEEN], prepare)
-        usual = {i: kept.mean(0) for i, kept in zip(selector.locations, seen, strict=True)}
-        own = None
-        for choice in ("learned", "firing_rate", "random", "usual places"):
-            if choice == "usual places":
-                selector.scores = lambda block, tokens, usual=usual: usual[block][tokens.grid]
-            else:
-                selector.kind = choice
-            logits, (*_, kept) = kept_by(network, images, prepare)
-            own = kept if own is None else own
+        found = list(other_choices(network, dataset))
+        own = found[0][2]
+        for choice, logits, kept in found:
             row = {"seed": seed, "choice": choice}
-            row["accuracy"] = (logits.argmax(1) == labels).float().mean().item()
+            row["accuracy"] = (logits.argmax(1) == dataset.test_labels).float().mean().item()
             row["same"] = ((kept * own).sum() / own.sum()).item()
-            places = kept.mean(0).tolist()
-            rows.append(row | {f"place_{i}": share for i, share in enumerate(places)})
+            rows.append(row | {f"place_{i}": share.item() for i, share in enumerate(kept.mean(0))})
+    if not rows:
+        raise records.Missing("python -m ssf study four_blocks trains the selectors to look at.")
     return pd.DataFrame(rows).round(6)
 
 

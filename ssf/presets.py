@@ -33,13 +33,6 @@ _PAPER_EVENTS = RunConfig(
         mixup_epochs=75,
     ),
 )  # fmt: skip
-_RECIPE = RunConfig(  # how it was found: book/recipe.md
-    Data("cifar10-jpeg", augment="light"),
-    Model(channels=3, depth=4, width=96, heads=6, time_steps=2, v_threshold=0.5),
-    train=Train(
-        epochs=10, early_epochs=6, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear"
-    ),
-)  # fmt: skip
 _DENSE = _PAPER.with_(selector=None, ticket=None, **{"train.batch_size": 128})
 
 PRESETS = {
@@ -71,8 +64,14 @@ PRESETS = {
         Model(channels=3, width=96, heads=6, time_steps=2, pool_stages=(0, 1, 2)),
         train=Train(epochs=5, batch_size=100, lr=2e-2, warmup_epochs=0.5),
     ),
-    # the paper's structure at a size that two cores carry
-    "study-cifar10": _RECIPE,
+    # the paper's structure at a size that two cores carry; how it was found: book/recipe.md
+    "study-cifar10": RunConfig(
+        Data("cifar10-jpeg", augment="light"),
+        Model(channels=3, depth=4, width=96, heads=6, time_steps=2, v_threshold=0.5),
+        train=Train(
+            epochs=10, early_epochs=6, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear"
+        ),
+    ),
     # the dense baselines of the Spikformer paper, CIFAR
     "spikformer-4-256": _DENSE.with_(**{"model.width": 256, "model.heads": 8}),
     "spikformer-2-384": _DENSE.with_(**{"model.depth": 2}),

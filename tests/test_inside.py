@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from ssf import folders
 from ssf.config import Selector
+from ssf.datasets import sets
 from ssf.figures import inside
 from ssf.model.spikformer import Spikformer
 from ssf.presets import preset
@@ -100,20 +102,48 @@ def test_choices_are_of_the_networks_of_the_rows():
     table = inside.look("choices")
     own = table[table.choice == "learned"].set_index("seed")
     told = ledger.pick(ledger.rows("four_blocks"), "selector").set_index("seed").accuracy
-    assert own.accuracy.to_dict() == pytest.approx(told.to_dict(), abs=2e-4) and len(own)
+    assert own.accuracy.to_dict() == pytest.approx(told[own.index].to_dict(), abs=2e-4) and len(own)
     network = dict(experiments.four_blocks(0))["selector"]
     places = table.filter(like="place_")
     assert np.allclose(places.sum(1), network.selector.counts(network.model.tokens)[-1], atol=1e-3)
     assert (own.same == 1).all() and (table[table.choice != "learned"].same < 1).all()
+    another = table[table.choice == "another image's"].filter(like="place_")
+    assert np.allclose(another, own.filter(like="place_"), atol=1e-5)
 
 
-def test_what_is_kept_is_as_many_as_the_selector_keeps(make_inside, smoke):
+def test_other_choices_are_as_many_and_what_they_are_called(make_inside, smoke):
     config = smoke.with_(selector=Selector(keep_ratio=0.5, locations=(0, 1)))
     network = Spikformer(config.model, config.selector)
-    images = torch.rand(6, *network.image_shape)
-    logits, kept = make_inside.kept_by(network, images, lambda x: 2 * x)
-    assert [set(part.sum(1).tolist()) for part in kept] == [
-        {count} for count in config.selector.counts(config.model.tokens)
-    ]
+    count, last = config.selector.counts(config.model.tokens)
+    dataset = sets.load_for(config)
+    seen = dataset.standardise(dataset.train_images[:50])
+    make_inside.measure_batchnorm(network, seen, 25)  # or it would not fire
+    small = SimpleNamespace(
+        test_images=dataset.test_images[:6],
+        train_images=dataset.train_images[:50],
+        standardise=dataset.standardise,
+    )
+    choices = {name: (logits, kept) for name, logits, kept in
+               make_inside.other_choices(network, small)}  # fmt: skip
+    assert all((kept.sum(1) == last).all() for _, kept in choices.values()) and last < count
+    own, another = choices["learned"][1], choices["another image's"][1]
+    assert (another == own.roll(1, 0)).all() and not (own == own[0]).all()
+    usual = choices["usual places"][1]
+    assert (usual == usual[0]).all() and not (choices["random"][1] == usual).all()
+    network.selector.kind = "learned"
     with torch.no_grad():
-        assert torch.allclose(logits, network.eval()(2 * images), atol=1e-5)
+        logits = network.eval()(small.standardise(small.test_images))
+    assert torch.allclose(choices["learned"][0], logits, atol=1e-5)
+
+
+def test_given_tokens_are_kept_and_then_forgotten(make_inside, smoke):
+    config = smoke.with_(selector=Selector(keep_ratio=0.5, locations=(0,)))
+    network = Spikformer(config.model, config.selector)
+    images = torch.rand(6, *network.image_shape)
+    (kept,) = config.selector.counts(config.model.tokens)
+    wanted = torch.zeros(6, config.model.tokens)
+    wanted[:, -kept:] = 1
+    _, (found,) = make_inside.kept_by(network, images, torch.clone, [wanted])
+    assert (found == wanted).all()
+    _, (found,) = make_inside.kept_by(network, images, torch.clone)
+    assert not (found == wanted).all()

@@ -27,7 +27,8 @@ def test_without_rows_the_page_says_so(study_of, tmp_path):
     told = larger.substitutions()
     assert told["larger_small"] == "60.0 %" and "not measured yet" in told["recipe_reached"]
     assert told["larger_trained"].startswith("0 of 52")
-    assert told["larger_verdicts"] == "none before the fourth seed"
+    assert told["larger_verdicts"] == "none before all seeds are trained"
+    assert "being measured" in told["larger_state"] and "right on" not in told["larger_state"]
     assert larger.bars() == {}
     larger.pages(tmp_path)
     assert (tmp_path / "_larger_matters.md").read_text() == "*Not measured yet.*\n"
@@ -49,20 +50,41 @@ def test_the_verdicts_are_the_protocols(four_blocks):
 
 def test_c1_needs_both_controls_and_c3_its_saving(four_blocks):
     path = four_blocks({}, {"random": 0.6, "reinit": 0.7})
-    assert larger.verdict("C1", larger.trained("four_blocks_long")) == "not supported"
+    assert larger.judged("four_blocks_long")["C1"][0] == "not supported"
     rows = pd.read_csv(path)
     rows.assign(macs=rows.macs.where(rows.kind != "selector", 90)).to_csv(path, index=False)
-    assert larger.verdict("C3", larger.trained("four_blocks_long")) == "not supported"
+    assert larger.judged("four_blocks_long")["C3"][0] == "not supported"
 
 
-def test_no_verdict_before_the_last_seed(four_blocks):
+def test_no_verdict_before_the_last_network_of_the_last_seed(four_blocks):
+    path = four_blocks({}, {})
+    assert larger.judged("four_blocks_long")["C4"][0] == "supported"
+    rows = pd.read_csv(path)
+    rows[~((rows.seed == 3) & (rows.kind == "stem"))].to_csv(path, index=False)
+    assert larger.judged("four_blocks_long") == {}
+    assert {line["verdict"] for line in larger.claims() if line["training"] == "ten epochs"} == {
+        larger.AFTER
+    }
+    assert "51 of 52 networks with ten epochs" in larger.substitutions()["larger_trained"]
+
+
+def test_a_search_that_is_not_finished_is_no_ticket(four_blocks):
     path = four_blocks({}, {})
     rows = pd.read_csv(path)
-    rows[~((rows.seed == 3) & (rows.kind == "random"))].to_csv(path, index=False)
-    frame = larger.trained("four_blocks_long")
-    assert larger.verdict("C1", frame) == larger.AFTER
-    assert larger.verdict("C4", frame) == "supported"
-    assert larger.substitutions()["larger_trained"].endswith("51 of 52 with ten epochs")
+    rows[~(rows["ticket.round"] == experiments.EARNEST_ROUNDS)].to_csv(path, index=False)
+    found = [(claim, name) for claim, name, *_ in larger.losses()]
+    assert ("C1", "four_blocks") in found and ("C1", "four_blocks_long") not in found
+    assert "C1" not in dict(larger.longer_less_shorter())
+    assert ("C3", "four_blocks_long") in found
+
+
+def test_the_corrected_p_is_holms_of_three(four_blocks):
+    four_blocks({}, {"ticket": 0.66, "random": 0.6, "reinit": 0.6})
+    judged = larger.judged("four_blocks_long")
+    ps = sorted(p for _, p, _ in judged.values())
+    assert min(c for *_, c in judged.values()) == pytest.approx(min(1, 3 * ps[0]))
+    (line,) = [x for x in larger.claims() if x["difference"][:2] == "C1" and "ten" in x["training"]]
+    assert line["verdict"].startswith("not supported (p")
 
 
 def test_a_loss_that_grows_with_training_is_negative(four_blocks):
