@@ -9,7 +9,7 @@ import texts
 from ssf.engine.records import Missing
 from ssf.figures import inside
 from ssf.figures.chapters import draw_layers
-from ssf.figures.style import done, draw_differences, draw_sentence, figure
+from ssf.figures.style import done, draw_differences, draw_paired, draw_sentence, figure
 from ssf.study import experiments, ledger, results
 from ssf.study.ledger import additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, holm, percent
@@ -32,17 +32,17 @@ AFTER = "after four seeds"
 CALLED = tables.CALLED | {"stem": "the stem alone"}
 
 
-def trained(name, kind=None):
-    """An experiment's rows of the planned seeds, of a search those of the last round, or a kind's.
-
-    None where nothing is trained.
-    """
+def every(name, kind):
+    """A kind's rows of the planned seeds, of a search those of all rounds; none without a file."""
     if not results.path(name).exists():
         return rows(SMALL[0]).iloc[:0]
-    frame = rows(name).query("seed < @PLANNED")
-    searched = frame.kind == "ticket"
-    unfinished = searched & (frame["ticket.round"] < ROUNDS.get(name, experiments.EARNEST_ROUNDS))
-    return pick(frame[~unfinished], kind) if kind else frame[~unfinished]
+    return pick(rows(name).query("seed < @PLANNED"), kind)
+
+
+def trained(name, kind):
+    """The same, of a search those of its last round."""
+    last = {"ticket.round": ROUNDS.get(name, experiments.EARNEST_ROUNDS)}
+    return pick(every(name, kind), kind, last if kind == "ticket" else None)
 
 
 def planned(name):
@@ -74,11 +74,12 @@ def judged(name):
 
 
 def losses():
-    """Rows (claim, experiment, training, Estimate) of what is trained, the small network first."""
+    """Rows (claim, experiment, network, Estimate) of what is trained, the small network first."""
     for claim, (these, those, _) in PAIRS.items():
         for name, training in (SMALL, *TRAININGS.items()):
+            network = training if name == SMALL[0] else f"four blocks, {training}"
             with suppress(Missing):
-                yield claim, name, training, minus(name, these, those)
+                yield claim, name, network, minus(name, these, those)
 
 
 def called(claim):
@@ -93,8 +94,8 @@ def named(kind):
 def claims():
     """The losses as a table, with the verdicts that this study gives."""
     answers = {name: judged(name) for name in TRAININGS}
-    for claim, name, training, estimate in losses():
-        line = {"difference": called(claim), "training": training} | tables.columns(estimate)
+    for claim, name, network, estimate in losses():
+        line = {"difference": called(claim), "network": network} | tables.columns(estimate)
         given = AFTER if name in TRAININGS else "–"
         if answer := answers.get(name):
             verdict, p, corrected = answer[claim]
@@ -128,7 +129,7 @@ def bars():
     found = list(losses())
     if {name for _, name, *_ in found} <= {SMALL[0]}:
         return {}
-    return {f"{called(claim)}, {training}": each for claim, _, training, each in found}
+    return {f"{called(claim)}, {network}": each for claim, _, network, each in found}
 
 
 def longer_less_shorter():
@@ -173,6 +174,22 @@ def costs():
                 "fires (%)": texts.hundredfold(part.firing_rate.mean()),
                 "energy (µJ)": f"{part.energy_left.mean():.1f}",
             }
+
+
+def draw_rounds():
+    """The tickets of every round beside the dense network, and the controls of the last."""
+    curves, colours = {}, {"four_blocks": "ticket", "four_blocks_long": "both"}
+    for name, training in TRAININGS.items():
+        dense = trained(name, "dense")
+        for kind in ("ticket", "random", "reinit"):
+            part = every(name, kind)
+            part = part[part.seed.isin(dense.seed)]
+            if len(part):
+                colour = colours[name] if kind == "ticket" else kind
+                curves[f"{named(kind)}, {training}"] = (colour, part, dense)
+    if not curves:
+        return draw_sentence("not measured yet")
+    return draw_paired(curves, "sparsity", "sparsity", "the dense network's", ledger.MARGIN)
 
 
 def draw_densities():
@@ -265,6 +282,13 @@ def draw_places():
     return done(fig)
 
 
+def search_epochs(name):
+    """Epochs of training until the mask of a search's last round is known."""
+    configs = [config for kind, config in experiments.EXPERIMENTS[name](0) if kind == "ticket"]
+    epochs = configs[0].train.epochs
+    return epochs + sum(epochs - config.ticket.rewind_epoch for config in configs[:-1])
+
+
 def verdicts():
     """The verdicts that have been given, a clause for each training."""
     for name, training in TRAININGS.items():
@@ -296,6 +320,7 @@ def substitutions():
         "larger_trained": " and ".join(counts),
         "larger_dense": dense_after(),
         "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
+        "larger_search": " or ".join(str(search_epochs(name)) for name in TRAININGS),
         "larger_state": state(),
         "larger_verdicts": "; ".join(verdicts()) or "none before all seeds are trained",
         "recipe_reached": recipe_reached(),
@@ -305,7 +330,7 @@ def substitutions():
 def figures():
     """{name: figure} of the page."""
     drawn = {"larger": draw_differences(bars(), ledger.MARGIN), "places": draw_places()}
-    return drawn | {"densities": draw_densities()}
+    return drawn | {"densities": draw_densities(), "rounds": draw_rounds()}
 
 
 def pages(book):

@@ -15,7 +15,7 @@ import texts
 from recompute import MARGIN, less, told
 from scipy import stats
 
-from ssf.study import findings, ledger
+from ssf.study import findings, ledger, results
 
 SCRIPT = Path(recompute.__file__)
 WORDS = (
@@ -232,7 +232,7 @@ def test_equal_budgets():
     assert np.array(mine) == pytest.approx(np.array(theirs), rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in larger.TRAININGS if larger.trained(name).size])
+@pytest.mark.parametrize("name", [name for name in larger.TRAININGS if results.path(name).exists()])
 def test_the_losses_in_four_blocks(name):
     """Each that has rows of both sides, and no other."""
     pairs = {"C1": ("ticket r4", "dense"), "C3": ("selector", "all_tokens")}

@@ -42,8 +42,8 @@ def test_the_verdicts_are_the_protocols(four_blocks):
         "after three epochs C1 *not supported*, C3 *supported*, C4 *not supported*; "
         "after ten epochs C1 *supported*, C3 *supported*, C4 *not supported*"
     )
-    lines = {(line["difference"][:2], line["training"]): line for line in larger.claims()}
-    assert lines["C1", "three epochs"]["seeds"] == larger.PLANNED
+    lines = {(line["difference"][:2], line["network"]): line for line in larger.claims()}
+    assert lines["C1", "four blocks, three epochs"]["seeds"] == larger.PLANNED
     assert lines["C1", larger.SMALL[1]]["verdict"] == "–"
     assert len(larger.bars()) == len(lines) == 9
 
@@ -62,9 +62,8 @@ def test_no_verdict_before_the_last_network_of_the_last_seed(four_blocks):
     rows = pd.read_csv(path)
     rows[~((rows.seed == 3) & (rows.kind == "stem"))].to_csv(path, index=False)
     assert larger.judged("four_blocks_long") == {}
-    assert {line["verdict"] for line in larger.claims() if line["training"] == "ten epochs"} == {
-        larger.AFTER
-    }
+    long = [line["verdict"] for line in larger.claims() if "ten epochs" in line["network"]]
+    assert long == [larger.AFTER] * 3
     assert "51 of 52 networks with ten epochs" in larger.substitutions()["larger_trained"]
 
 
@@ -83,8 +82,13 @@ def test_the_corrected_p_is_holms_of_three(four_blocks):
     judged = larger.judged("four_blocks_long")
     ps = sorted(p for _, p, _ in judged.values())
     assert min(c for *_, c in judged.values()) == pytest.approx(min(1, 3 * ps[0]))
-    (line,) = [x for x in larger.claims() if x["difference"][:2] == "C1" and "ten" in x["training"]]
+    (line,) = [x for x in larger.claims() if x["difference"][:2] == "C1" and "ten" in x["network"]]
     assert line["verdict"].startswith("not supported (p")
+
+
+def test_a_mask_is_known_after_the_dense_training_and_all_rounds_but_the_last():
+    assert larger.search_epochs("four_blocks") == 3 + 3 * 2
+    assert larger.search_epochs("four_blocks_long") == 10 + 3 * 9
 
 
 def test_a_loss_that_grows_with_training_is_negative(four_blocks):
