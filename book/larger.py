@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import analyses
 import pandas as pd
 import tables
 import texts
@@ -29,6 +30,7 @@ BESIDE = [("ticket", kind) for kind in ("reinit", "random")]
 BESIDE += [("random", "dense"), ("selector", "random_selector"), ("both", "ticket, trained on")]
 BESIDE += [("all_tokens", "dense"), ("stem", "dense")]
 AFTER = "after four seeds"
+NONE = "There are no verdicts yet: they come when all networks of a training are trained."
 CALLED = tables.CALLED | {"stem": "the stem alone"}
 
 
@@ -94,9 +96,10 @@ def named(kind):
 def claims():
     """The losses as a table, with the verdicts that this study gives."""
     answers = {name: judged(name) for name in TRAININGS}
+    before = analyses.elsewhere().iloc[0].rename({"C3 by accuracy": "C3"})
     for claim, name, network, estimate in losses():
         line = {"difference": called(claim), "network": network} | tables.columns(estimate)
-        given = AFTER if name in TRAININGS else "–"
+        given = AFTER if name in TRAININGS else before[claim]
         if answer := answers.get(name):
             verdict, p, corrected = answer[claim]
             given = f"{verdict} ({texts.p_text(p)}, corrected {texts.p_text(corrected)})"
@@ -170,7 +173,7 @@ def costs():
                 "network": named(kind),
                 "parameters left": f"{part.parameters_left.mean():,.0f}",
                 "MACs (M)": f"{part.macs.mean() / 1e6:.1f}",
-                "of weights left (M)": f"{part.macs_left.mean() / 1e6:.1f}",
+                "MACs, weights left (M)": f"{part.macs_left.mean() / 1e6:.1f}",
                 "fires (%)": texts.hundredfold(part.firing_rate.mean()),
                 "energy (µJ)": f"{part.energy_left.mean():.1f}",
             }
@@ -189,7 +192,11 @@ def draw_rounds():
                 curves[f"{named(kind)}, {training}"] = (colour, part, dense)
     if not curves:
         return draw_sentence("not measured yet")
-    return draw_paired(curves, "sparsity", "sparsity", "the dense network's", ledger.MARGIN)
+    curves = {
+        label: (colour, part.assign(percent=100 * part.sparsity), dense)
+        for label, (colour, part, dense) in curves.items()
+    }
+    return draw_paired(curves, "percent", "sparsity (%)", "the dense network's", ledger.MARGIN)
 
 
 def draw_densities():
@@ -262,11 +269,26 @@ def choices():
     for choice, label in CHOICES.items() if len(own) else ():
         part = pick(frame, choice)
         change = tables.columns(difference(part, own))
+        if choice == "learned":
+            change = dict.fromkeys(change, "–") | {"seeds": len(own)}
         yield {
             "tokens that stay": label,
-            "of its own (%)": texts.hundredfold(part.same.mean()),
+            "shared with its own (%)": texts.hundredfold(part.same.mean()),
             "accuracy (%)": texts.hundredfold(part.accuracy.mean()),
-        } | (change if choice != "learned" else dict.fromkeys(change, "–") | {"seeds": len(own)})
+            "minus its own": change.pop("mean"),
+        } | change
+
+
+def looked():
+    """What another image's choice and random tokens do to accuracy."""
+    frame = looks().rename(columns={"choice": "kind"})
+    own, another, chance = (pick(frame, kind) for kind in ("learned", "another image's", "random"))
+    if own.empty:
+        return "It is not measured yet."
+    return (
+        f"With the choice that it makes for another image, accuracy changes by "
+        f"{difference(another, own)}; with random tokens, by {difference(chance, own)}."
+    )
 
 
 def draw_places():
@@ -282,11 +304,27 @@ def draw_places():
     return done(fig)
 
 
-def search_epochs(name):
-    """Epochs of training until the mask of a search's last round is known."""
+def whole_search(name):
+    """11 epochs, of which 6 show small images: what a search and its last ticket take together."""
     configs = [config for kind, config in experiments.EXPERIMENTS[name](0) if kind == "ticket"]
-    epochs = configs[0].train.epochs
-    return epochs + sum(epochs - config.ticket.rewind_epoch for config in configs[:-1])
+    train, last = configs[0].train, configs[-1]
+    begun = len(configs) * last.ticket.rewind_epoch
+    epochs = (1 + len(configs)) * train.epochs - begun
+    return f"{epochs} epochs, of which {(1 + len(configs)) * train.early_epochs - begun} show"
+
+
+def saved():
+    """What the selector saves of MACs and of energy, beside all tokens."""
+    part, whole = (trained("four_blocks", kind) for kind in ("selector", "all_tokens"))
+    if part.empty or whole.empty:
+        return "What the selector saves is not measured yet."
+    energy = 1 - part.energy_left.mean() / whole.energy_left.mean()
+    fires = [texts.hundredfold(rows_.firing_rate.mean()) for rows_ in (whole, part)]
+    return (
+        f"Beside *all tokens*, the selector saves {percent(ledger.saving(part, whole))} of the "
+        f"MACs and {percent([energy])} of the energy. (Without it, {fires[0]} % of neurons and "
+        f"time steps have a spike, with it {fires[1]} %.)"
+    )
 
 
 def verdicts():
@@ -319,10 +357,12 @@ def substitutions():
     return {
         "larger_trained": " and ".join(counts),
         "larger_dense": dense_after(),
+        "larger_looked": looked(),
         "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
-        "larger_search": " or ".join(str(search_epochs(name)) for name in TRAININGS),
+        "larger_saved": saved(),
+        "larger_whole_search": whole_search("four_blocks"),
         "larger_state": state(),
-        "larger_verdicts": "; ".join(verdicts()) or "none before all seeds are trained",
+        "larger_verdicts": f"The verdicts: {told}." if (told := "; ".join(verdicts())) else NONE,
         "recipe_reached": recipe_reached(),
     }
 

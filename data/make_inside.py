@@ -197,7 +197,7 @@ def choice_rows():
             rows.append(row | {f"place_{i}": share.item() for i, share in enumerate(kept.mean(0))})
     if not rows:
         raise records.Missing("python -m ssf study four_blocks trains the selectors to look at.")
-    return pd.DataFrame(rows).round(6)
+    return pd.DataFrame(rows)
 
 
 LOOKS = {

@@ -1,5 +1,6 @@
 """The page of four blocks: no verdict before its seeds, then the protocol's; what training does."""
 
+import analyses
 import larger
 import pandas as pd
 import pytest
@@ -12,7 +13,8 @@ def four_blocks(study_of):
     """A function that writes made rows of both trainings and of the small network."""
 
     def write(short, long):
-        for name, base in (("cifar10", {}), ("four_blocks", short), ("four_blocks_long", long)):
+        others = {"events": {}, "cifar10": {}}  # whose verdicts are shown beside
+        for name, base in (others | {"four_blocks": short, "four_blocks_long": long}).items():
             kinds = dict.fromkeys((kind for kind, _ in experiments.EXPERIMENTS[name](0)), 0.7)
             cost = {"macs": lambda kind: 75 if kind in ("selector", "both") else 100}
             numbers = {key: lambda kind: 1 for key in ("threads", "seconds", "validation_accuracy")}
@@ -23,11 +25,12 @@ def four_blocks(study_of):
 
 
 def test_without_rows_the_page_says_so(study_of, tmp_path):
-    study_of("cifar10", dict.fromkeys((kind for kind, _ in experiments.cifar10(0)), 0.6))
+    for name in ("events", "cifar10"):
+        study_of(name, dict.fromkeys((k for k, _ in experiments.EXPERIMENTS[name](0)), 0.6))
     told = larger.substitutions()
     assert told["larger_small"] == "60.0 %" and "not measured yet" in told["recipe_reached"]
     assert told["larger_trained"].startswith("0 of 52")
-    assert told["larger_verdicts"] == "none before all seeds are trained"
+    assert told["larger_verdicts"] == larger.NONE
     assert "being measured" in told["larger_state"] and "right on" not in told["larger_state"]
     assert larger.bars() == {}
     larger.pages(tmp_path)
@@ -39,12 +42,12 @@ def test_the_verdicts_are_the_protocols(four_blocks):
     four_blocks(worse, {"random": 0.6, "reinit": 0.6, "both": 0.65})
     told = larger.substitutions()["larger_verdicts"]
     assert told == (
-        "after three epochs C1 *not supported*, C3 *supported*, C4 *not supported*; "
-        "after ten epochs C1 *supported*, C3 *supported*, C4 *not supported*"
+        "The verdicts: after three epochs C1 *not supported*, C3 *supported*, C4 *not supported*; "
+        "after ten epochs C1 *supported*, C3 *supported*, C4 *not supported*."
     )
     lines = {(line["difference"][:2], line["network"]): line for line in larger.claims()}
     assert lines["C1", "four blocks, three epochs"]["seeds"] == larger.PLANNED
-    assert lines["C1", larger.SMALL[1]]["verdict"] == "–"
+    assert lines["C1", larger.SMALL[1]]["verdict"] == analyses.elsewhere().C1[0]
     assert len(larger.bars()) == len(lines) == 9
 
 
@@ -86,9 +89,10 @@ def test_the_corrected_p_is_holms_of_three(four_blocks):
     assert line["verdict"].startswith("not supported (p")
 
 
-def test_a_mask_is_known_after_the_dense_training_and_all_rounds_but_the_last():
-    assert larger.search_epochs("four_blocks") == 3 + 3 * 2
-    assert larger.search_epochs("four_blocks_long") == 10 + 3 * 9
+def test_a_search_and_its_ticket_take_the_dense_training_and_all_rounds():
+    told = "{} epochs, of which {} show"
+    assert larger.whole_search("four_blocks") == told.format(3 + 4 * 2, 2 + 4 * 1)
+    assert larger.whole_search("four_blocks_long") == told.format(10 + 4 * 9, 6 + 4 * 5)
 
 
 def test_a_loss_that_grows_with_training_is_negative(four_blocks):
