@@ -318,12 +318,14 @@ def saved():
     part, whole = (trained("four_blocks", kind) for kind in ("selector", "all_tokens"))
     if part.empty or whole.empty:
         return "What the selector saves is not measured yet."
-    energy = 1 - part.energy_left.mean() / whole.energy_left.mean()
+    chance = trained("four_blocks", "random_selector")
+    energies = [1 - each.energy_left.mean() / whole.energy_left.mean() for each in (part, chance)]
+    random = f", a random one {percent(energies[1:])}" if len(chance) else ""
     fires = [texts.hundredfold(rows_.firing_rate.mean()) for rows_ in (whole, part)]
     return (
         f"Beside *all tokens*, the selector saves {percent(ledger.saving(part, whole))} of the "
-        f"MACs and {percent([energy])} of the energy. (Without it, {fires[0]} % of neurons and "
-        f"time steps have a spike, with it {fires[1]} %.)"
+        f"MACs and {percent(energies[:1])} of the energy{random}. (Without it, "
+        f"{fires[0]} % of neurons and time steps have a spike, with it {fires[1]} %.)"
     )
 
 

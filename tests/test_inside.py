@@ -105,7 +105,9 @@ def test_choices_are_of_the_networks_of_the_rows():
     assert own.accuracy.to_dict() == pytest.approx(told[own.index].to_dict(), abs=2e-4) and len(own)
     network = dict(experiments.four_blocks(0))["selector"]
     places = table.filter(like="place_")
-    assert np.allclose(places.sum(1), network.selector.counts(network.model.tokens)[-1], atol=1e-3)
+    assert np.allclose(
+        places.sum(axis=1), network.selector.counts(network.model.tokens)[-1], atol=1e-3
+    )
     assert (own.same == 1).all() and (table[table.choice != "learned"].same < 1).all()
     another = table[table.choice == "another image's"].filter(like="place_")
     assert np.allclose(another, own.filter(like="place_"), atol=1e-5)
