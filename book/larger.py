@@ -155,10 +155,7 @@ def reached():
         parts = {training: trained(name, kind) for name, training in TRAININGS.items()}
         there = [part for part in parts.values() if len(part)]
         if there:
-            line = {
-                "network": named(kind),
-                "sparsity": percent(there[0].sparsity),
-            }
+            line = {"network": named(kind), "sparsity": percent(there[0].sparsity)}
             for training, part in parts.items():
                 line[f"after {training} (%)"] = accuracy(part)
             yield line
@@ -186,16 +183,12 @@ def draw_rounds():
         dense = trained(name, "dense")
         for kind in ("ticket", "random", "reinit"):
             part = every(name, kind)
-            part = part[part.seed.isin(dense.seed)]
+            part = part[part.seed.isin(dense.seed)].assign(percent=100 * part.sparsity)
             if len(part):
                 colour = colours[name] if kind == "ticket" else kind
                 curves[f"{named(kind)}, {training}"] = (colour, part, dense)
     if not curves:
         return draw_sentence("not measured yet")
-    curves = {
-        label: (colour, part.assign(percent=100 * part.sparsity), dense)
-        for label, (colour, part, dense) in curves.items()
-    }
     return draw_paired(curves, "percent", "sparsity (%)", "the dense network's", ledger.MARGIN)
 
 
@@ -256,15 +249,15 @@ CHOICES = {
 
 
 def looks():
-    """What other choices do in the learned selector's networks; no rows where none is there."""
+    """What other choices, by `kind`, do in the learned selector's networks; perhaps no rows."""
     with suppress(Missing):
-        return inside.look("choices")
-    return pd.DataFrame(columns=["seed", "choice", "accuracy", "same"])
+        return inside.look("choices").rename(columns={"choice": "kind"})
+    return pd.DataFrame(columns=["seed", "kind", "accuracy", "same"])
 
 
 def choices():
     """Accuracy of the learned selector's networks with other choices, less that with its own."""
-    frame = looks().rename(columns={"choice": "kind"})
+    frame = looks()
     own = pick(frame, "learned")
     for choice, label in CHOICES.items() if len(own) else ():
         part = pick(frame, choice)
@@ -281,7 +274,7 @@ def choices():
 
 def looked():
     """What another image's choice and random tokens do to accuracy."""
-    frame = looks().rename(columns={"choice": "kind"})
+    frame = looks()
     own, another, chance = (pick(frame, kind) for kind in ("learned", "another image's", "random"))
     if own.empty:
         return "It is not measured yet."
@@ -293,7 +286,7 @@ def looked():
 
 def draw_places():
     """How often the learned selector keeps each place of the grid, the mean over seeds."""
-    own = looks().query("choice == 'learned'").filter(like="place_").mean()
+    own = pick(looks(), "learned").filter(like="place_").mean()
     if own.empty:
         return draw_sentence("not measured yet")
     side = round(len(own) ** 0.5)
