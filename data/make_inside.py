@@ -5,6 +5,7 @@
 """
 
 import sys
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -17,7 +18,7 @@ from ssf.datasets.batches import parts as parts_of
 from ssf.datasets.batches import split
 from ssf.engine import observe, records, runs
 from ssf.engine.observe import against_truth, tokens_before
-from ssf.figures.inside import pictures
+from ssf.figures import inside
 from ssf.model.training import evaluate
 from ssf.presets import preset
 from ssf.study import experiments, ledger
@@ -55,7 +56,7 @@ def token_rows():
         for selector in (None, Selector(keep_ratio=0.5))
     )
     numbers = first_of_classes(IMAGES)
-    dataset, pixels, shares = pictures(numbers)
+    dataset, pixels, shares = inside.pictures(numbers)
     shown, size = dataset.standardise(pixels), shares.shape[1]
     with torch.no_grad():
         rates = tokens_before(dense, shown, 1).x.mean((0, 3))
@@ -74,7 +75,7 @@ def attention_rows():
     """
     dense = runs.run(preset("study-clutter")).network.cpu()
     numbers = first_of_classes(ASKED)
-    dataset, pixels, shares = pictures(numbers)
+    dataset, pixels, shares = inside.pictures(numbers)
     layer = f"blocks.{len(dense.blocks) - 1}.attention.qkv.lif"
     q, k, _ = observe.spikes(dense, dataset.standardise(pixels))[layer].float().chunk(3, dim=-1)
     counts = torch.einsum("tbic,tbjc->bij", q, k).long()  # heads side by side: their sum
@@ -157,12 +158,13 @@ def kept_by(network, images, prepare, given=()):
     return torch.cat(logits), [torch.cat(each) for each in zip(*kept, strict=True)]
 
 
-def other_choices(network, dataset):
+def other_choices(network, dataset, seed):
     """(choice, logits, last choice [n,N]) of the test images: a learned selector's own, and others.
 
     another image's: what it keeps in the next test image, so each place is kept as often. usual
     places: those that it keeps most often in training images. Then the tokens that fire most, and
-    random ones. All with the network's own weights.
+    random ones. untrained: what a selector with weights drawn by `seed` keeps.
+    All with the network's own other weights.
     """
     images, prepare = dataset.test_images, dataset.standardise
     logits, own = kept_by(network, images, prepare)
@@ -176,28 +178,39 @@ def other_choices(network, dataset):
     for network.selector.kind in ("firing_rate", "random"):
         logits, kept = kept_by(network, images, prepare)
         yield network.selector.kind, logits, kept[-1]
+    network.selector.kind = "learned"
+    torch.manual_seed(seed)
+    for layer in network.selector.predictors.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.reset_parameters()
+    logits, kept = kept_by(network, images, prepare)
+    yield "untrained", logits, kept[-1]
 
 
 def choice_rows():
     """Does the learned selector of four blocks look at its image? A row a choice and trained seed.
 
     `same`: the share of the selector's own last choice that each choice makes, too. `place_…`: how
-    often a place is left after the last choice. Raises Missing where no seed is trained.
+    often a place is left after the last choice. Seeds that have rows keep them, so that the others
+    can be trained elsewhere. Raises Missing where no seed is trained.
     """
-    rows = []
-    for seed in pick(ledger.rows("four_blocks"), "selector").seed:
+    known = []
+    with suppress(records.Missing):
+        known = inside.look("choices").to_dict("records")
+    rows, seen = [], {row["seed"] for row in known}
+    for seed in set(pick(ledger.rows("four_blocks"), "selector").seed) - seen:
         config = dict(experiments.four_blocks(seed))["selector"]
         network, dataset = runs.run(config, any_code=True).network.cpu(), sets.load_for(config)
-        found = list(other_choices(network, dataset))
+        found = list(other_choices(network, dataset, seed))
         own = found[0][2]
         for choice, logits, kept in found:
             row = {"seed": seed, "choice": choice}
             row["accuracy"] = (logits.argmax(1) == dataset.test_labels).float().mean().item()
             row["same"] = ((kept * own).sum() / own.sum()).item()
             rows.append(row | {f"place_{i}": share.item() for i, share in enumerate(kept.mean(0))})
-    if not rows:
+    if not known + rows:
         raise records.Missing("python -m ssf study four_blocks trains the selectors to look at.")
-    return pd.DataFrame(rows)
+    return pd.DataFrame(known + rows).round(6).sort_values("seed", kind="stable")
 
 
 LOOKS = {

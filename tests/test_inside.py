@@ -125,17 +125,27 @@ def test_other_choices_are_as_many_and_what_they_are_called(make_inside, smoke):
         train_images=dataset.train_images[:50],
         standardise=dataset.standardise,
     )
-    choices = {name: (logits, kept) for name, logits, kept in
-               make_inside.other_choices(network, small)}  # fmt: skip
+    with torch.no_grad():
+        logits = network.eval()(small.standardise(small.test_images))
+    choices = {name: (told, kept) for name, told, kept in
+               make_inside.other_choices(network, small, 0)}  # fmt: skip
     assert all((kept.sum(1) == last).all() for _, kept in choices.values()) and last < count
     own, another = choices["learned"][1], choices["another image's"][1]
     assert (another == own.roll(1, 0)).all() and not (own == own[0]).all()
     usual = choices["usual places"][1]
     assert (usual == usual[0]).all() and not (choices["random"][1] == usual).all()
-    network.selector.kind = "learned"
-    with torch.no_grad():
-        logits = network.eval()(small.standardise(small.test_images))
     assert torch.allclose(choices["learned"][0], logits, atol=1e-5)
+    with torch.no_grad():  # its selector is the untrained one now
+        logits = network(small.standardise(small.test_images))
+    assert torch.allclose(choices["untrained"][0], logits, atol=1e-5)
+    assert network.selector.kind == "learned" and not (choices["untrained"][1] == own).all()
+
+
+def test_seeds_that_were_looked_at_keep_their_rows(make_inside, monkeypatch):
+    """No run of them is there, so looking anew would train for half an hour."""
+    known, rows = inside.look("choices"), ledger.rows("four_blocks")
+    monkeypatch.setattr(ledger, "rows", lambda _: rows[rows.seed.isin(known.seed)])
+    assert make_inside.choice_rows().equals(known)
 
 
 def test_given_tokens_are_kept_and_then_forgotten(make_inside, smoke):
