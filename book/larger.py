@@ -245,6 +245,7 @@ CHOICES = {
     "usual places": "the places that it keeps most often",
     "firing_rate": "the tokens that fire most",
     "random": "random tokens",
+    "untrained": "those that an untrained selector would keep",
 }
 
 
@@ -259,8 +260,10 @@ def choices():
     """Accuracy of the learned selector's networks with other choices, less that with its own."""
     frame = looks()
     own = pick(frame, "learned")
-    for choice, label in CHOICES.items() if len(own) else ():
+    for choice, label in CHOICES.items():
         part = pick(frame, choice)
+        if part.empty:
+            continue
         change = tables.columns(difference(part, own))
         if choice == "learned":
             change = dict.fromkeys(change, "–") | {"seeds": len(own)}
@@ -284,16 +287,36 @@ def looked():
     )
 
 
+def untrained():
+    """How much of a selector's choice an untrained one makes, too, in the same network."""
+    frame = looks()
+    new = pick(frame, "untrained")
+    if new.empty:
+        return "Whether a selector before its training would prefer the same places is not known."
+    same, chance = (
+        percent(pick(frame[frame.seed.isin(new.seed)], kind).same)
+        for kind in ("untrained", "random")
+    )
+    return (
+        f"In the same network, a selector with weights drawn anew makes {same} of the last choice "
+        f"of the trained one, too, where a random choice makes {chance} of it ({seeds(new)})."
+    )
+
+
 def draw_places():
-    """How often the learned selector keeps each place of the grid, the mean over seeds."""
-    own = pick(looks(), "learned").filter(like="place_").mean()
-    if own.empty:
+    """How often the selector keeps each place of the grid, the mean over seeds; and before it is
+    trained, of the seeds where that was measured."""
+    parts = {"trained": pick(looks(), "learned"), "untrained": pick(looks(), "untrained")}
+    parts = {label: part.filter(like="place_").mean() for label, part in parts.items() if len(part)}
+    if not parts:
         return draw_sentence("not measured yet")
-    side = round(len(own) ** 0.5)
-    fig, ax = figure(height=3)
-    shown = ax.imshow(100 * own.to_numpy().reshape(side, side), cmap="Blues", vmin=0, vmax=100)
-    ax.set(xticks=[], yticks=[])
-    fig.colorbar(shown, label="kept in so many test images (%)")
+    fig, axes = figure(columns=len(parts), height=3, squeeze=False)
+    for ax, (label, shares) in zip(axes[0], parts.items(), strict=True):
+        side = round(len(shares) ** 0.5)
+        grid = 100 * shares.to_numpy().reshape(side, side)
+        shown = ax.imshow(grid, cmap="Blues", vmin=0, vmax=100)
+        ax.set(xticks=[], yticks=[], title=label if len(parts) > 1 else "")
+    fig.colorbar(shown, ax=axes, label="kept in so many test images (%)")
     return done(fig)
 
 
@@ -355,6 +378,7 @@ def substitutions():
         "larger_looked": looked(),
         "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
         "larger_saved": saved(),
+        "larger_untrained": untrained(),
         "larger_whole_search": whole_search("four_blocks"),
         "larger_state": state(),
         "larger_verdicts": f"The verdicts: {told}." if (told := "; ".join(verdicts())) else NONE,
