@@ -25,6 +25,7 @@ import larger
 import minutes
 import networks
 import papermill
+import recipe
 import slides
 import tables
 import texts
@@ -201,7 +202,9 @@ def ledger_in_short(book):
 def configuration(book):
     """_config.yml with the numbers that pages ask for, {{ c1_verdict }}, and a course's hub."""
     settings = yaml.safe_load((book / "_config.yml").read_text())
-    numbers = texts.substitutions() | networks.texts() | larger.substitutions()
+    numbers = (
+        texts.substitutions() | networks.texts() | larger.substitutions() | recipe.substitutions()
+    )
     settings["parse"]["myst_substitutions"] = numbers
     if hub := os.environ.get("SSF_HUB"):
         settings["launch_buttons"]["jupyterhub_url"] = hub
@@ -222,7 +225,7 @@ def compile_pages(book):
 def pages(book):
     """Everything but the chapters' execution."""
     parts = [sentences, parameter_tables, minutes.table, datasheets, manifest, tables.write]
-    parts += [networks.pages, larger.pages]
+    parts += [networks.pages, larger.pages, recipe.pages]
     for part in (*parts, landing, ledger_in_short):
         part(book)
     if book == ROOT / "book":

@@ -1,11 +1,8 @@
-"""The tables of the findings' and the recipe's pages, computed from the study's rows."""
-
-import shlex
+"""The tables of the findings' pages, computed from the study's rows."""
 
 import analyses
 import texts
 
-from ssf.config import RunConfig
 from ssf.model import cost
 from ssf.presets import PUBLISHED_ACCURACY, preset
 from ssf.study import experiments, findings, ledger, results
@@ -197,53 +194,6 @@ def strayed():
         }
 
 
-def trials():
-    """The recipe's trials, the best on validation images first; a training's operations."""
-    if not results.path("recipes").exists():
-        return
-    frame = ledger.rows("recipes")
-    frame = frame[~frame.kind.str.endswith(texts.LONGER)]
-    start = ledger.pick(frame, "AdamW")
-    means = frame.groupby("kind").validation_accuracy.mean().sort_values(ascending=False)
-    for kind in means.index:
-        rows = ledger.pick(frame, kind)
-        change = ledger.difference(rows, start, "validation_accuracy").mean
-        yield {
-            "change": kind,
-            "validation accuracy (%)": texts.hundredfold(means[kind]),
-            "minus AdamW (points)": "–" if kind == "AdamW" else points(change),
-            "firing rate (%)": texts.hundredfold(rows.firing_rate.mean()),
-            "min": f"{rows.seconds.mean() / 60:.0f}",
-            "MACs": f"{texts.work(rows) / texts.work(start):.2f}",
-            "seeds": len(rows),
-        }
-
-
-def searches():
-    """Each optimiser's search for tickets, a line a network, by validation images."""
-    if not results.path("optimisers").exists():
-        return
-    frame = ledger.rows("optimisers").set_index("id")
-    for kind, config in experiments.optimisers(experiments.CHOSEN_WITH):
-        if config.hash() in frame.index:
-            row = frame.loc[config.hash()]
-            yield {
-                "network": kind,
-                "sparsity (%)": texts.hundredfold(row.sparsity),
-                "validation accuracy (%)": texts.hundredfold(row.validation_accuracy),
-            }
-
-
-def best_recipe():
-    """The command that trains the best of the longer trainings anew, a line for each option."""
-    best = RunConfig.from_flat(texts.best(texts.longer()).iloc[0].to_dict())
-    usual, reached = preset("study-cifar10", seed=best.seed).flat(), best.flat()
-    changed = [f"{field}={value}" for field, value in reached.items() if value != usual[field]]
-    options = [shlex.join(["-o", option]) for option in changed]
-    start = f".venv/bin/python -m ssf train --preset study-cifar10 --seed {best.seed}"
-    return " \\\n    ".join([start, *options])
-
-
 def images():
     """The claims' comparisons in the study and in fresh seeds, over seeds and over images."""
     for name, (study, fresh, error) in analyses.replicated().items():
@@ -280,9 +230,7 @@ def write(book):
     pages["elsewhere"] = analyses.elsewhere().to_dict("records")
     pages |= {"budgets": budgets(), "looks": looks(), "power": power(), "paper": paper()}
     pages |= {"interactions": interactions(), "reached": reached(), "strayed": strayed()}
-    pages |= {"trials": trials(), "searches": searches()}
     for name, lines in pages.items():
         (book / f"_{name}.md").write_text(in_markdown(lines))
-    (book / "_best_recipe.md").write_text(f"```sh\n{best_recipe()}\n```\n")
     none = "These networks are not trained yet, so we cannot tell."
     (book / "_images.md").write_text(in_markdown(images(), none))

@@ -7,13 +7,13 @@ import analyses
 import numpy as np
 import said
 
-from ssf.config import Data, RunConfig
+from ssf.config import Data
 from ssf.engine import records
 from ssf.figures import inside
 from ssf.model import cost
 from ssf.presets import PUBLISHED_AT_INFERENCE, preset
 from ssf.speed import bench
-from ssf.study import experiments, findings, ledger, results
+from ssf.study import experiments, findings, ledger
 from ssf.study.ledger import AT, AT_RATIO, additivity, difference, pick, rows
 from ssf.study.statistics import Estimate, percent, points
 
@@ -390,7 +390,6 @@ def of_settings():
         "fewest_tokens": f"{fewest[0]} of {model.tokens} tokens",
         "largest_ratio": str(cost.keep_ratio_for(ledger.SAVING, model, selector)),
         "ratio": str(experiments.CLAIMED),
-        "recipe_trials": f"{', '.join(experiments.CHANGES)}, or another learning rate",
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
     return texts
@@ -447,58 +446,6 @@ def of_images():
     }
 
 
-def work(rows):
-    """MACs of a dense training's forward passes, up to the number of images; the rows' mean."""
-    macs = []
-    for config in map(RunConfig.from_flat, rows.to_dict("records")):
-        early = min(config.train.early_epochs, config.train.epochs)
-        whole = config.train.epochs - early
-        macs.append(early * cost.macs(config.early_model) + whole * cost.macs(config.model))
-    return sum(macs) / len(macs)
-
-
-LONGER = ", half an hour"  # the recipes' kinds that are no trial of one change
-TRIAL_SEEDS = (experiments.CHOSEN_WITH, experiments.CHOSEN_WITH + 1)
-
-
-def longer():
-    """The rows of the recipe's longer trainings."""
-    frame = rows("recipes")
-    return frame[frame.kind.str.endswith(LONGER)]
-
-
-def best(trainings):
-    """The row, as a frame, of the one that is best on validation images."""
-    return trainings.nlargest(1, "validation_accuracy")
-
-
-def of_half_hour():
-    """{name: text} of what the recipe's longer trainings reached, and the study's on CIFAR-10."""
-    frame, trained = rows("recipes"), longer()
-    sentences = [
-        f"Trained with {kind.removesuffix(LONGER)} (seed{'s' * (len(part) > 1)} "
-        f"{said.listed(part.seed.map(str))}), the network is right on "
-        f"{said.listed(part.validation_accuracy.map(hundredfold))} % of its validation images "
-        f"and on {said.listed(part.accuracy.map(hundredfold))} % of the test images, and its "
-        f"neurons fire in {percent(part.firing_rate)} of the steps. That took "
-        f"{part.seconds.mean() / 60:.0f} minutes"
-        for kind, part in trained.groupby("kind")
-    ]
-    reached, study = best(trained), pick(rows("cifar10"), "dense")
-    hours = frame.seconds.groupby(frame.kind.str.endswith(LONGER)).mean() / 3600
-    planned = [(k, c.hash()) for seed in TRIAL_SEEDS for k, c in experiments.recipes(seed)]
-    missing = [kind for kind, name in planned if name not in set(frame.id)]
-    return {
-        "half_hour": ". ".join(sentences),
-        "half_hour_best": percent(reached.accuracy),
-        "half_hour_work": f"{work(reached) / work(study):.0f}",
-        "half_hour_there": f"{WHOLE[len(trained)]} {'is' if len(trained) == 1 else 'are'}",
-        "recipe_hours": f"{sum(hours[kind.endswith(LONGER)] for kind in missing):.0f}",
-        "recipe_missing": f"{len(missing)}",
-        "cifar10_dense": percent(study.accuracy),
-    }
-
-
 def of_batchnorm():
     """{name: text} of the fresh seeds' networks, BatchNorm's averages measured anew."""
     frame = inside.look("batchnorm")
@@ -519,42 +466,12 @@ def of_batchnorm():
     }
 
 
-def of_the_choice():
-    """{name: text} of what the rules of the recipe go by: validation accuracy, over two seeds."""
-    frame = rows("recipes")
-    by_kind = frame[frame.seed.isin(TRIAL_SEEDS)].groupby("kind").validation_accuracy
-    means, told = by_kind.mean()[by_kind.count() == 2], {}
-    for name, one, other in (
-        ("first_rule", f"Muon{LONGER}", f"AdamW{LONGER}"),
-        ("second_rule", "Muon, small first", "Muon, together"),
-    ):
-        told[name] = ", ".join(
-            f"*{kind.removesuffix(LONGER).removeprefix('Muon, ')}* {hundredfold(means[kind])} %"
-            for kind in (one, other)
-            if kind in means
-        )
-    searched = rows("optimisers") if results.path("optimisers").exists() else frame.iloc[:0]
-    for optimiser in experiments.RATES:
-        parts = [pick(searched, f"{optimiser}, {kind}") for kind in ("ticket", "random", "dense")]
-        parts[0] = parts[0].nlargest(1, "sparsity")
-        shares = [hundredfold(part.validation_accuracy.mean()) for part in parts if len(part)]
-        told[f"search_{optimiser.lower()}"] = (
-            "the ticket of {} sparsity is right on {} % of the validation images, its random "
-            "control on {} %, and the dense network on {} %".format(
-                percent(parts[0].sparsity), *shares
-            )
-            if len(shares) == len(parts)
-            else "the search is not finished yet"
-        )
-    return told
-
-
 def substitutions():
     """{name: text} of every number that the pages state, {{ c1_verdict }}."""
     claims = of_claims() | of_the_count() | of_event_data() | of_budgets() | of_controls()
     claims |= of_scores() | of_weights() | of_searches() | of_findings() | of_settings()
     claims |= of_practice()
-    claims |= of_rates() | of_half_hour() | of_the_choice() | of_batchnorm() | of_images()
+    claims |= of_rates() | of_batchnorm() | of_images()
     return claims | of_test_images() | said.sentences()
 
 

@@ -9,6 +9,7 @@ import larger
 import networks
 import pandas as pd
 import pytest
+import recipe
 import tables
 import texts
 from chapters import ROOT
@@ -22,7 +23,9 @@ from ssf.study.statistics import Estimate
 def test_every_number_that_a_page_asks_for_has_a_text():
     pages = [path.read_text() for path in (ROOT / "book").glob("[a-z]*.md")]
     asked = {name for page in pages for name in re.findall(r"{{ (\w+) }}", page)}
-    numbers = texts.substitutions() | networks.texts() | larger.substitutions()
+    numbers = (
+        texts.substitutions() | networks.texts() | larger.substitutions() | recipe.substitutions()
+    )
     assert asked and asked <= numbers.keys()
     assert all(isinstance(text, str) and text for text in numbers.values())
     assert texts.slug("C1", "loss") == "c1_loss" and "nan" not in " ".join(numbers.values())
@@ -117,7 +120,7 @@ def test_whether_zero_is_in_an_interval_is_computed(values, word):
 
 
 def test_the_recipes_command_trains_the_network_of_its_row():
-    words = shlex.split(tables.best_recipe().replace("\\\n", ""))
+    words = shlex.split(recipe.best_recipe().replace("\\\n", ""))
     options = [option(value) for flag, value in itertools.pairwise(words) if flag == "-o"]
     config = preset(words[words.index("--preset") + 1], seed=100, **dict(options))
     row = results.as_text("recipes")[config.hash()]
