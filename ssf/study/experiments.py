@@ -249,6 +249,7 @@ CHANGES = {  # each alone, by either optimiser
     "one time step": {"model.time_steps": 1},
     "no label smoothing": {"train.label_smoothing": 0.0},
     "a wider surrogate": {"model.surrogate_alpha": 2.0},
+    "a narrower surrogate": {"model.surrogate_alpha": 8.0},
     "no weight decay": {"train.weight_decay": 0.0},
 }
 SMALL_FIRST = {"train.epochs": 3, "train.early_epochs": 2}
