@@ -224,21 +224,6 @@ def dense_after():
     return " and ".join(clauses) or "a share that is not measured yet"
 
 
-def recipe_reached():
-    """What the recipe's preset reached in the training of seed 0, and how long it took."""
-    first = trained("four_blocks_long", "dense").query("seed == 0")
-    if first.empty:
-        return "What it reaches is not measured yet."
-    row = first.iloc[0]
-    cores = "one core" if row.threads == 1 else f"{texts.WHOLE[int(row.threads)]} cores"
-    return (
-        f"Trained so with seed 0, the network is right on {texts.hundredfold(row.accuracy)} % of "
-        f"the test images and on {texts.hundredfold(row.validation_accuracy)} % of the validation "
-        f"images. That took {row.seconds / 60:.0f} minutes of {cores}, the measurements after "
-        "each epoch not counted."
-    )
-
-
 CHOICES = {
     "learned": "the selector's own",
     "another image's": "those it would keep in another image",
@@ -382,7 +367,6 @@ def substitutions():
         "larger_whole_search": whole_search("four_blocks"),
         "larger_state": state(),
         "larger_verdicts": f"The verdicts: {told}." if (told := "; ".join(verdicts())) else NONE,
-        "recipe_reached": recipe_reached(),
     }
 
 

@@ -69,9 +69,9 @@ PRESETS = {
         Data("cifar10-jpeg", augment="light"),
         Model(channels=3, depth=4, width=96, heads=6, time_steps=2, v_threshold=0.5),
         train=Train(
-            epochs=10, early_epochs=6, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear"
+            epochs=25, early_epochs=15, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear"
         ),
-    ),
+    ).with_(**{"train.mixed_precision": True}),
     # the dense baselines of the Spikformer paper, CIFAR
     "spikformer-4-256": _DENSE.with_(**{"model.width": 256, "model.heads": 8}),
     "spikformer-2-384": _DENSE.with_(**{"model.depth": 2}),

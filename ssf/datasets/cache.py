@@ -61,8 +61,7 @@ def write(folder, build):
     """Build the arrays in a folder, and write their checksums beside them."""
 
     def create(name, shape, dtype):
-        path = folder / f"{name}.npy"
-        return np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
+        return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.dtype(dtype), shape)
 
     meta = {"facts": build(create), "sha256": checksums(folder)}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))

@@ -107,8 +107,7 @@ def embedded(root=None):
 
     Raises Refused where the file is not `intact`.
     """
-    folder = root or folders.shipped()
-    raw = intact(folder / "fashion-mini.npz", "data/make_fashion_mini.py")
+    raw = intact((root or folders.shipped()) / "fashion-mini.npz", "data/make_fashion_mini.py")
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {s: (tensors[f"{s}_images"], tensors[f"{s}_labels"].long()) for s in static.SPLITS}

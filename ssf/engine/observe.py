@@ -86,8 +86,7 @@ def average_precision(scores, foreground):
     The area under the curve of precision against recall, without interpolation; of equal scores,
     the first is first.
     """
-    order = scores.argsort(dim=1, descending=True, stable=True)
-    hits = foreground.gather(1, order).float()
+    hits = foreground.gather(1, scores.argsort(dim=1, descending=True, stable=True)).float()
     precision = hits.cumsum(1) / torch.arange(1, hits.shape[1] + 1, device=hits.device)
     return (precision * hits).sum(1) / hits.sum(1)
 

@@ -29,12 +29,9 @@ def lif(x, norm, time_steps, tau, v_threshold, alpha):
             return of_batch(x, norm, time_steps, constants)
         if not torch.is_grad_enabled():
             currents = Currents(x, x.shape[-1], time_steps)
-            scale, shift = folded(norm)
-            blocks = currents.over_block(scale), currents.over_block(shift)
-            return lif_forward(currents, *blocks, *constants[:2])
+            return lif_forward(currents, *map(currents.over_block, folded(norm)), *constants[:2])
     normalised = norm(x.float().flatten(0, -2)).view(x.shape)
-    spikes = LIF.apply(normalised.expand(time_steps or -1, *x.shape[1:]), constants)
-    return spikes.to(x.dtype)
+    return LIF.apply(normalised.expand(time_steps or -1, *x.shape[1:]), constants).to(x.dtype)
 
 
 def knows(norm, x):

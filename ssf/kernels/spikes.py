@@ -26,8 +26,7 @@ def linear(x, weight, bias, of_spikes):
     if not computed_here(x, weight, bias):
         return None
     if of_spikes:
-        tokens = Grid(tokens=x.shape[2])
-        currents = product(x.flatten(0, 1), weight[..., None], bias, tokens)
+        currents = product(x.flatten(0, 1), weight[..., None], bias, Grid(tokens=x.shape[2]))
         if currents is not None:
             return currents.unflatten(0, x.shape[:2])
     if not torch.backends.mkldnn.is_available():

@@ -253,13 +253,14 @@ CHANGES = {  # each alone, by either optimiser
     "no weight decay": {"train.weight_decay": 0.0},
 }
 SMALL_FIRST = {"train.epochs": 3, "train.early_epochs": 2}
+FLOAT32 = {"train.mixed_precision": False}
 RATES = {"AdamW": ("train.lr", (0.005, 0.02)), "Muon": ("train.muon_lr", (0.01, 0.04))}
 EARNEST_ROUNDS, EARNEST_FRACTION = 4, 0.45  # four rounds remove 91 %
 
 
 def in_earnest(seed, optimiser, **changes):
     usual = {"train.optimiser": optimiser.lower(), "train.epochs": 2, "train.early_epochs": 0}
-    return preset("study-cifar10", seed=seed, **usual | changes)
+    return preset("study-cifar10", seed=seed, **FLOAT32 | usual | changes)
 
 
 def recipes(seed):
@@ -286,20 +287,25 @@ def optimisers(seed):
 
 def four_blocks(seed, changes=SMALL_FIRST):
     """The claims in the paper's structure, on CIFAR-10 (JPEG), with a short training."""
-    dense = preset("study-cifar10", seed=seed, **changes)
+    dense = preset("study-cifar10", seed=seed, **FLOAT32 | changes)
     selector = Selector(keep_ratio=0.689, locations=(1, 2, 3))  # it saves 20 % of the MACs
     yield from claims(dense, EARNEST_ROUNDS, EARNEST_FRACTION, selector)
     yield "reinit", dense.with_(ticket=ticket(EARNEST_ROUNDS, EARNEST_FRACTION, control="reinit"))
 
 
 def four_blocks_long(seed):
-    """The same with the recipe's training."""
-    return four_blocks(seed, changes={})
+    """The same with a longer training."""
+    return four_blocks(seed, changes={"train.epochs": 10, "train.early_epochs": 6})
 
 
-UNCOMPARED = (*CHOOSING, "live", "four_blocks", "four_blocks_long")  # yet
+def half_hour(seed):
+    """What the recipe reaches: the dense network of its preset."""
+    yield "dense", preset("study-cifar10", seed=seed)
+
+
+UNCOMPARED = (*CHOOSING, "live", "four_blocks", "four_blocks_long", "half_hour")  # yet
 EXPERIMENTS = {
     each.__name__: each for each in (
         rates, recipes, optimisers, tickets, short, selectors, codesign, controls, habits, cifar10,
-        events, replication, four_blocks, four_blocks_long, precision, live)
+        events, replication, four_blocks, four_blocks_long, half_hour, precision, live)
 }  # fmt: skip

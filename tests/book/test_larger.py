@@ -28,7 +28,7 @@ def test_without_rows_the_page_says_so(study_of, tmp_path):
     for name in ("events", "cifar10"):
         study_of(name, dict.fromkeys((k for k, _ in experiments.EXPERIMENTS[name](0)), 0.6))
     told = larger.substitutions()
-    assert told["larger_small"] == "60.0 %" and "not measured yet" in told["recipe_reached"]
+    assert told["larger_small"] == "60.0 %"
     assert told["larger_trained"].startswith("0 of 52")
     assert told["larger_verdicts"] == larger.NONE
     assert "being measured" in told["larger_state"] and "right on" not in told["larger_state"]
@@ -100,14 +100,3 @@ def test_a_loss_that_grows_with_training_is_negative(four_blocks):
     change = dict(larger.longer_less_shorter())
     assert change["C1"].mean == pytest.approx(-0.03, abs=1e-6)
     assert change["C4"].mean == pytest.approx(0.01, abs=1e-6) and change["C1"].seeds == 4
-
-
-def test_the_recipes_training_is_told_by_its_own_row(four_blocks):
-    path = four_blocks({}, {"dense": 0.8})
-    rows = pd.read_csv(path)
-    rows = rows.assign(threads=2, seconds=1800, validation_accuracy=0.75)
-    rows.to_csv(path, index=False)
-    told = larger.substitutions()["recipe_reached"]
-    first = rows[(rows.kind == "dense") & (rows.seed == 0)].accuracy.item()
-    assert f"{100 * first:.1f} % of the test images" in told
-    assert "75.0 % of the validation images" in told and "30 minutes of two cores" in told

@@ -1,8 +1,6 @@
 """The texts of the pages: every name that a page asks for, tables, the ledger in short."""
 
-import itertools
 import re
-import shlex
 
 import analyses
 import larger
@@ -14,9 +12,7 @@ import tables
 import texts
 from chapters import ROOT
 
-from ssf.__main__ import option
-from ssf.presets import preset
-from ssf.study import experiments, findings, ledger, results
+from ssf.study import experiments, findings, ledger
 from ssf.study.statistics import Estimate
 
 
@@ -117,14 +113,6 @@ def test_a_p_is_a_number_or_a_bound(monkeypatch, p, text):
 )
 def test_whether_zero_is_in_an_interval_is_computed(values, word):
     assert texts.zero(Estimate(values)) == texts.zero(Estimate([-v for v in values])) == word
-
-
-def test_the_recipes_command_trains_the_network_of_its_row():
-    words = shlex.split(recipe.best_recipe().replace("\\\n", ""))
-    options = [option(value) for flag, value in itertools.pairwise(words) if flag == "-o"]
-    config = preset(words[words.index("--preset") + 1], seed=100, **dict(options))
-    row = results.as_text("recipes")[config.hash()]
-    assert row["seed"] == "100" and row["train.optimiser"] == "muon"
 
 
 def test_one_prunes_as_far_as_a_loss_of_a_point_is_ruled_out(study_of):
