@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import analyses
 import pandas as pd
+import said
 import tables
 import texts
 
@@ -13,7 +14,7 @@ from ssf.figures.chapters import draw_layers
 from ssf.figures.style import done, draw_differences, draw_paired, draw_sentence, figure
 from ssf.study import experiments, ledger, results
 from ssf.study.ledger import additivity, difference, pick, rows
-from ssf.study.statistics import Estimate, holm, percent
+from ssf.study.statistics import Estimate, holm, percent, points
 
 PLANNED = 4  # seeds of each experiment; a verdict needs them all
 TRAININGS = {"four_blocks": "three epochs", "four_blocks_long": "ten epochs"}
@@ -224,6 +225,37 @@ def dense_after():
     return " and ".join(clauses) or "a share that is not measured yet"
 
 
+def answers():
+    """What ticket, selector and both change, a sentence for each training that has them."""
+    told, subjects = [], ("the ticket changes accuracy by", "the selector by", "both together by")
+    for name, training in TRAININGS.items():
+        parts = []
+        for subject, (these, those, _) in zip(subjects, PAIRS.values(), strict=True):
+            with suppress(Missing):
+                parts.append(f"{subject} {minus(name, these, those)}")
+        if len(parts) == len(subjects):
+            told.append(f"After {training}, {said.listed(parts)}.")
+    return " ".join(told) or "It is not measured yet."
+
+
+def sparser():
+    """What the tickets of all rounds change, and the last round's controls, means over seeds."""
+    told = []
+    for name, training in TRAININGS.items():
+        dense, tickets = trained(name, "dense"), every(name, "ticket")
+        tickets = tickets[tickets.seed.isin(dense.seed)]
+        rounds = [part for _, part in tickets.groupby("ticket.round")]
+        steps = [points(difference(part, dense).mean) for part in rounds]
+        with suppress(Missing):
+            controls = [points(minus(name, kind, "dense").mean) for kind in ("random", "reinit")]
+            told.append(
+                f"After {training}, the tickets differ from the dense network by "
+                f"{said.listed(steps)} points, from the first round to the last. There, the random "
+                f"ticket differs by {controls[0]}, and the mask with new weights by {controls[1]}."
+            )
+    return " ".join(told) or "It is not measured yet."
+
+
 CHOICES = {
     "learned": "the selector's own",
     "another image's": "those it would keep in another image",
@@ -360,6 +392,8 @@ def substitutions():
     return {
         "larger_trained": " and ".join(counts),
         "larger_dense": dense_after(),
+        "larger_answers": answers(),
+        "larger_sparser": sparser(),
         "larger_looked": looked(),
         "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
         "larger_saved": saved(),

@@ -100,3 +100,12 @@ def test_a_loss_that_grows_with_training_is_negative(four_blocks):
     change = dict(larger.longer_less_shorter())
     assert change["C1"].mean == pytest.approx(-0.03, abs=1e-6)
     assert change["C4"].mean == pytest.approx(0.01, abs=1e-6) and change["C1"].seeds == 4
+
+
+def test_what_each_training_changes_is_told_in_a_sentence(four_blocks):
+    four_blocks({"random": 0.6, "reinit": 0.65}, {"ticket": 0.66})
+    told = larger.substitutions()
+    assert "After ten epochs, the ticket changes accuracy by −4.0 points" in told["larger_answers"]
+    short, _, long = told["larger_sparser"].partition(" After ten epochs")
+    assert "random ticket differs by −10.0, and the mask with new weights by −5.0" in short
+    assert long.count("−4.") == experiments.EARNEST_ROUNDS
