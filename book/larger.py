@@ -227,32 +227,37 @@ def dense_after():
 
 def answers():
     """What ticket, selector and both change, a sentence for each training that has them."""
-    told, subjects = [], ("the ticket changes accuracy by", "the selector by", "both together by")
+    told = []
     for name, training in TRAININGS.items():
         parts = []
-        for subject, (these, those, _) in zip(subjects, PAIRS.values(), strict=True):
+        for these, those, _ in PAIRS.values():
             with suppress(Missing):
-                parts.append(f"{subject} {minus(name, these, those)}")
-        if len(parts) == len(subjects):
-            told.append(f"After {training}, {said.listed(parts)}.")
+                change = minus(name, these, those)
+                parts.append(f"*{named(these)}* minus *{named(those)}* is {change}")
+        if parts:
+            told.append(f"After {training}, in accuracy, {said.listed(parts)}.")
     return " ".join(told) or "It is not measured yet."
 
 
 def sparser():
-    """What the tickets of all rounds change, and the last round's controls, means over seeds."""
-    told = []
+    """What the tickets of all rounds change, and the last round's controls: means over the seeds
+    that have all of these."""
+    told, kinds = [], ("dense", "ticket", "random", "reinit")
     for name, training in TRAININGS.items():
-        dense, tickets = trained(name, "dense"), every(name, "ticket")
-        tickets = tickets[tickets.seed.isin(dense.seed)]
-        rounds = [part for _, part in tickets.groupby("ticket.round")]
-        steps = [points(difference(part, dense).mean) for part in rounds]
-        with suppress(Missing):
-            controls = [points(minus(name, kind, "dense").mean) for kind in ("random", "reinit")]
-            told.append(
-                f"After {training}, the tickets differ from the dense network by "
-                f"{said.listed(steps)} points, from the first round to the last. There, the random "
-                f"ticket differs by {controls[0]}, and the mask with new weights by {controls[1]}."
-            )
+        whole = set.intersection(*({*trained(name, kind).seed} for kind in kinds))
+        if not whole:
+            continue
+        dense, tickets, *controls = (
+            part[part.seed.isin(whole)] for part in (every(name, kind) for kind in kinds)
+        )
+        parts = [part for _, part in tickets.groupby("ticket.round")] + controls
+        *steps, random, reinit = (points(difference(part, dense).mean) for part in parts)
+        told.append(
+            f"After {training}, the tickets differ from the dense network by "
+            f"{said.listed(steps)} points ({seeds(dense)}), from the first round to the last. "
+            f"There, the random ticket differs by {random}, and the mask with new weights by "
+            f"{reinit}."
+        )
     return " ".join(told) or "It is not measured yet."
 
 
@@ -262,7 +267,7 @@ CHOICES = {
     "usual places": "the places that it keeps most often",
     "firing_rate": "the tokens that fire most",
     "random": "random tokens",
-    "untrained": "those that an untrained selector would keep",
+    "untrained": "those it would have kept before its training",
 }
 
 
@@ -305,7 +310,7 @@ def looked():
 
 
 def untrained():
-    """How much of a selector's choice an untrained one makes, too, in the same network."""
+    """How much of a selector's choice it makes before its training, too, in the same network."""
     frame = looks()
     new = pick(frame, "untrained")
     if new.empty:
@@ -315,15 +320,17 @@ def untrained():
         for kind in ("untrained", "random")
     )
     return (
-        f"In the same network, a selector with weights drawn anew makes {same} of the last choice "
+        f"In the same network, the selector before its training makes {same} of the last choice "
         f"of the trained one, too, where a random choice makes {chance} of it ({seeds(new)})."
     )
 
 
 def draw_places():
     """How often the selector keeps each place of the grid, the mean over seeds; and before it is
-    trained, of the seeds where that was measured."""
-    parts = {"trained": pick(looks(), "learned"), "untrained": pick(looks(), "untrained")}
+    trained, both of the seeds where that was measured, if there are any."""
+    parts = {"trained": pick(looks(), "learned"), "before training": pick(looks(), "untrained")}
+    if len(asked := parts["before training"].seed):
+        parts["trained"] = parts["trained"][parts["trained"].seed.isin(asked)]
     parts = {label: part.filter(like="place_").mean() for label, part in parts.items() if len(part)}
     if not parts:
         return draw_sentence("not measured yet")

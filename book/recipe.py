@@ -1,14 +1,17 @@
 """What the recipe's page shows: the trials, the choice among them, and what was reached."""
 
 import shlex
+from statistics import median
 
 import numpy as np
+import pandas as pd
 import said
 import tables
 import texts
 from texts import hundredfold
 
 from ssf.config import RunConfig
+from ssf.engine import records
 from ssf.figures.style import COLOURS, DOTS, INK, MARKERS, done, draw_sentence, figure
 from ssf.model import cost
 from ssf.presets import preset
@@ -16,24 +19,32 @@ from ssf.study import experiments, ledger, results
 from ssf.study.ledger import pick, rows
 from ssf.study.statistics import percent, points
 
+LONGER = ", seven epochs"  # the kinds that are no trial of one change
+IN_FLOAT32 = ("together", "small first")  # the others are in bfloat16
+TRIAL_SEEDS = (experiments.CHOSEN_WITH, experiments.CHOSEN_WITH + 1)
+REACHED_WITH = (0, 1, 2, 3)  # the planned seeds of the recipe's own network
 
-def work(rows):
+
+def there(name, kind=None):
+    """An experiment's rows, or those of a kind; none without a file."""
+    none = pd.DataFrame(columns=["kind", *records.FIELDS])
+    frame = rows(name) if results.path(name).exists() else none
+    return pick(frame, kind) if kind else frame
+
+
+def work(frame):
     """MACs of a dense training's forward passes, up to the number of images; the rows' mean."""
     macs = []
-    for config in map(RunConfig.from_flat, rows.to_dict("records")):
+    for config in map(RunConfig.from_flat, frame.to_dict("records")):
         early = min(config.train.early_epochs, config.train.epochs)
         whole = config.train.epochs - early
         macs.append(early * cost.macs(config.early_model) + whole * cost.macs(config.model))
     return sum(macs) / len(macs)
 
 
-LONGER = ", half an hour"  # the recipes' kinds that are no trial of one change
-TRIAL_SEEDS = (experiments.CHOSEN_WITH, experiments.CHOSEN_WITH + 1)
-
-
 def longer():
-    """The rows of the recipe's longer trainings."""
-    frame = rows("recipes")
+    """The rows of the trainings of seven epochs."""
+    frame = there("recipes")
     return frame[frame.kind.str.endswith(LONGER)]
 
 
@@ -44,7 +55,6 @@ def best(trainings):
 
 def of_seven_epochs():
     """{name: text} of what the trainings of seven epochs reached, and of what is missing."""
-    frame, trained = rows("recipes"), longer()
     sentences = [
         f"Trained with {kind.removesuffix(LONGER)} (seed{'s' * (len(part) > 1)} "
         f"{said.listed(part.seed.map(str))}), the network is right on "
@@ -52,57 +62,113 @@ def of_seven_epochs():
         f"and on {said.listed(part.accuracy.map(hundredfold))} % of the test images, and its "
         f"neurons fire in {percent(part.firing_rate)} of the steps. That took "
         f"{part.seconds.mean() / 60:.0f} minutes"
-        for kind, part in trained.groupby("kind")
+        for kind, part in longer().groupby("kind")
     ]
-    hours = frame.seconds.groupby(frame.kind.str.endswith(LONGER)).median() / 3600
+    frame = there("recipes")
     planned = [(k, c.hash()) for seed in TRIAL_SEEDS for k, c in experiments.recipes(seed)]
     missing = [kind for kind, name in planned if name not in set(frame.id)]
+    hours = {  # an optimiser's usual trial, as far as there is one
+        optimiser: median(frame[frame.kind.str.startswith(optimiser)].seconds / 3600)
+        for optimiser in {kind.partition(",")[0] for kind in frame.kind}
+    }
+    needed = sum(hours.get(kind.partition(",")[0], 0) for kind in missing)
     return {
-        "seven_epochs": ". ".join(sentences),
-        "recipe_hours": f"{sum(hours[kind.endswith(LONGER)] for kind in missing):.0f}",
+        "seven_epochs": ". ".join(sentences) or "They are not trained yet",
+        "recipe_hours": f"{needed:.0f}",
         "recipe_missing": f"{len(missing)}",
         "cifar10_dense": percent(pick(rows("cifar10"), "dense").accuracy),
     }
 
 
+def gains():
+    """{change: {optimiser: Estimate}} of what each trial changes in validation accuracy.
+
+    That is beside the same optimiser's plain network; and what Muon changes in that of AdamW.
+    """
+    frame, changes = there("recipes"), {}
+    for kind in dict.fromkeys(kind for kind, _ in experiments.recipes(experiments.CHOSEN_WITH)):
+        optimiser, _, change = kind.partition(", ")
+        start, part = pick(frame, optimiser if change else "AdamW"), pick(frame, kind)
+        if kind not in ("AdamW", optimiser + LONGER) and {*part.seed} & {*start.seed}:
+            gain = ledger.difference(part, start, "validation_accuracy")
+            changes.setdefault(change or "Muon, not AdamW", {})[optimiser] = gain
+    return changes
+
+
+def draw_gains():
+    """What each trial changes, by either optimiser: a dot a seed, and the mean."""
+    changes = gains()
+    if not changes:
+        return draw_sentence("not measured yet")
+    colours = dict(zip(experiments.RATES, ("ticket", "reinit"), strict=True))
+    order = sorted(changes, key=lambda name: np.mean([e.mean for e in changes[name].values()]))
+    fig, ax = figure(height=0.3 * len(changes) + 0.9)
+    for y, change in enumerate(order):
+        for optimiser, gain in changes[change].items():
+            colour, at = COLOURS[colours[optimiser]], y + 0.12 * (optimiser != "AdamW")
+            ax.scatter(100 * np.array(gain.values), [at] * gain.seeds, color=colour, **DOTS)
+            marker = MARKERS.get(colours[optimiser], "o")
+            ax.plot(100 * gain.mean, at, marker, ms=6, color=colour, label=optimiser)
+    ax.axvline(0, color=INK, lw=0.8)
+    ax.set(yticks=range(len(order)), yticklabels=order)
+    ax.set_xlabel("change in validation accuracy (points)")
+    return done(fig, legend=2)
+
+
 def of_the_trials():
     """{name: text} of what the trials change with AdamW: those that the recipe has, the others."""
-    found, usual = gains(), preset("study-cifar10")
-    told = {change: each["AdamW"] for change, each in found.items() if "AdamW" in each}
+    changes, usual = gains(), preset("study-cifar10")
+    told = {change: each["AdamW"] for change, each in changes.items() if "AdamW" in each}
     parts = [name for name, fields in experiments.CHANGES.items() if usual.with_(**fields) == usual]
-    parts.append("together")
-    others = [name for name in told if name not in (*parts, "small first")]
+    others = [name for name in told if name not in (*parts, *IN_FLOAT32)]
+    frame, costs = there("recipes"), {}
+    for name in parts:
+        part, start = pick(frame, f"AdamW, {name}"), pick(frame, "AdamW")
+        if len(part) and len(start):
+            costs[name] = f", in {work(part) / work(start):.2f} times the MACs"
+    early = usual.early_model, usual.model
     return {
-        "recipe_parts": "; ".join(f"{name} {told.get(name, 'not yet')}" for name in parts),
+        "recipe_parts": "; ".join(
+            f"{name} {told.get(name, 'not yet')}{costs.get(name, '')}" for name in parts
+        ),
         "recipe_others": "; ".join(f"{name} {told[name]}" for name in others) or "none yet",
+        "recipe_together": str(told.get("together", "not measured yet")),
+        "recipe_muon": str(changes.get("Muon, not AdamW", {}).get("Muon", "not measured yet")),
+        "recipe_early_share": percent(cost.macs(early[0]) / cost.macs(early[1])),
     }
 
 
 def of_the_preset():
-    """{name: text} of the recipe's training, and of what it reached with seed 0."""
-    train, test = preset("study-cifar10").train, "an accuracy that is not measured yet"
-    told = "What it reaches is not measured yet."
-    first = rows("half_hour").query("seed == 0") if results.path("half_hour").exists() else ()
-    for row in first.itertuples() if len(first) else ():
-        cores = "one core" if row.threads == 1 else f"{texts.WHOLE[int(row.threads)]} cores"
-        test = f"{hundredfold(row.accuracy)} %"
-        told = (
-            f"With seed 0, the network is right on {hundredfold(row.accuracy)} % of the test "
-            f"images and on {hundredfold(row.validation_accuracy)} % of the validation images. "
-            f"Training took {row.seconds / 60:.0f} minutes of {cores}, the measurements after "
-            f"each epoch not counted."
-        )
-    return {
+    """{name: text} of the recipe's training, and of what it reached."""
+    train, dense = preset("study-cifar10").train, there("half_hour", "dense")
+    dense = dense[dense.seed.isin(REACHED_WITH)]
+    told = {
         "recipe_epochs": str(train.epochs),
         "recipe_early": str(train.early_epochs),
-        "recipe_reached": told,
-        "recipe_test": test,
+        "recipe_reached": "What it reaches is not measured yet.",
+        "recipe_test": "an accuracy that is not measured yet",
+    }
+    if dense.empty:
+        return told
+    threads = set(dense.threads.astype(int))
+    seeds = "seed " + said.listed(dense.seed.map(str)) if len(dense) == 1 else "the mean of seeds "
+    seeds += "" if len(dense) == 1 else said.listed(dense.seed.map(str))
+    return told | {
+        "recipe_reached": (
+            f"So trained, the network is right on {percent(dense.accuracy)} of the test images and "
+            f"on {percent(dense.validation_accuracy)} of the validation images ({seeds}). Training "
+            f"took {dense.seconds.mean() / 60:.0f} minutes on "
+            f"{said.listed(sorted(texts.WHOLE[n] for n in threads))} "
+            f"core{'s' * (threads != {1})} ({said.listed(sorted(set(dense.processor)))}), the "
+            "measurements after each epoch not counted."
+        ),
+        "recipe_test": percent(dense.accuracy),
     }
 
 
 def of_the_choice():
     """{name: text} of what the rules of the recipe go by: validation accuracy, over two seeds."""
-    frame = rows("recipes")
+    frame = there("recipes")
     by_kind = frame[frame.seed.isin(TRIAL_SEEDS)].groupby("kind").validation_accuracy
     means, told = by_kind.mean()[by_kind.count() == 2], {}
     for name, one, other in (
@@ -114,7 +180,7 @@ def of_the_choice():
             for kind in (one, other)
             if kind in means
         )
-    searched = rows("optimisers") if results.path("optimisers").exists() else frame.iloc[:0]
+    searched = there("optimisers")
     for optimiser in experiments.RATES:
         parts = [pick(searched, f"{optimiser}, {kind}") for kind in ("ticket", "random", "dense")]
         parts[0] = parts[0].nlargest(1, "sparsity")
@@ -132,31 +198,27 @@ def of_the_choice():
 
 def trials():
     """The recipe's trials, the best on validation images first; a training's operations."""
-    if not results.path("recipes").exists():
-        return
-    frame = ledger.rows("recipes")
+    frame = there("recipes")
     frame = frame[~frame.kind.str.endswith(LONGER)]
-    start = ledger.pick(frame, "AdamW")
+    start = pick(frame, "AdamW")
     means = frame.groupby("kind").validation_accuracy.mean().sort_values(ascending=False)
     for kind in means.index:
-        rows = ledger.pick(frame, kind)
-        change = ledger.difference(rows, start, "validation_accuracy").mean
+        part = pick(frame, kind)
+        change = ledger.difference(part, start, "validation_accuracy").mean
         yield {
             "change": kind,
             "validation accuracy (%)": hundredfold(means[kind]),
             "minus AdamW (points)": "–" if kind == "AdamW" else points(change),
-            "firing rate (%)": hundredfold(rows.firing_rate.mean()),
-            "min": f"{rows.seconds.mean() / 60:.0f}",
-            "MACs": f"{work(rows) / work(start):.2f}",
-            "seeds": len(rows),
+            "firing rate (%)": hundredfold(part.firing_rate.mean()),
+            "min": f"{part.seconds.mean() / 60:.0f}",
+            "MACs": f"{work(part) / work(start):.2f}",
+            "seeds": len(part),
         }
 
 
 def searches():
     """Each optimiser's search for tickets, a line a network, by validation images."""
-    if not results.path("optimisers").exists():
-        return
-    frame = ledger.rows("optimisers").set_index("id")
+    frame = there("optimisers").set_index("id")
     for kind, config in experiments.optimisers(experiments.CHOSEN_WITH):
         if config.hash() in frame.index:
             row = frame.loc[config.hash()]
@@ -175,40 +237,6 @@ def best_recipe():
     options = [shlex.join(["-o", option]) for option in changed]
     start = f".venv/bin/python -m ssf train --preset study-cifar10 --seed {config.seed}"
     return " \\\n    ".join([start, *options])
-
-
-def gains():
-    """{change: {optimiser: Estimate}} of what each trial changes in validation accuracy."""
-    frame, found = rows("recipes"), {}
-    for kind in dict.fromkeys(kind for kind, _ in experiments.recipes(experiments.CHOSEN_WITH)):
-        optimiser, _, change = kind.partition(", ")
-        start, part = pick(frame, optimiser), pick(frame, kind)
-        if change and not kind.endswith(LONGER) and {*part.seed} & {*start.seed}:
-            gain = ledger.difference(part, start, "validation_accuracy")
-            found.setdefault(change, {})[optimiser] = gain
-    return found
-
-
-def draw_gains():
-    """What each trial changes, by either optimiser: a dot a seed, and the mean."""
-    found = gains()
-    if not found:
-        return draw_sentence("not measured yet")
-    colours = dict(zip(experiments.RATES, ("ticket", "reinit"), strict=True))
-    order = sorted(
-        found, key=lambda change: np.mean([each.mean for each in found[change].values()])
-    )
-    fig, ax = figure(height=0.3 * len(found) + 0.9)
-    for y, change in enumerate(order):
-        for optimiser, gain in found[change].items():
-            colour, at = COLOURS[colours[optimiser]], y + 0.12 * (optimiser != "AdamW")
-            ax.scatter(100 * np.array(gain.values), [at] * gain.seeds, color=colour, **DOTS)
-            marker = MARKERS.get(colours[optimiser], "o")
-            ax.plot(100 * gain.mean, at, marker, ms=6, color=colour, label=optimiser)
-    ax.axvline(0, color=INK, lw=0.8)
-    ax.set(yticks=range(len(order)), yticklabels=order)
-    ax.set_xlabel("change in validation accuracy (points)")
-    return done(fig, legend=2)
 
 
 def substitutions():

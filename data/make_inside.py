@@ -19,7 +19,7 @@ from ssf.datasets.batches import split
 from ssf.engine import observe, records, runs
 from ssf.engine.observe import against_truth, tokens_before
 from ssf.figures import inside
-from ssf.model.training import evaluate
+from ssf.model.training import evaluate, make_network
 from ssf.presets import preset
 from ssf.study import experiments, ledger
 from ssf.study.ledger import pick
@@ -158,13 +158,13 @@ def kept_by(network, images, prepare, given=()):
     return torch.cat(logits), [torch.cat(each) for each in zip(*kept, strict=True)]
 
 
-def other_choices(network, dataset, seed):
+def other_choices(network, dataset, before):
     """(choice, logits, last choice [n,N]) of the test images: a learned selector's own, and others.
 
     another image's: what it keeps in the next test image, so each place is kept as often. usual
     places: those that it keeps most often in training images. Then the tokens that fire most, and
-    random ones. untrained: what a selector with weights drawn by `seed` keeps.
-    All with the network's own other weights.
+    random ones. untrained: what `before` keeps, the selector before its training, which is left in
+    the network. All with the network's own other weights.
     """
     images, prepare = dataset.test_images, dataset.standardise
     logits, own = kept_by(network, images, prepare)
@@ -178,11 +178,7 @@ def other_choices(network, dataset, seed):
     for network.selector.kind in ("firing_rate", "random"):
         logits, kept = kept_by(network, images, prepare)
         yield network.selector.kind, logits, kept[-1]
-    network.selector.kind = "learned"
-    torch.manual_seed(seed)
-    for layer in network.selector.predictors.modules():
-        if isinstance(layer, torch.nn.Linear):
-            layer.reset_parameters()
+    network.selector = before
     logits, kept = kept_by(network, images, prepare)
     yield "untrained", logits, kept[-1]
 
@@ -201,7 +197,7 @@ def choice_rows():
     for seed in set(pick(ledger.rows("four_blocks"), "selector").seed) - seen:
         config = dict(experiments.four_blocks(seed))["selector"]
         network, dataset = runs.run(config, any_code=True).network.cpu(), sets.load_for(config)
-        found = list(other_choices(network, dataset, seed))
+        found = list(other_choices(network, dataset, make_network(config).selector))
         own = found[0][2]
         for choice, logits, kept in found:
             row = {"seed": seed, "choice": choice}

@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -125,10 +126,11 @@ def test_other_choices_are_as_many_and_what_they_are_called(make_inside, smoke):
         train_images=dataset.train_images[:50],
         standardise=dataset.standardise,
     )
+    before = Spikformer(config.model, config.selector).selector
     with torch.no_grad():
         logits = network.eval()(small.standardise(small.test_images))
     choices = {name: (told, kept) for name, told, kept in
-               make_inside.other_choices(network, small, 0)}  # fmt: skip
+               make_inside.other_choices(network, small, before)}  # fmt: skip
     assert all((kept.sum(1) == last).all() for _, kept in choices.values()) and last < count
     own, another = choices["learned"][1], choices["another image's"][1]
     assert (another == own.roll(1, 0)).all() and not (own == own[0]).all()
@@ -138,14 +140,32 @@ def test_other_choices_are_as_many_and_what_they_are_called(make_inside, smoke):
     with torch.no_grad():  # its selector is the untrained one now
         logits = network(small.standardise(small.test_images))
     assert torch.allclose(choices["untrained"][0], logits, atol=1e-5)
-    assert network.selector.kind == "learned" and not (choices["untrained"][1] == own).all()
+    assert network.selector is before and not (choices["untrained"][1] == own).all()
 
 
 def test_seeds_that_were_looked_at_keep_their_rows(make_inside, monkeypatch):
-    """No run of them is there, so looking anew would train for half an hour."""
+    """Only a new seed's network is asked for; those of the others may be gone."""
     known, rows = inside.look("choices"), ledger.rows("four_blocks")
-    monkeypatch.setattr(ledger, "rows", lambda _: rows[rows.seed.isin(known.seed)])
-    assert make_inside.choice_rows().equals(known)
+    new = int(known.seed.max()) + 1
+    mine = rows[rows.seed.isin(known.seed)]
+    monkeypatch.setattr(ledger, "rows", lambda _: pd.concat([mine, mine.assign(seed=new)]))
+    asked, kept = [], torch.eye(64)[:2]
+
+    def run(config, **_):
+        asked.append(config)
+        return SimpleNamespace(network=torch.nn.Identity())
+
+    monkeypatch.setattr(make_inside.runs, "run", run)
+    labels = SimpleNamespace(test_labels=torch.tensor([1, 0]))
+    monkeypatch.setattr(make_inside.sets, "load_for", lambda _: labels)
+    answers = [("learned", torch.eye(2), kept), ("random", torch.eye(2).flip(1), kept.flip(1))]
+    monkeypatch.setattr(make_inside, "other_choices", lambda *_: answers)
+    table = make_inside.choice_rows()
+    assert asked == [dict(experiments.four_blocks(new))["selector"]]
+    assert table[table.seed < new].equals(known)
+    assert table[table.seed == new].choice.tolist() == ["learned", "random"]
+    assert table[table.seed == new].accuracy.tolist() == [0, 1]
+    assert table[table.seed == new].same.tolist() == [1, 0]
 
 
 def test_given_tokens_are_kept_and_then_forgotten(make_inside, smoke):

@@ -237,7 +237,7 @@ def rates(seed):
             yield name, preset("study", seed=seed, ticket=own)
 
 
-# where the recipe's trials start: `study-cifar10` without three changes, and in bfloat16
+# where the recipe's trials start: the network of `study-cifar10` without three changes
 PLAIN = {
     "model.v_threshold": 1.0, "model.pool_stages": (0, 1), "train.batch_size": 125,
     "train.mixed_precision": True,
@@ -272,7 +272,7 @@ def recipes(seed):
             yield kind, in_earnest(seed, optimiser, **PLAIN | changes)
         yield f"{optimiser}, together", in_earnest(seed, optimiser)
         yield f"{optimiser}, small first", in_earnest(seed, optimiser, **SMALL_FIRST)
-        yield f"{optimiser}, half an hour", in_earnest(seed, optimiser, **{"train.epochs": 7})
+        yield f"{optimiser}, seven epochs", in_earnest(seed, optimiser, **{"train.epochs": 7})
 
 
 def optimisers(seed):

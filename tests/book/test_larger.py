@@ -105,7 +105,33 @@ def test_a_loss_that_grows_with_training_is_negative(four_blocks):
 def test_what_each_training_changes_is_told_in_a_sentence(four_blocks):
     four_blocks({"random": 0.6, "reinit": 0.65}, {"ticket": 0.66})
     told = larger.substitutions()
-    assert "After ten epochs, the ticket changes accuracy by −4.0 points" in told["larger_answers"]
+    assert (
+        "After ten epochs, in accuracy, *ticket* minus *dense* is −4.0 points"
+        in (told["larger_answers"])
+    )
     short, _, long = told["larger_sparser"].partition(" After ten epochs")
+    assert "points (four seeds)" in short
     assert "random ticket differs by −10.0, and the mask with new weights by −5.0" in short
     assert long.count("−4.") == experiments.EARNEST_ROUNDS
+
+
+def test_a_selector_before_its_training_is_shown_beside_the_trained_one(monkeypatch):
+    """In the seeds where both were asked; the trained one's place of seed 0 is in no map."""
+    rows = [
+        (0, "learned", 1.0, 1.0, 0.0),
+        (1, "learned", 1.0, 0.0, 0.4),
+        (1, "random", 0.3, 0.5, 0.5),
+    ]
+    columns = ["seed", "choice", "same", "place_0", "place_1"]
+    frame = pd.DataFrame(rows, columns=columns).assign(accuracy=0.7, place_2=0.0, place_3=0.0)
+    monkeypatch.setattr(larger.inside, "look", lambda _: frame)
+    assert "not known" in larger.untrained() and len(larger.draw_places().axes) == 2
+    new = frame[1:2].assign(choice="untrained", same=0.5, place_0=0.8)
+    frame = pd.concat([frame, new])
+    assert "makes 50.0 % of the last choice" in larger.untrained()
+    assert "30.0 % of it (one seed)" in larger.untrained()
+    trained, before, _ = larger.draw_places().axes
+    assert trained.images[0].get_array().max() == pytest.approx(40)
+    assert before.images[0].get_array().max() == pytest.approx(80)
+    last = list(larger.choices())[-1]
+    assert "before its training" in last["tokens that stay"] and last["seeds"] == 1

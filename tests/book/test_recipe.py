@@ -17,31 +17,45 @@ def test_the_recipes_training_is_told_by_its_own_row(study_of):
     numbers["validation_accuracy"] = lambda _: 0.75
     assert "not measured yet" in recipe.of_the_preset()["recipe_reached"]
     path = study_of("half_hour", {"dense": 0.8}, **numbers)
-    rows = pd.read_csv(path)
+    rows = pd.read_csv(path).assign(processor="a processor")
+    rows[rows.seed == 0].to_csv(path, index=False)
     told = recipe.of_the_preset()["recipe_reached"]
     first = rows[(rows.kind == "dense") & (rows.seed == 0)].accuracy.item()
-    assert f"{100 * first:.1f} % of the test images" in told
-    assert "75.0 % of the validation images" in told and "30 minutes of two cores" in told
+    assert f"{100 * first:.1f} % of the test images" in told and "(seed 0)" in told
+    assert "75.0 % of the validation images" in told and "30 minutes on two cores" in told
+    rows.to_csv(path, index=False)
+    told = recipe.of_the_preset()
+    mean = rows[rows.seed.isin(recipe.REACHED_WITH)].accuracy.mean()
+    assert told["recipe_test"] == f"{100 * mean:.1f} %"
+    assert "the mean of seeds 0, 1, 2 and 3" in told["recipe_reached"]
 
 
-def test_a_change_is_compared_with_its_optimisers_plain_network(study_of, monkeypatch):
+def test_a_change_is_compared_with_its_optimisers_plain_network_of_its_seed(study_of, monkeypatch):
     kinds = dict.fromkeys((kind for kind, _ in experiments.recipes(100)), 0.5)
     shares = kinds | {"Muon": 0.6, "AdamW, threshold 0.5": 0.53, "Muon, threshold 0.5": 0.61}
+    shares |= {"AdamW, together": 0.65}
     monkeypatch.setitem(
         experiments.EXPERIMENTS, "recipes", lambda seed: experiments.recipes(100 + seed)
     )
-    study_of("recipes", kinds, validation_accuracy=lambda kind: shares[kind])
+    assert recipe.gains() == {}
+    assert "not measured" in recipe.draw_gains().axes[0].texts[0].get_text()
+    path = study_of("recipes", kinds, validation_accuracy=lambda kind: shares[kind])
+    rows = pd.read_csv(path)
+    rows.validation_accuracy += 0.02 * (rows.seed - 100)  # means over other seeds would differ
+    rows[~((rows.kind == "AdamW") & (rows.seed > 100))].to_csv(path, index=False)
     gains = recipe.gains()
-    assert gains["threshold 0.5"]["AdamW"].mean == pytest.approx(0.03)
-    assert gains["threshold 0.5"]["Muon"].mean == pytest.approx(0.01)
-    assert gains["threshold 0.5"]["Muon"].seeds == 5
-    assert not [change for change in gains if change.endswith("half an hour") or not change]
+    assert gains["threshold 0.5"]["AdamW"].values == pytest.approx([0.03])
+    assert gains["threshold 0.5"]["Muon"].values == pytest.approx([0.01] * 5)
+    assert gains["Muon, not AdamW"]["Muon"].values == pytest.approx([0.1])
+    assert gains["Muon, not AdamW"].keys() == {"Muon"}
+    assert not [change for change in gains if change.endswith(recipe.LONGER) or not change]
     told = recipe.of_the_trials()
-    assert told["recipe_parts"].startswith("threshold 0.5 +3.0 points")
-    assert "batches of 50 +0.0" in told["recipe_parts"]
+    assert told["recipe_parts"].startswith("threshold 0.5 +3.0 points (one seed), in 1.00 times")
+    assert "batches of 50 +0.0" in told["recipe_parts"] and "+15.0" in told["recipe_together"]
     assert "one time step" in told["recipe_others"] and "small" not in told["recipe_others"]
+    assert "together" not in told["recipe_others"] and "+10.0" in told["recipe_muon"]
     labels = [label.get_text() for label in recipe.draw_gains().axes[0].get_yticklabels()]
-    assert labels[-1] == "threshold 0.5" and set(labels) == gains.keys()
+    assert "seven" not in " ".join(labels) and set(labels) == gains.keys()
 
 
 def test_the_recipes_command_trains_the_network_of_its_row():
