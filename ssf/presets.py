@@ -69,7 +69,7 @@ PRESETS = {
         Data("cifar10-jpeg", augment="light"),
         Model(channels=3, depth=4, width=96, heads=6, time_steps=2, v_threshold=0.5),
         train=Train(
-            epochs=25, early_epochs=15, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear"
+            epochs=24, early_epochs=14, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear"
         ),
     ).with_(**{"train.mixed_precision": True}),
     # the dense baselines of the Spikformer paper, CIFAR
