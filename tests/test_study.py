@@ -30,16 +30,7 @@ FOUR_BLOCKS = {
 # kinds of which the first seeds are not all trained yet; the pages say so
 TO_TRAIN = {
     "recipes": {
-        "AdamW, rate 0.005",
-        "AdamW, rate 0.02",
-        "AdamW, threshold 0.5",
-        "AdamW, pooling late in the stem",
-        "AdamW, batches of 50",
-        "AdamW, one time step",
-        "AdamW, no label smoothing",
-        "AdamW, a wider surrogate",
         "AdamW, no weight decay",
-        "AdamW, a narrower surrogate",
         "AdamW, small first",
         "Muon, rate 0.01",
         "Muon, rate 0.04",
@@ -49,8 +40,8 @@ TO_TRAIN = {
         "Muon, one time step",
         "Muon, no label smoothing",
         "Muon, a wider surrogate",
-        "Muon, no weight decay",
         "Muon, a narrower surrogate",
+        "Muon, no weight decay",
     },
     "four_blocks": FOUR_BLOCKS,
     "four_blocks_long": FOUR_BLOCKS,
