@@ -334,8 +334,8 @@ def draw_places():
     parts = {label: part.filter(like="place_").mean() for label, part in parts.items() if len(part)}
     if not parts:
         return draw_sentence("not measured yet")
-    fig, axes = figure(columns=len(parts), height=3, squeeze=False)
-    for ax, (label, shares) in zip(axes[0], parts.items(), strict=True):
+    fig, axes = figure(rows=len(parts), height=2.6, squeeze=False)
+    for ax, (label, shares) in zip(axes[:, 0], parts.items(), strict=True):
         side = round(len(shares) ** 0.5)
         grid = 100 * shares.to_numpy().reshape(side, side)
         shown = ax.imshow(grid, cmap="Blues", vmin=0, vmax=100)

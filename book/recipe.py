@@ -20,7 +20,6 @@ from ssf.study.ledger import pick, rows
 from ssf.study.statistics import percent, points
 
 LONGER = ", seven epochs"  # the kinds that are no trial of one change
-IN_FLOAT32 = ("together", "small first")  # the others are in bfloat16
 TRIAL_SEEDS = (experiments.CHOSEN_WITH, experiments.CHOSEN_WITH + 1)
 REACHED_WITH = (0, 1, 2, 3)  # the planned seeds of the recipe's own network
 
@@ -116,11 +115,10 @@ def draw_gains():
 
 
 def of_the_trials():
-    """{name: text} of what the trials change with AdamW: those that the recipe has, the others."""
+    """{name: text} of what the recipe's changes do with AdamW, and cost; and what Muon does."""
     changes, usual = gains(), preset("study-cifar10")
     told = {change: each["AdamW"] for change, each in changes.items() if "AdamW" in each}
     parts = [name for name, fields in experiments.CHANGES.items() if usual.with_(**fields) == usual]
-    others = [name for name in told if name not in (*parts, *IN_FLOAT32)]
     frame, costs = there("recipes"), {}
     for name in parts:
         part, start = pick(frame, f"AdamW, {name}"), pick(frame, "AdamW")
@@ -131,7 +129,6 @@ def of_the_trials():
         "recipe_parts": "; ".join(
             f"{name} {told.get(name, 'not yet')}{costs.get(name, '')}" for name in parts
         ),
-        "recipe_others": "; ".join(f"{name} {told[name]}" for name in others) or "none yet",
         "recipe_together": str(told.get("together", "not measured yet")),
         "recipe_muon": str(changes.get("Muon, not AdamW", {}).get("Muon", "not measured yet")),
         "recipe_early_share": percent(cost.macs(early[0]) / cost.macs(early[1])),

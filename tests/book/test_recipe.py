@@ -52,8 +52,7 @@ def test_a_change_is_compared_with_its_optimisers_plain_network_of_its_seed(stud
     told = recipe.of_the_trials()
     assert told["recipe_parts"].startswith("threshold 0.5 +3.0 points (one seed), in 1.00 times")
     assert "batches of 50 +0.0" in told["recipe_parts"] and "+15.0" in told["recipe_together"]
-    assert "one time step" in told["recipe_others"] and "small" not in told["recipe_others"]
-    assert "together" not in told["recipe_others"] and "+10.0" in told["recipe_muon"]
+    assert "one time step" not in told["recipe_parts"] and "+10.0" in told["recipe_muon"]
     labels = [label.get_text() for label in recipe.draw_gains().axes[0].get_yticklabels()]
     assert "seven" not in " ".join(labels) and set(labels) == gains.keys()
 
