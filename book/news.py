@@ -232,7 +232,7 @@ def figures(folder):
     drawn = {"findings": overview(), "budgets": findings.budget_bars()}
     drawn |= {name: findings.bars(name) for name in findings.ELSEWHERE}
     drawn = {name: draw_differences(each, ledger.MARGIN) for name, each in drawn.items()}
-    for name, picture in (drawn | larger.figures() | {"trials": recipe.draw_gains()}).items():
+    for name, picture in (drawn | larger.figures() | recipe.figures()).items():
         picture.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 

@@ -74,7 +74,7 @@ def of_seven_epochs():
     return {
         "seven_epochs": ". ".join(sentences) or "They are not trained yet",
         "recipe_hours": f"{needed:.0f}",
-        "recipe_missing": f"{len(missing)}",
+        "recipe_missing": f"{len(missing)} of {len(planned)}",
         "cifar10_dense": percent(pick(rows("cifar10"), "dense").accuracy),
     }
 
@@ -115,24 +115,32 @@ def draw_gains():
 
 
 def of_the_trials():
-    """{name: text} of what the recipe's changes do with AdamW, and cost; and what Muon does."""
-    changes, usual = gains(), preset("study-cifar10")
-    told = {change: each["AdamW"] for change, each in changes.items() if "AdamW" in each}
-    parts = [name for name, fields in experiments.CHANGES.items() if usual.with_(**fields) == usual]
-    frame, costs = there("recipes"), {}
-    for name in parts:
-        part, start = pick(frame, f"AdamW, {name}"), pick(frame, "AdamW")
-        if len(part) and len(start):
-            costs[name] = f", in {work(part) / work(start):.2f} times the MACs"
-    early = usual.early_model, usual.model
+    """{name: text} of what the recipe's changes do together, what Muon does, and of the start."""
+    changes, model = gains(), preset("study-cifar10")
+    together = changes.get("together", {}).get("AdamW", "not measured yet")
+    share = cost.macs(model.early_model) / cost.macs(model.model)
     return {
-        "recipe_parts": "; ".join(
-            f"{name} {told.get(name, 'not yet')}{costs.get(name, '')}" for name in parts
-        ),
-        "recipe_together": str(told.get("together", "not measured yet")),
+        "recipe_together": str(together),
         "recipe_muon": str(changes.get("Muon, not AdamW", {}).get("Muon", "not measured yet")),
-        "recipe_early_share": percent(cost.macs(early[0]) / cost.macs(early[1])),
+        "recipe_early_share": percent(share),
     }
+
+
+def parts():
+    """What each of the recipe's changes to the plain network does with AdamW, and costs."""
+    changes, usual, start = gains(), preset("study-cifar10"), there("recipes", "AdamW")
+    for name, fields in experiments.CHANGES.items():
+        part = there("recipes", f"AdamW, {name}")
+        if usual.with_(**fields) == usual and "AdamW" in changes.get(name, {}):
+            yield (
+                {"change": name}
+                | tables.columns(changes[name]["AdamW"])
+                | {
+                    "MACs": f"{work(part) / work(start):.2f} times",
+                    "fires (%)": f"{hundredfold(part.firing_rate.mean())} "
+                    f"instead of {hundredfold(start.firing_rate.mean())}",
+                }
+            )
 
 
 def of_the_preset():
@@ -226,6 +234,24 @@ def searches():
             }
 
 
+def draw_searches():
+    """Validation accuracy against sparsity, of each optimiser's search and of its control."""
+    frame = there("optimisers")
+    if frame.empty:
+        return draw_sentence("not measured yet")
+    fig, ax = figure()
+    for optimiser, kind in zip(experiments.RATES, ("ticket", "reinit"), strict=True):
+        pruned = frame[frame.kind.isin([f"{optimiser}, dense", f"{optimiser}, ticket"])]
+        pruned = pruned.groupby("sparsity").validation_accuracy.mean()
+        style = {"color": COLOURS[kind], "marker": MARKERS.get(kind, "o"), "ms": 6}
+        ax.plot(100 * pruned.index, 100 * pruned, lw=1, label=optimiser, **style)
+        control = pick(frame, f"{optimiser}, random")
+        ends = 100 * control.sparsity, 100 * control.validation_accuracy
+        ax.plot(*ends, lw=0, mfc="none", label=f"{optimiser}, random ticket", **style)
+    ax.set(xlabel="sparsity (%)", ylabel="validation accuracy (%)")
+    return done(fig, legend=2)
+
+
 def best_recipe():
     """The command that trains the best of the longer trainings anew, a line for each option."""
     config = RunConfig.from_flat(best(longer()).iloc[0].to_dict())
@@ -236,6 +262,11 @@ def best_recipe():
     return " \\\n    ".join([start, *options])
 
 
+def figures():
+    """{name: figure} of the page."""
+    return {"trials": draw_gains(), "searches": draw_searches()}
+
+
 def substitutions():
     """{name: text} of what the page says."""
     return of_seven_epochs() | of_the_trials() | of_the_choice() | of_the_preset()
@@ -243,6 +274,7 @@ def substitutions():
 
 def pages(book):
     """Write what the page includes."""
-    for name, lines in {"trials": trials(), "searches": searches()}.items():
+    written = {"trials": trials(), "searches": searches(), "parts": parts()}
+    for name, lines in written.items():
         (book / f"_{name}.md").write_text(tables.in_markdown(lines))
     (book / "_best_recipe.md").write_text(f"```sh\n{best_recipe()}\n```\n")
