@@ -129,18 +129,17 @@ def of_the_trials():
 def parts():
     """What each of the recipe's changes to the plain network does with AdamW, and costs."""
     changes, usual, start = gains(), preset("study-cifar10"), there("recipes", "AdamW")
-    for name, fields in experiments.CHANGES.items():
-        part = there("recipes", f"AdamW, {name}")
-        if usual.with_(**fields) == usual and "AdamW" in changes.get(name, {}):
-            yield (
-                {"change": name}
-                | tables.columns(changes[name]["AdamW"])
-                | {
-                    "MACs": f"{work(part) / work(start):.2f} times",
-                    "fires (%)": f"{hundredfold(part.firing_rate.mean())} "
-                    f"instead of {hundredfold(start.firing_rate.mean())}",
-                }
-            )
+    for name, fields in {"plain network": {}, **experiments.CHANGES}.items():
+        part = there("recipes", f"AdamW, {name}") if fields else start
+        if usual.with_(**fields) == usual and len(part):
+            gain = changes.get(name, {}).get("AdamW")
+            yield {
+                "change": name,
+                "points": points(gain.mean) if gain else "–",
+                "seeds": gain.seeds if gain else len(part),
+                "MACs": f"{work(part) / work(start):.2f}",
+                "fires (%)": hundredfold(part.firing_rate.mean()),
+            }
 
 
 def of_the_preset():
