@@ -30,16 +30,12 @@ FOUR_BLOCKS = {
 # kinds of which the first seeds are not all trained yet; the pages say so
 TO_TRAIN = {
     "recipes": {
-        "AdamW, no weight decay",
         "AdamW, small first",
         "Muon, rate 0.01",
         "Muon, rate 0.04",
-        "Muon, threshold 0.5",
-        "Muon, pooling late in the stem",
         "Muon, batches of 50",
         "Muon, one time step",
         "Muon, no label smoothing",
-        "Muon, a wider surrogate",
         "Muon, a narrower surrogate",
         "Muon, no weight decay",
     },
