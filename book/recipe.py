@@ -20,6 +20,7 @@ from ssf.study.ledger import pick, rows
 from ssf.study.statistics import percent, points
 
 LONGER = ", seven epochs"  # the kinds that are no trial of one change
+LOOKS = {"AdamW": "ticket", "Muon": "reinit"}  # as what an optimiser is drawn
 TRIAL_SEEDS = (experiments.CHOSEN_WITH, experiments.CHOSEN_WITH + 1)
 REACHED_WITH = (0, 1, 2, 3)  # the planned seeds of the recipe's own network
 
@@ -47,16 +48,15 @@ def longer():
     return frame[frame.kind.str.endswith(LONGER)]
 
 
-def best(trainings):
-    """The row, as a frame, of the one that is best on validation images."""
-    return trainings.nlargest(1, "validation_accuracy")
+def seeds(part):
+    """seed 100; seeds 100 and 101."""
+    return f"seed{'s' * (len(part) > 1)} {said.listed(part.seed.map(str))}"
 
 
 def of_seven_epochs():
     """{name: text} of what the trainings of seven epochs reached, and of what is missing."""
     sentences = [
-        f"Trained with {kind.removesuffix(LONGER)} (seed{'s' * (len(part) > 1)} "
-        f"{said.listed(part.seed.map(str))}), the network is right on "
+        f"Trained with {kind.removesuffix(LONGER)} ({seeds(part)}), the network is right on "
         f"{said.listed(part.validation_accuracy.map(hundredfold))} % of its validation images "
         f"and on {said.listed(part.accuracy.map(hundredfold))} % of the test images, and its "
         f"neurons fire in {percent(part.firing_rate)} of the steps. That took "
@@ -99,15 +99,14 @@ def draw_gains():
     changes = gains()
     if not changes:
         return draw_sentence("not measured yet")
-    colours = dict(zip(experiments.RATES, ("ticket", "reinit"), strict=True))
     order = sorted(changes, key=lambda name: np.mean([e.mean for e in changes[name].values()]))
     fig, ax = figure(height=0.3 * len(changes) + 0.9)
     for y, change in enumerate(order):
         for optimiser, gain in changes[change].items():
-            colour, at = COLOURS[colours[optimiser]], y + 0.12 * (optimiser != "AdamW")
-            ax.scatter(100 * np.array(gain.values), [at] * gain.seeds, color=colour, **DOTS)
-            marker = MARKERS.get(colours[optimiser], "o")
-            ax.plot(100 * gain.mean, at, marker, ms=6, color=colour, label=optimiser)
+            kind, at = LOOKS[optimiser], y + 0.12 * (optimiser != "AdamW")
+            ax.scatter(100 * np.array(gain.values), [at] * gain.seeds, color=COLOURS[kind], **DOTS)
+            style = {"color": COLOURS[kind], "marker": MARKERS.get(kind, "o"), "ms": 6}
+            ax.plot(100 * gain.mean, at, ls="none", label=optimiser, **style)
     ax.axvline(0, color=INK, lw=0.8)
     ax.set(yticks=range(len(order)), yticklabels=order)
     ax.set_xlabel("change in validation accuracy (points)")
@@ -155,13 +154,12 @@ def of_the_preset():
     if dense.empty:
         return told
     threads = set(dense.threads.astype(int))
-    seeds = "seed " + said.listed(dense.seed.map(str)) if len(dense) == 1 else "the mean of seeds "
-    seeds += "" if len(dense) == 1 else said.listed(dense.seed.map(str))
+    mean = "the mean of " if len(dense) > 1 else ""
     return told | {
         "recipe_reached": (
             f"So trained, the network is right on {percent(dense.accuracy)} of the test images and "
-            f"on {percent(dense.validation_accuracy)} of the validation images ({seeds}). Training "
-            f"took {dense.seconds.mean() / 60:.0f} minutes on "
+            f"on {percent(dense.validation_accuracy)} of the validation images ({mean}"
+            f"{seeds(dense)}). Training took {dense.seconds.mean() / 60:.0f} minutes on "
             f"{said.listed(sorted(texts.WHOLE[n] for n in threads))} "
             f"core{'s' * (threads != {1})} ({said.listed(sorted(set(dense.processor)))}), the "
             "measurements after each epoch not counted."
@@ -186,15 +184,15 @@ def of_the_choice():
         )
     searched = there("optimisers")
     for optimiser in experiments.RATES:
-        parts = [pick(searched, f"{optimiser}, {kind}") for kind in ("ticket", "random", "dense")]
-        parts[0] = parts[0].nlargest(1, "sparsity")
-        shares = [hundredfold(part.validation_accuracy.mean()) for part in parts if len(part)]
+        pruned = [pick(searched, f"{optimiser}, {kind}") for kind in ("ticket", "random", "dense")]
+        pruned[0] = pruned[0].nlargest(1, "sparsity")
+        shares = [hundredfold(part.validation_accuracy.mean()) for part in pruned if len(part)]
         told[f"search_{optimiser.lower()}"] = (
             "the ticket of {} sparsity is right on {} % of the validation images, its random "
             "control on {} %, and the dense network on {} %".format(
-                percent(parts[0].sparsity), *shares
+                percent(pruned[0].sparsity), *shares
             )
-            if len(shares) == len(parts)
+            if len(shares) == len(pruned)
             else "the search is not finished yet"
         )
     return told
@@ -239,7 +237,7 @@ def draw_searches():
     if frame.empty:
         return draw_sentence("not measured yet")
     fig, ax = figure()
-    for optimiser, kind in zip(experiments.RATES, ("ticket", "reinit"), strict=True):
+    for optimiser, kind in LOOKS.items():
         pruned = frame[frame.kind.isin([f"{optimiser}, dense", f"{optimiser}, ticket"])]
         pruned = pruned.groupby("sparsity").validation_accuracy.mean()
         style = {"color": COLOURS[kind], "marker": MARKERS.get(kind, "o"), "ms": 6}
@@ -252,8 +250,9 @@ def draw_searches():
 
 
 def best_recipe():
-    """The command that trains the best of the longer trainings anew, a line for each option."""
-    config = RunConfig.from_flat(best(longer()).iloc[0].to_dict())
+    """The command that trains the one of seven epochs that is best on validation images anew, a
+    line for each option."""
+    config = RunConfig.from_flat(longer().nlargest(1, "validation_accuracy").iloc[0].to_dict())
     usual, reached = preset("study-cifar10", seed=config.seed).flat(), config.flat()
     changed = [f"{field}={value}" for field, value in reached.items() if value != usual[field]]
     options = [shlex.join(["-o", option]) for option in changed]
