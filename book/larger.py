@@ -3,18 +3,30 @@
 from contextlib import suppress
 
 import analyses
-import pandas as pd
+import choices
+import numpy as np
 import said
 import tables
 import texts
+from scipy.stats import t
 
+from ssf.engine.observe import MAC_PICOJOULE
 from ssf.engine.records import Missing
 from ssf.figures import inside
 from ssf.figures.chapters import draw_layers
-from ssf.figures.style import done, draw_differences, draw_paired, draw_sentence, figure
+from ssf.figures.style import (
+    COLOURS,
+    MARKERS,
+    done,
+    draw_differences,
+    draw_paired,
+    draw_sentence,
+    figure,
+)
+from ssf.model import cost
 from ssf.study import experiments, ledger, results
 from ssf.study.ledger import additivity, difference, pick, rows
-from ssf.study.statistics import Estimate, holm, percent, points
+from ssf.study.statistics import holm, percent, points
 
 PLANNED = 4  # seeds of each experiment; a verdict needs them all
 TRAININGS = {"four_blocks": "three epochs", "four_blocks_long": "ten epochs"}
@@ -25,11 +37,32 @@ PAIRS = {  # claim: (these, those, what these must beat)
     "C4": ("both", "all_tokens", ()),
 }
 ROUNDS = {"cifar10": experiments.CIFAR10_ROUNDS}  # of a search; the others have EARNEST_ROUNDS
-ARMS = ("dense", "ticket", "reinit", "random", "all_tokens", "selector", "random_selector")
-ARMS += ("ticket, trained on", "both", "stem")
+ONCE = {  # what each kind is, of those that are trained once
+    "dense": "all weights",
+    "ticket": "the weights that four rounds of pruning leave, from their values after one epoch on",
+    "reinit": "the same weights are left, but start from new values",
+    "random": "as many weights in every layer, drawn at random",
+    "stem": "the convolutional stem and the head, without blocks",
+}
+TWICE = {
+    "all_tokens": "the dense network; no token is dropped",
+    "selector": "the dense network; a learned selector drops tokens",
+    "random_selector": "the dense network; as many tokens are dropped at random",
+    "ticket, trained on": "the ticket; no token is dropped",
+    "both": "the ticket; a learned selector drops tokens",
+}
 BESIDE = [("ticket", kind) for kind in ("reinit", "random")]
-BESIDE += [("random", "dense"), ("selector", "random_selector"), ("both", "ticket, trained on")]
-BESIDE += [("all_tokens", "dense"), ("both", "dense"), ("stem", "dense")]
+BESIDE += [("random", "dense"), ("random", "stem"), ("reinit", "stem"), ("stem", "dense")]
+BESIDE += [("selector", "random_selector"), ("both", "ticket, trained on")]
+BESIDE += [("all_tokens", "dense"), ("both", "dense")]
+SAID = {  # differences of the shorter training that the page tells
+    "c1": ("ticket", "dense"),
+    "c1_twice": ("ticket, trained on", "all_tokens"),
+    "c3": ("selector", "all_tokens"),
+    "c3_random": ("random_selector", "all_tokens"),
+    "c4": ("both", "all_tokens"),
+    "random_stem": ("random", "stem"),
+}
 AFTER = "after four seeds"
 NONE = "There are no verdicts yet: they come when all networks of a training are trained."
 CALLED = tables.CALLED | {"stem": "the stem alone"}
@@ -117,15 +150,51 @@ def beside():
                 yield line | {"training": training} | tables.columns(estimate)
 
 
-SUM = ("both", "selector", "ticket, trained on", "all_tokens")
-
-
-def sums():
-    """What both together lose beyond the sum of what each loses, by training."""
-    for name, training in TRAININGS.items():
+def changes():
+    """{name: text} of differences after the shorter training."""
+    texts_, name = {}, next(iter(TRAININGS))
+    for key, pair in SAID.items():
+        texts_[f"larger_{key}"] = "not measured yet"
         with suppress(Missing):
-            beyond = additivity(*(trained(name, kind) for kind in SUM))
-            yield {"training": training} | tables.columns(beyond)
+            texts_[f"larger_{key}"] = str(minus(name, *pair))
+    kinds = ("both", "selector", "ticket, trained on", "all_tokens")
+    texts_["larger_sum"] = "not measured yet"
+    with suppress(Missing):
+        texts_["larger_sum"] = str(additivity(*(trained(name, kind) for kind in kinds)))
+    return texts_
+
+
+def enough():
+    """How wide the intervals of all planned seeds will be, if those to come spread as these do."""
+    halves = []
+    for claim, (these, those, _) in PAIRS.items():
+        with suppress(Missing):
+            values = minus("four_blocks", these, those).values
+            if 1 < len(values) < PLANNED:
+                half = t.ppf(0.975, PLANNED - 1) * np.std(values, ddof=1) / PLANNED**0.5
+                halves.append(f"± {100 * half:.1f} for {claim}")
+    if not halves:
+        return "The figure below shows the intervals."
+    return (
+        f"If the seeds to come spread as these do, {texts.WHOLE[PLANNED]} will give 95 % intervals "
+        f"of about {said.listed(halves)}, in points. With so few seeds this guess is rough, too."
+    )
+
+
+def equal_time():
+    """What the time of a search buys instead: the longer training of the dense network."""
+    (short, few), (long, many) = TRAININGS.items()
+    ticket, dense = trained(short, "ticket"), trained(long, "dense")
+    if ticket.empty or dense.empty:
+        return "What a dense network reaches in that time is not measured yet."
+    early = dict(experiments.EXPERIMENTS[long](0))["dense"].train.early_epochs
+    change = points(ticket.accuracy.mean() - dense.accuracy.mean())
+    return (
+        f"A search and its last ticket take {whole_search(short)} small images. "
+        f"{texts.upper(many)}, of which {early} show them, take nearly the same. So compare the "
+        f"ticket of {few} with the dense network of {many}: the difference is {change} points "
+        f"({texts.seeds(ticket)} and {texts.seeds(dense)})."
+    )
 
 
 def bars():
@@ -150,31 +219,51 @@ def matters():
         yield {"difference": called(claim)} | tables.columns(estimate)
 
 
-def reached():
-    """Accuracy of every network, by training."""
-    for kind in ARMS:
+def reached(kinds, what):
+    """Accuracy of networks, {kind: what it is}, by training; what: that column's name."""
+    for kind, words in kinds.items():
         parts = {training: trained(name, kind) for name, training in TRAININGS.items()}
         there = [part for part in parts.values() if len(part)]
         if there:
-            line = {"network": named(kind), "sparsity": percent(there[0].sparsity)}
+            line = {"network": named(kind), what: words, "sparsity": percent(there[0].sparsity)}
             for training, part in parts.items():
-                line[f"after {training} (%)"] = accuracy(part)
+                mean = texts.hundredfold(part.accuracy.mean())
+                line[f"accuracy after {training} (%)"] = (
+                    f"{mean} ({len(part)})" if len(part) else "–"
+                )
             yield line
 
 
 def costs():
     """What an image takes in the networks of the shorter training, means over seeds."""
-    for kind in ARMS:
+    dense = trained("four_blocks", "dense")
+    for kind in (*ONCE, *TWICE):
         part = trained("four_blocks", kind)
         if len(part):
+            energy = part.energy_left.mean()
             yield {
                 "network": named(kind),
                 "parameters left": f"{part.parameters_left.mean():,.0f}",
-                "MACs (M)": f"{part.macs.mean() / 1e6:.1f}",
-                "MACs, weights left (M)": f"{part.macs_left.mean() / 1e6:.1f}",
+                "MACs (M)": f"{part.macs_left.mean() / 1e6:.1f}",
                 "fires (%)": texts.hundredfold(part.firing_rate.mean()),
-                "energy (µJ)": f"{part.energy_left.mean():.1f}",
+                "energy (µJ)": f"{energy:.1f}",
+                "of the dense network's (%)": f"{100 * energy / dense.energy_left.mean():.0f}",
             }
+
+
+def thinned():
+    """Which layers the sparsest ticket thins out most and least, of the shorter training."""
+    ticket = trained("four_blocks", "ticket")
+    if ticket.empty:
+        return "They are not measured yet."
+    kept = ledger.densities(ticket).set_index("layer").kept
+    low, high = kept.idxmin(), kept.idxmax()
+    return (
+        f"It keeps least of `{low}` ({percent([kept[low]])}) and most of `{high}` "
+        f"({percent([kept[high]])}). So {percent(1 - ticket.sparsity)} of the weights are left, "
+        f"and {percent(ticket.macs_left / ticket.macs)} of the MACs, because weights in the stem "
+        "are used at more places of the image than others."
+    )
 
 
 def draw_rounds():
@@ -202,17 +291,55 @@ def draw_densities():
     return draw_layers((100 * kept).to_dict(), "weights kept (%)")
 
 
-def accuracy(part):
-    """71.3 (71.0 to 71.6, 4 seeds)."""
-    if part.empty:
-        return "–"
-    cells = tables.columns(Estimate(tuple(part.accuracy)), texts.hundredfold)
-    between = f"{cells['95 % interval']}, " if len(part) > 1 else ""
-    return f"{cells['mean']} ({between}{seeds(part)})"
+RATES = {"dense": "dense", "all_tokens": "longer", "selector": "learned"}  # kind: its colour's
 
 
-def seeds(part):
-    return "one seed" if len(part) == 1 else f"{texts.WHOLE[len(part)]} seeds"
+def fired():
+    """The firing rates, a row a kind and layer. Raises Missing where they are not measured."""
+    frame = inside.look("rates")
+    return frame.assign(layer=frame.layer.str.removesuffix("lif").str.strip("._"))
+
+
+def draw_rates():
+    """How much each layer's neurons fire, in three networks of one seed."""
+    try:
+        frame = fired()
+    except Missing:
+        return draw_sentence("not measured yet")
+    layers = list(dict.fromkeys(frame.layer))
+    fig, ax = figure(height=0.23 * len(layers) + 1.1)
+    for kind, colour in RATES.items():
+        part = pick(frame, kind)
+        marker = MARKERS.get(colour, "o")
+        ax.plot(
+            100 * part.rate,
+            part.layer,
+            marker,
+            color=COLOURS[colour],
+            alpha=0.85,
+            label=named(kind),
+        )
+    ax.invert_yaxis()
+    ax.grid(axis="y", lw=0.4)
+    ax.set(xlabel="neurons and time steps with a spike (%)", xlim=(0, None))
+    return done(fig, legend=3)
+
+
+def fires():
+    """In how many layers the selector's network fires more than all tokens, and where most."""
+    try:
+        rates = fired().pivot(index="layer", columns="kind", values="rate")
+    except Missing:
+        return "It is not measured yet."
+    more = (rates.selector - rates.all_tokens).sort_values()
+    low, high, grown = rates.all_tokens.idxmin(), rates.all_tokens.idxmax(), more.index[-1]
+    shares = *rates.all_tokens[[low, high, grown]], rates.selector[grown]
+    least, most, before, after = (percent([share]) for share in shares)
+    return (
+        f"With all tokens, `{high}` fires most ({most}) and `{low}` least ({least}). With the "
+        f"selector, {sum(more > 0)} of {len(more)} layers fire more than with all tokens, most of "
+        f"all `{grown}`, with {after} instead of {before}."
+    )
 
 
 def dense_after():
@@ -221,7 +348,7 @@ def dense_after():
     for name, training in TRAININGS.items():
         dense = trained(name, "dense")
         if len(dense):
-            clauses.append(f"{percent(dense.accuracy)} after {training} ({seeds(dense)})")
+            clauses.append(f"{percent(dense.accuracy)} after {training} ({texts.seeds(dense)})")
     return " and ".join(clauses) or "a share that is not measured yet"
 
 
@@ -254,94 +381,11 @@ def sparser():
         *steps, random, reinit = (points(difference(part, dense).mean) for part in parts)
         told.append(
             f"After {training}, the tickets differ from the dense network by "
-            f"{said.listed(steps)} points ({seeds(dense)}), from the first round to the last. "
-            f"There, the random ticket differs by {random}, and the mask with new weights by "
+            f"{said.listed(steps)} points ({texts.seeds(dense)}), from the first round to the "
+            f"last. There, the random ticket differs by {random}, and the mask with new weights by "
             f"{reinit}."
         )
     return " ".join(told) or "It is not measured yet."
-
-
-CHOICES = {
-    "learned": "the selector's own",
-    "another image's": "those it would keep in another image",
-    "usual places": "the places that it keeps most often",
-    "firing_rate": "the tokens that fire most",
-    "random": "random tokens",
-    "untrained": "those it would have kept before its training",
-}
-
-
-def looks():
-    """What other choices, by `kind`, do in the learned selector's networks; perhaps no rows."""
-    with suppress(Missing):
-        return inside.look("choices").rename(columns={"choice": "kind"})
-    return pd.DataFrame(columns=["seed", "kind", "accuracy", "same"])
-
-
-def choices():
-    """Accuracy of the learned selector's networks with other choices, less that with its own."""
-    frame = looks()
-    own = pick(frame, "learned")
-    for choice, label in CHOICES.items():
-        part = pick(frame, choice)
-        if part.empty:
-            continue
-        change = tables.columns(difference(part, own))
-        if choice == "learned":
-            change = dict.fromkeys(change, "–") | {"seeds": len(own)}
-        yield {
-            "tokens that stay": label,
-            "shared with its own (%)": texts.hundredfold(part.same.mean()),
-            "accuracy (%)": texts.hundredfold(part.accuracy.mean()),
-            "minus its own": change.pop("mean"),
-        } | change
-
-
-def looked():
-    """What another image's choice and random tokens do to accuracy."""
-    frame = looks()
-    own, another, chance = (pick(frame, kind) for kind in ("learned", "another image's", "random"))
-    if own.empty:
-        return "It is not measured yet."
-    return (
-        f"With the choice that it makes for another image, accuracy changes by "
-        f"{difference(another, own)}; with random tokens, by {difference(chance, own)}."
-    )
-
-
-def untrained():
-    """How much of a selector's choice it makes before its training, too, in the same network."""
-    frame = looks()
-    new = pick(frame, "untrained")
-    if new.empty:
-        return "Whether a selector before its training would prefer the same places is not known."
-    same, chance = (
-        percent(pick(frame[frame.seed.isin(new.seed)], kind).same)
-        for kind in ("untrained", "random")
-    )
-    return (
-        f"In the same network, the selector before its training makes {same} of the last choice "
-        f"of the trained one, too, where a random choice makes {chance} of it ({seeds(new)})."
-    )
-
-
-def draw_places():
-    """How often the selector keeps each place of the grid, the mean over seeds; and before it is
-    trained, both of the seeds where that was measured, if there are any."""
-    parts = {"trained": pick(looks(), "learned"), "before training": pick(looks(), "untrained")}
-    if len(asked := parts["before training"].seed):
-        parts["trained"] = parts["trained"][parts["trained"].seed.isin(asked)]
-    parts = {label: part.filter(like="place_").mean() for label, part in parts.items() if len(part)}
-    if not parts:
-        return draw_sentence("not measured yet")
-    fig, axes = figure(rows=len(parts), height=2.6, squeeze=False)
-    for ax, (label, shares) in zip(axes[:, 0], parts.items(), strict=True):
-        side = round(len(shares) ** 0.5)
-        grid = 100 * shares.to_numpy().reshape(side, side)
-        shown = ax.imshow(grid, cmap="Blues", vmin=0, vmax=100)
-        ax.set(xticks=[], yticks=[], title=label if len(parts) > 1 else "")
-    fig.colorbar(shown, ax=axes, label="kept in so many test images (%)")
-    return done(fig)
 
 
 def whole_search(name):
@@ -354,18 +398,30 @@ def whole_search(name):
 
 
 def saved():
-    """What the selector saves of MACs and of energy, beside all tokens."""
-    part, whole = (trained("four_blocks", kind) for kind in ("selector", "all_tokens"))
-    if part.empty or whole.empty:
+    """What the selector saves of MACs and energy, beside all tokens, and what it takes itself."""
+    part, whole, chance = (
+        trained("four_blocks", kind) for kind in ("selector", "all_tokens", "random_selector")
+    )
+    if part.empty or whole.empty or chance.empty:
         return "What the selector saves is not measured yet."
-    chance = trained("four_blocks", "random_selector")
-    energies = [1 - each.energy_left.mean() / whole.energy_left.mean() for each in (part, chance)]
-    random = f", a random one {percent(energies[1:])}" if len(chance) else ""
-    fires = [texts.hundredfold(rows_.firing_rate.mean()) for rows_ in (whole, part)]
-    return (
+    learned, before, random = (each.energy_left.mean() for each in (part, whole, chance))
+    config = dict(experiments.four_blocks(0))["selector"]
+    layers = cost.layers(config.model, config.selector)
+    own = MAC_PICOJOULE / 1e6 * sum(row.macs for row in layers if row.role == "selector")
+    twice, both = (trained("four_blocks", kind) for kind in ("ticket, trained on", "both"))
+    told = (
         f"Beside *all tokens*, the selector saves {percent(ledger.saving(part, whole))} of the "
-        f"MACs and {percent(energies[:1])} of the energy{random}. (Without it, "
-        f"{fires[0]} % of neurons and time steps have a spike, with it {fires[1]} %.)"
+        f"MACs and {percent([1 - learned / before])} of the energy. A random choice of as many "
+        f"tokens saves {percent([1 - random / before])} of the energy. The two are "
+        f"{learned - random:.1f} µJ apart, and the selector's own layers take {own:.1f} µJ: they "
+        "multiply numbers, where most others add spikes."
+    )
+    if twice.empty or both.empty:
+        return told
+    without, with_it = (each.energy_left.mean() for each in (twice, both))
+    return told + (
+        f" A ticket that is trained as long takes {without:.1f} µJ without a selector, and "
+        f"{with_it:.1f} µJ with one (*both*)."
     )
 
 
@@ -396,16 +452,22 @@ def substitutions():
         ids = planned(name)
         there = len(ids & {*rows(name).id}) if results.path(name).exists() else 0
         counts.append(f"{there} of {len(ids)} networks with {training}")
-    return {
+    return changes() | {
         "larger_trained": " and ".join(counts),
         "larger_dense": dense_after(),
         "larger_answers": answers(),
         "larger_sparser": sparser(),
-        "larger_looked": looked(),
+        "larger_looked": choices.looked(),
         "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
+        "larger_densities": thinned(),
+        "larger_enough": enough(),
+        "larger_equal_time": equal_time(),
+        "larger_keep_ratio": f"{dict(experiments.four_blocks(0))['selector'].selector.keep_ratio}",
+        "larger_photographs": choices.alike(),
+        "larger_uniform": choices.uniform(),
+        "larger_rates": fires(),
         "larger_saved": saved(),
-        "larger_untrained": untrained(),
-        "larger_whole_search": whole_search("four_blocks"),
+        "larger_untrained": choices.untrained(),
         "larger_state": state(),
         "larger_verdicts": f"The verdicts: {told}." if (told := "; ".join(verdicts())) else NONE,
     }
@@ -413,13 +475,15 @@ def substitutions():
 
 def figures():
     """{name: figure} of the page."""
-    drawn = {"larger": draw_differences(bars(), ledger.MARGIN), "places": draw_places()}
-    return drawn | {"densities": draw_densities(), "rounds": draw_rounds()}
+    drawn = {"larger": draw_differences(bars(), ledger.MARGIN), "places": choices.draw_places()}
+    drawn |= {"densities": draw_densities(), "rates": draw_rates(), "rounds": draw_rounds()}
+    return drawn | choices.photographs()
 
 
 def pages(book):
     """Write the tables that the page includes."""
-    included = {"claims": claims(), "beside": beside(), "matters": matters(), "reached": reached()}
-    included |= {"choices": choices(), "costs": costs(), "sums": sums()}
+    included = {"claims": claims(), "beside": beside(), "matters": matters(), "costs": costs()}
+    included |= {"once": reached(ONCE, "what is left"), "twice": reached(TWICE, "starts from")}
+    included["choices"] = choices.others()
     for name, lines in included.items():
         (book / f"_larger_{name}.md").write_text(tables.in_markdown(lines))

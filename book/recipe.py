@@ -12,7 +12,7 @@ from texts import hundredfold
 
 from ssf.config import RunConfig
 from ssf.engine import records
-from ssf.figures.style import COLOURS, DOTS, INK, MARKERS, done, draw_sentence, figure
+from ssf.figures.style import COLOURS, DOTS, GREY, INK, MARKERS, done, draw_sentence, figure
 from ssf.model import cost
 from ssf.presets import preset
 from ssf.study import experiments, ledger, results
@@ -94,12 +94,76 @@ def gains():
     return changes
 
 
+SEVERAL = ("Muon, not AdamW", "together", "small first")  # no single changes
+
+
+def middle(changed):
+    """The mean change of the optimisers that a trial has."""
+    return np.mean([gain.mean for gain in changed.values()])
+
+
+def in_the_recipe():
+    """{name: its fields} of the single changes to the plain network that the recipe has."""
+    usual = preset("study-cifar10")
+    return {
+        k: fields for k, fields in experiments.CHANGES.items() if usual.with_(**fields) == usual
+    }
+
+
+def not_taken():
+    """Which single changes that the recipe does not have raise AdamW's accuracy, and which not."""
+    left = set(gains()) - {*in_the_recipe(), *SEVERAL}
+    alone = {name: gains()[name]["AdamW"].mean for name in left if "AdamW" in gains()[name]}
+    if not alone:
+        return "They are not measured yet."
+    higher, lower = (
+        [
+            f"*{name}* ({points(alone[name])})"
+            for name in sorted(alone, key=alone.get)
+            if sign * alone[name] > 0
+        ]
+        for sign in (1, -1)
+    )
+    return (
+        f"Of the changes that are not in the recipe, {said.listed(higher or ['none'])} raised the "
+        f"accuracy of AdamW's plain network. It was lowered by {said.listed(lower or ['none'])}."
+    )
+
+
+def lead():
+    """How far Muon is ahead of AdamW: in the plain network, with the changes together, longer."""
+    compared = {
+        "": "in the plain network",
+        ", together": "with the three changes together",
+        LONGER: "with these and seven epochs",
+    }
+    told = []
+    for kind, words in compared.items():
+        ahead, behind = (there("recipes", f"{name}{kind}") for name in ("Muon", "AdamW"))
+        if {*ahead.seed} & {*behind.seed}:
+            gain = ledger.difference(ahead, behind, "validation_accuracy")
+            told.append(f"{gain} {words}")
+    return f"it is {said.listed(told)}." if told else "it is not measured yet."
+
+
+def searched():
+    """What the last ticket of each optimiser's search changes."""
+    frame, told = there("optimisers"), []
+    for optimiser in LOOKS:
+        dense, tickets = (pick(frame, f"{optimiser}, {kind}") for kind in ("dense", "ticket"))
+        if len(dense) and len(tickets):
+            last = tickets.nlargest(1, "sparsity").validation_accuracy.item()
+            change = points(last - dense.validation_accuracy.item())
+            told.append(f"{optimiser}'s last ticket differs from its dense network by {change}")
+    return f"{said.listed(told)} points." if told else "The searches are not finished yet."
+
+
 def draw_gains():
     """What each trial changes, by either optimiser: a dot a seed, and the mean."""
     changes = gains()
     if not changes:
         return draw_sentence("not measured yet")
-    order = sorted(changes, key=lambda name: np.mean([e.mean for e in changes[name].values()]))
+    order = sorted(changes, key=lambda name: (name in SEVERAL, middle(changes[name])))
     fig, ax = figure(height=0.3 * len(changes) + 0.9)
     for y, change in enumerate(order):
         for optimiser, gain in changes[change].items():
@@ -108,29 +172,32 @@ def draw_gains():
             style = {"color": COLOURS[kind], "marker": MARKERS.get(kind, "o"), "ms": 6}
             ax.plot(100 * gain.mean, at, ls="none", label=optimiser, **style)
     ax.axvline(0, color=INK, lw=0.8)
+    ax.axhline(sum(name not in SEVERAL for name in order) - 0.5, color=GREY, lw=0.8, ls=":")
     ax.set(yticks=range(len(order)), yticklabels=order)
     ax.set_xlabel("change in validation accuracy (points)")
     return done(fig, legend=2)
 
 
 def of_the_trials():
-    """{name: text} of what the recipe's changes do together, what Muon does, and of the start."""
+    """{name: text} of what the trials change, and of the cheap start."""
     changes, model = gains(), preset("study-cifar10")
     together = changes.get("together", {}).get("AdamW", "not measured yet")
     share = cost.macs(model.early_model) / cost.macs(model.model)
     return {
         "recipe_together": str(together),
-        "recipe_muon": str(changes.get("Muon, not AdamW", {}).get("Muon", "not measured yet")),
+        "recipe_lead": lead(),
+        "recipe_not_taken": not_taken(),
+        "recipe_searched": searched(),
         "recipe_early_share": percent(share),
     }
 
 
 def parts():
     """What each of the recipe's changes to the plain network does with AdamW, and costs."""
-    changes, usual, start = gains(), preset("study-cifar10"), there("recipes", "AdamW")
-    for name, fields in {"plain network": {}, **experiments.CHANGES}.items():
+    changes, start = gains(), there("recipes", "AdamW")
+    for name, fields in {"plain network": {}, **in_the_recipe()}.items():
         part = there("recipes", f"AdamW, {name}") if fields else start
-        if usual.with_(**fields) == usual and len(part):
+        if len(part):
             gain = changes.get(name, {}).get("AdamW")
             yield {
                 "change": name,
@@ -148,7 +215,8 @@ def of_the_preset():
     told = {
         "recipe_epochs": str(train.epochs),
         "recipe_early": str(train.early_epochs),
-        "recipe_reached": "What it reaches is not measured yet.",
+        "recipe_reached": "What the recipe reaches is not measured yet.",
+        "recipe_seeds": "no seed yet",
         "recipe_test": "an accuracy that is not measured yet",
     }
     if dense.empty:
@@ -157,13 +225,15 @@ def of_the_preset():
     mean = "the mean of " if len(dense) > 1 else ""
     return told | {
         "recipe_reached": (
-            f"So trained, the network is right on {percent(dense.accuracy)} of the test images and "
-            f"on {percent(dense.validation_accuracy)} of the validation images ({mean}"
+            f"A spiking transformer that you can train yourself is right on "
+            f"{percent(dense.accuracy)} of the test images of CIFAR-10 (JPEG), and on "
+            f"{percent(dense.validation_accuracy)} of the validation images ({mean}"
             f"{seeds(dense)}). Training took {dense.seconds.mean() / 60:.0f} minutes on "
             f"{said.listed(sorted(texts.WHOLE[n] for n in threads))} "
-            f"core{'s' * (threads != {1})} ({said.listed(sorted(set(dense.processor)))}), the "
-            "measurements after each epoch not counted."
+            f"core{'s' * (threads != {1})} ({said.listed(sorted(set(dense.processor)))}) that "
+            "multiply numbers of two bytes, the measurements after each epoch not counted."
         ),
+        "recipe_seeds": texts.seeds(dense),
         "recipe_test": percent(dense.accuracy),
     }
 

@@ -35,6 +35,11 @@ def hundredfold(share):
     return f"{100 * share:.1f}"
 
 
+def seeds(rows):
+    """Two seeds: of how many seeds these rows are, one a row."""
+    return "one seed" if len(rows) == 1 else f"{WHOLE[len(rows)]} seeds"
+
+
 def upper(sentence):
     return sentence[:1].upper() + sentence[1:]
 

@@ -4,8 +4,10 @@
 .venv/bin/python data/make_inside.py choices  # one of LOOKS
 """
 
+import re
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +28,7 @@ from ssf.study.ledger import pick
 
 LAYER = "blocks.0.attention.proj.linear.weight"  # a square one, [64,64]
 IMAGES, ASKED = 8, 3  # test images, the first of each class; those whose attention is looked at
+SHOWN, PHOTOGRAPHS = 2, 6  # a seed of four blocks; as many photographs, a class each
 SEEN = 5000  # training images whose choices are averaged
 
 
@@ -209,9 +212,41 @@ def choice_rows():
     return pd.DataFrame(known + rows).round(6).sort_values("seed", kind="stable")
 
 
+def of_seed_shown(kind):
+    """(config, network, data set) of the last of that kind of four blocks, of seed SHOWN."""
+    config = [c for k, c in experiments.four_blocks(SHOWN) if k == kind][-1]
+    return config, runs.run(config, any_code=True).network.cpu(), sets.load_for(config)
+
+
+def photograph_rows():
+    """What is left of each token's place after the last choice, 1 or 0, of the first test images
+    of each of some classes; columns: `other_choices`."""
+    config, network, dataset = of_seed_shown("selector")
+    numbers = [int((dataset.test_labels == c).nonzero()[0]) for c in range(PHOTOGRAPHS)]
+    few = replace(dataset, test_images=dataset.test_images[numbers])
+    columns = {"image": np.repeat(numbers, config.model.tokens)}
+    columns["token"] = np.tile(range(config.model.tokens), len(numbers))
+    for choice, _, kept in other_choices(network, few, make_network(config).selector):
+        columns[re.sub(r"\W+", "_", choice)] = kept.flatten().int().numpy()
+    return pd.DataFrame(columns)
+
+
+def rate_rows():
+    """How much each layer's neurons fire, over the first test images, in networks of four blocks:
+    a row a kind and layer, spikes per neuron and time step."""
+    rows = []
+    for kind in ("dense", "all_tokens", "selector"):
+        _, network, dataset = of_seed_shown(kind)
+        images = dataset.standardise(dataset.test_images[: observe.LOOKED_AT])
+        for layer, rate in observe.firing_rates(network, images).items():
+            rows.append({"kind": kind, "seed": SHOWN, "layer": layer, "rate": round(rate, 6)})
+    return pd.DataFrame(rows)
+
+
 LOOKS = {
     "mask": mask_rows, "tokens": token_rows, "attention": attention_rows, "scores": score_rows,
-    "batchnorm": batchnorm_rows, "choices": choice_rows,
+    "batchnorm": batchnorm_rows, "choices": choice_rows, "photographs": photograph_rows,
+    "rates": rate_rows,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def four_blocks(study_of):
             kinds = dict.fromkeys((kind for kind, _ in experiments.EXPERIMENTS[name](0)), 0.7)
             cost = {"macs": lambda kind: 75 if kind in ("selector", "both") else 100}
             numbers = {key: lambda kind: 1 for key in ("threads", "seconds", "validation_accuracy")}
+            numbers["densities"] = lambda kind: "{}"
             path = study_of(name, kinds | base, **cost, **numbers)
         return path
 
@@ -115,23 +116,54 @@ def test_what_each_training_changes_is_told_in_a_sentence(four_blocks):
     assert long.count("−4.") == experiments.EARNEST_ROUNDS
 
 
-def test_a_selector_before_its_training_is_shown_beside_the_trained_one(monkeypatch):
-    """In the seeds where both were asked; the trained one's place of seed 0 is in no map."""
+def test_what_the_selector_takes_itself_is_told(study_of, tmp_path):
+    energies = {"all_tokens": 20.0, "selector": 19.0, "random_selector": 16.5}
+    kinds = dict.fromkeys((kind for kind, _ in experiments.four_blocks(0)), 0.7)
+    macs = {"selector": 80.0, "random_selector": 80.0}
+    study_of(
+        "four_blocks",
+        kinds,
+        macs=lambda kind: macs.get(kind, 100.0),
+        energy_left=lambda kind: energies.get(kind, 1.0),
+    )
+    told = larger.saved()
+    assert "saves 20.0 % of the MACs and 5.0 % of the energy" in told
+    assert "saves 17.5 % of the energy" in told and "are 2.5 µJ apart" in told
+    first = 64 * (96 * 48 + 48 * 2)  # tokens · weights of the first selector
+    assert f"take {4.6e-6 * first * (1 + 44 / 64 + 30 / 64):.1f} µJ" in told
+
+
+def test_where_the_selectors_network_fires_more(monkeypatch):
+    rates = {"dense": (0.1, 0.2), "all_tokens": (0.1, 0.3), "selector": (0.25, 0.2)}
+    layers = ("stem.stages.0.lif", "blocks.0.attention.attention_lif")
     rows = [
-        (0, "learned", 1.0, 1.0, 0.0),
-        (1, "learned", 1.0, 0.0, 0.4),
-        (1, "random", 0.3, 0.5, 0.5),
+        (kind, layer, rate)
+        for kind, pair in rates.items()
+        for layer, rate in zip(layers, pair, strict=True)
     ]
-    columns = ["seed", "choice", "same", "place_0", "place_1"]
-    frame = pd.DataFrame(rows, columns=columns).assign(accuracy=0.7, place_2=0.0, place_3=0.0)
+    frame = pd.DataFrame(rows, columns=["kind", "layer", "rate"])
     monkeypatch.setattr(larger.inside, "look", lambda _: frame)
-    assert "not known" in larger.untrained() and len(larger.draw_places().axes) == 2
-    new = frame[1:2].assign(choice="untrained", same=0.5, place_0=0.8)
-    frame = pd.concat([frame, new])
-    assert "makes 50.0 % of the last choice" in larger.untrained()
-    assert "30.0 % of it (one seed)" in larger.untrained()
-    trained, before, _ = larger.draw_places().axes
-    assert trained.images[0].get_array().max() == pytest.approx(40)
-    assert before.images[0].get_array().max() == pytest.approx(80)
-    last = list(larger.choices())[-1]
-    assert "before its training" in last["tokens that stay"] and last["seeds"] == 1
+    told = larger.fires()
+    assert "`blocks.0.attention.attention` fires most (30.0 %)" in told
+    assert "1 of 2 layers" in told and "`stem.stages.0`, with 25.0 % instead of 10.0 %" in told
+    (ax,) = larger.draw_rates().axes
+    drawn = {line.get_label(): list(line.get_xdata()) for line in ax.lines}
+    assert drawn["selector"] == pytest.approx([25, 20]) and len(drawn) == len(rates)
+
+
+def test_the_time_of_a_search_is_compared_with_the_longer_training(four_blocks):
+    four_blocks({"ticket": 0.6}, {"dense": 0.75})
+    assert larger.equal_time().endswith(
+        "the difference is −15.0 points (four seeds and four seeds)."
+    )
+
+
+def test_the_width_to_expect_is_that_of_the_planned_seeds(four_blocks):
+    path = four_blocks({}, {}).with_name("study_four_blocks.csv")
+    assert "figure" in larger.enough()  # all seeds are there
+    rows = pd.read_csv(path)
+    rows = rows[rows.seed < 2].assign(accuracy=0.7)
+    rows.loc[(rows.seed == 1) & (rows.kind == "ticket"), "accuracy"] += 0.01
+    rows.to_csv(path, index=False)
+    half = 3.182 * 1 / 2**0.5 / 2  # t of three degrees of freedom; s of 0 and 1 point; four seeds
+    assert f"± {half:.1f} for C1, ± 0.0 for C3" in larger.enough()

@@ -51,7 +51,7 @@ def test_a_change_is_compared_with_its_optimisers_plain_network_of_its_seed(stud
     assert gains["Muon, not AdamW"].keys() == {"Muon"}
     assert not [change for change in gains if change.endswith(recipe.LONGER) or not change]
     told, lines = recipe.of_the_trials(), {line["change"]: line for line in recipe.parts()}
-    assert "+15.0" in told["recipe_together"] and "+10.0" in told["recipe_muon"]
+    assert "+15.0" in told["recipe_together"] and "it is +10.0" in told["recipe_lead"]
     assert lines["threshold 0.5"]["points"] == "+3.0" and lines["batches of 50"]["points"] == "+0.0"
     assert (
         lines["pooling late in the stem"]["MACs"] > "1.4" and lines["plain network"]["seeds"] == 1
@@ -68,3 +68,34 @@ def test_the_recipes_command_trains_the_network_of_its_row():
     config = preset(words[words.index("--preset") + 1], seed=100, **dict(options))
     row = results.as_text("recipes")[config.hash()]
     assert row["seed"] == "100" and row["train.optimiser"] == "muon"
+
+
+def test_changes_that_are_not_in_the_recipe_are_told_by_what_they_do(study_of, monkeypatch):
+    kinds = dict.fromkeys((kind for kind, _ in experiments.recipes(100)), 0.5)
+    shares = kinds | {"AdamW, rate 0.02": 0.53, "AdamW, one time step": 0.44, "Muon": 0.6}
+    shares |= {"AdamW, threshold 0.5": 0.6, "Muon, seven epochs": 0.52}
+    monkeypatch.setitem(
+        experiments.EXPERIMENTS, "recipes", lambda seed: experiments.recipes(100 + seed)
+    )
+    assert "not measured" in recipe.not_taken() and "not measured" in recipe.lead()
+    study_of("recipes", kinds, validation_accuracy=lambda kind: shares[kind])
+    told = recipe.not_taken()
+    assert "recipe, *rate 0.02* (+3.0) raised" in told and "threshold" not in told
+    assert told.endswith("lowered by *one time step* (−6.0).")
+    assert "it is +10.0 points" in recipe.lead() and "and +2.0 points" in recipe.lead()
+
+
+def test_what_the_last_tickets_change_is_told(study_of, monkeypatch):
+    monkeypatch.setitem(
+        experiments.EXPERIMENTS, "optimisers", lambda seed: experiments.optimisers(100 + seed)
+    )
+    assert "not finished" in recipe.searched()
+    kinds = dict.fromkeys((kind for kind, _ in experiments.optimisers(100)), 0.5)
+    shares = kinds | {"Muon, ticket": 0.4}
+    path = study_of("optimisers", kinds, validation_accuracy=lambda kind: shares[kind])
+    rows = pd.read_csv(path)
+    rows[rows.seed == 100].to_csv(path, index=False)
+    assert recipe.searched() == (
+        "AdamW's last ticket differs from its dense network by +0.0 and Muon's last ticket differs "
+        "from its dense network by −10.0 points."
+    )
