@@ -52,14 +52,16 @@ def others():
 
 
 def looked():
-    """What another image's choice and random tokens do to accuracy."""
+    """Whether the selector's choice depends on the image, and what that is worth."""
     frame = looks()
     own, another, chance = (pick(frame, kind) for kind in ("learned", "another image's", "random"))
-    if own.empty:
+    if own.empty or another.empty or chance.empty:
         return "It is not measured yet."
     return (
-        f"With the choice that it makes for another image, accuracy changes by "
-        f"{difference(another, own)}; with random tokens, by {difference(chance, own)}."
+        f"What the selector chooses in another image shares {percent(another.same)} of the tokens. "
+        f"If it did not look at the image at all, that would be 100 %. A random choice shares "
+        f"{percent(chance.same)}. With the choice that it makes for another image, accuracy "
+        f"changes by {difference(another, own)}; with random tokens, by {difference(chance, own)}."
     )
 
 
@@ -74,8 +76,8 @@ def untrained():
         for kind in ("untrained", "random")
     )
     return (
-        f"In the same network, the selector before its training makes {same} of the last choice "
-        f"of the trained one, too, where a random choice makes {chance} of it ({texts.seeds(new)})."
+        f"Put into the trained network, the untrained selector keeps {same} of the tokens that the "
+        f"trained one keeps at last. A random choice keeps {chance} of them ({texts.seeds(new)})."
     )
 
 
@@ -116,9 +118,9 @@ def alike():
     both = (own @ own.T / kept)[~np.eye(count, dtype=bool)].mean()
     same, chance = (own * usual).sum() / own.sum(), kept / own.shape[1]
     return (
-        f"In two of these photographs, the selector's own choices share {percent([both])} of their "
-        f"tokens, and with its usual places they share {percent([same])}. Two random choices of as "
-        f"many would share {percent([chance])}."
+        f"On average, two of these photographs share {percent([both])} of the tokens that the "
+        f"selector keeps, and each shares {percent([same])} with the selector's usual places. Two "
+        f"random choices of as many tokens would share {percent([chance])}."
     )
 
 
@@ -161,8 +163,9 @@ def draw_photographs():
     return done(fig)
 
 
-def photographs():
-    """{name: figure}, where the images are there; else none, and the committed figure stays."""
+def figures():
+    """{name: figure}. Without the images, the committed photographs stay."""
+    drawn = {"places": draw_places()}
     with suppress(Missing, Refused):
-        return {"photographs": draw_photographs()}
-    return {}
+        drawn["photographs"] = draw_photographs()
+    return drawn

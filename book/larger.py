@@ -1,94 +1,60 @@
 """What the page of four blocks shows: the claims' losses by how long the networks were trained."""
 
 from contextlib import suppress
+from functools import partial
 
 import analyses
 import choices
+import energy
 import numpy as np
 import said
 import tables
 import texts
+from four_blocks import (
+    LONG,
+    ONCE,
+    PAIRS,
+    PLANNED,
+    SHORT,
+    SMALL,
+    TRAININGS,
+    TWICE,
+    complete,
+    every,
+    minus,
+    named,
+    planned,
+    trained,
+)
 from scipy.stats import t
 
-from ssf.engine.observe import MAC_PICOJOULE
 from ssf.engine.records import Missing
-from ssf.figures import inside
-from ssf.figures.chapters import draw_layers
-from ssf.figures.style import (
-    COLOURS,
-    MARKERS,
-    done,
-    draw_differences,
-    draw_paired,
-    draw_sentence,
-    figure,
-)
+from ssf.figures.style import draw_differences, draw_paired, draw_sentence
 from ssf.model import cost
-from ssf.study import experiments, ledger, results
+from ssf.study import experiments, ledger
 from ssf.study.ledger import additivity, difference, pick, rows
 from ssf.study.statistics import holm, percent, points
 
-PLANNED = 4  # seeds of each experiment; a verdict needs them all
-TRAININGS = {"four_blocks": "three epochs", "four_blocks_long": "ten epochs"}
-SMALL = ("cifar10", "two blocks, five epochs")  # shown beside
-PAIRS = {  # claim: (these, those, what these must beat)
-    "C1": ("ticket", "dense", ("reinit", "random")),
-    "C3": ("selector", "all_tokens", ()),
-    "C4": ("both", "all_tokens", ()),
-}
-ROUNDS = {"cifar10": experiments.CIFAR10_ROUNDS}  # of a search; the others have EARNEST_ROUNDS
-ONCE = {  # what each kind is, of those that are trained once
-    "dense": "all weights",
-    "ticket": "the weights that four rounds of pruning leave, from their values after one epoch on",
-    "reinit": "the same weights are left, but start from new values",
-    "random": "as many weights in every layer, drawn at random",
-    "stem": "the convolutional stem and the head, without blocks",
-}
-TWICE = {
-    "all_tokens": "the dense network; no token is dropped",
-    "selector": "the dense network; a learned selector drops tokens",
-    "random_selector": "the dense network; as many tokens are dropped at random",
-    "ticket, trained on": "the ticket; no token is dropped",
-    "both": "the ticket; a learned selector drops tokens",
-}
-BESIDE = [("ticket", kind) for kind in ("reinit", "random")]
-BESIDE += [("random", "dense"), ("random", "stem"), ("reinit", "stem"), ("stem", "dense")]
-BESIDE += [("selector", "random_selector"), ("both", "ticket, trained on")]
-BESIDE += [("all_tokens", "dense"), ("both", "dense")]
-SAID = {  # differences of the shorter training that the page tells
+SAID = {  # differences that the page tells
     "c1": ("ticket", "dense"),
+    "c1_random": ("ticket", "random"),
+    "c1_reinit": ("ticket", "reinit"),
     "c1_twice": ("ticket, trained on", "all_tokens"),
     "c3": ("selector", "all_tokens"),
     "c3_random": ("random_selector", "all_tokens"),
     "c4": ("both", "all_tokens"),
     "random_stem": ("random", "stem"),
 }
+BESIDE = [("ticket", kind) for kind in ("reinit", "random")]
+BESIDE += [("random", "dense"), ("random", "stem"), ("reinit", "stem"), ("stem", "dense")]
+BESIDE += [("selector", "random_selector"), ("both", "ticket, trained on")]
+BESIDE += [("ticket, trained on", "all_tokens"), ("random_selector", "all_tokens")]
+BESIDE += [("all_tokens", "dense"), ("both", "dense")]
 AFTER = "after four seeds"
-NONE = "There are no verdicts yet: they come when all networks of a training are trained."
-CALLED = tables.CALLED | {"stem": "the stem alone"}
-
-
-def every(name, kind):
-    """A kind's rows of the planned seeds, of a search those of all rounds; none without a file."""
-    if not results.path(name).exists():
-        return rows(SMALL[0]).iloc[:0]
-    return pick(rows(name).query("seed < @PLANNED"), kind)
-
-
-def trained(name, kind):
-    """The same, of a search those of its last round."""
-    last = {"ticket.round": ROUNDS.get(name, experiments.EARNEST_ROUNDS)}
-    return pick(every(name, kind), kind, last if kind == "ticket" else None)
-
-
-def planned(name):
-    """The ids of an experiment's networks, all seeds."""
-    return {c.hash() for s in range(PLANNED) for _, c in experiments.EXPERIMENTS[name](s)}
-
-
-def minus(name, these, those):
-    """Estimate of a kind's accuracy minus another's. Raises Missing without a seed of both."""
-    return difference(trained(name, these), trained(name, those))
+NONE = (
+    "There are no verdicts yet: they come when all networks of a training are trained. Until then, "
+    "what follows is provisional."
+)
 
 
 def judged(name):
@@ -96,7 +62,7 @@ def judged(name):
 
     {} before all networks of all seeds are trained.
     """
-    if not results.path(name).exists() or planned(name) - {*rows(name).id}:
+    if planned(name) - {*tables.rows_of(name).id}:
         return {}
     verdicts, ps = {}, {}
     for claim, (these, those, controls) in PAIRS.items():
@@ -123,10 +89,6 @@ def called(claim):
     return f"{claim}: {named(these)} − {named(those)}"
 
 
-def named(kind):
-    return CALLED.get(kind, kind.replace("_", " "))
-
-
 def claims():
     """The losses as a table, with the verdicts that this study gives."""
     answers = {name: judged(name) for name in TRAININGS}
@@ -150,67 +112,94 @@ def beside():
                 yield line | {"training": training} | tables.columns(estimate)
 
 
-def changes():
-    """{name: text} of differences after the shorter training."""
-    texts_, name = {}, next(iter(TRAININGS))
-    for key, pair in SAID.items():
-        texts_[f"larger_{key}"] = "not measured yet"
+def told(measure):
+    """What measure(experiment) gives after each training that has it: +0.4 points (…) after …"""
+    parts = []
+    for name, training in TRAININGS.items():
         with suppress(Missing):
-            texts_[f"larger_{key}"] = str(minus(name, *pair))
+            parts.append(f"{measure(name)} after {training}")
+    return said.listed(parts) if parts else "not measured yet"
+
+
+def beyond(name):
+    """What both together change beyond the sum of what each changes, all trained twice."""
     kinds = ("both", "selector", "ticket, trained on", "all_tokens")
-    texts_["larger_sum"] = "not measured yet"
-    with suppress(Missing):
-        texts_["larger_sum"] = str(additivity(*(trained(name, kind) for kind in kinds)))
-    return texts_
+    return additivity(*(trained(name, kind) for kind in kinds))
 
 
 def enough():
     """How wide the intervals of all planned seeds will be, if those to come spread as these do."""
-    halves = []
+    halves, counts = [], []
     for claim, (these, those, _) in PAIRS.items():
         with suppress(Missing):
-            values = minus("four_blocks", these, those).values
-            if 1 < len(values) < PLANNED:
+            values = minus(SHORT, these, those).values
+            counts.append(len(values))
+            if 2 < len(values) < PLANNED:
                 half = t.ppf(0.975, PLANNED - 1) * np.std(values, ddof=1) / PLANNED**0.5
-                halves.append(f"± {100 * half:.1f} for {claim}")
+                halves.append(f"± {100 * half:.1f} points for {claim}")
+    if counts and min(counts) >= PLANNED:
+        return "These are all the seeds that are planned for the shorter training."
     if not halves:
-        return "The figure below shows the intervals."
+        return "One or two seeds do not tell how wide the intervals of four will be."
     return (
-        f"If the seeds to come spread as these do, {texts.WHOLE[PLANNED]} will give 95 % intervals "
-        f"of about {said.listed(halves)}, in points. With so few seeds this guess is rough, too."
+        f"If the seeds to come spread as the first do, {texts.WHOLE[PLANNED]} will give 95 % "
+        f"intervals of about {said.listed(halves)}."
     )
+
+
+def other_images():
+    """The standard error that other test images would add to the claims' differences."""
+    errors = []
+    for claim, (these, those, _) in PAIRS.items():
+        pair = [trained(SHORT, kind) for kind in (these, those)]
+        found = None if pair[0].empty or pair[1].empty else analyses.over_images(*pair)
+        if found:
+            errors.append(f"{100 * found[1]:.1f} ({claim})")
+    if not errors:
+        return "What other test images would add is not known yet."
+    return f"Other test images would add standard errors of {said.listed(errors)} points."
+
+
+def small_and_whole(name, kind):
+    """Epochs of small and of whole images that all networks of a kind, and the dense, train for."""
+    configs = [config for k, config in experiments.EXPERIMENTS[name](0) if k in ("dense", kind)]
+    begun = sum(config.ticket.rewind_epoch for config in configs if config.ticket)
+    early = sum(config.train.early_epochs for config in configs) - begun
+    return early, sum(config.train.epochs for config in configs) - begun - early
 
 
 def equal_time():
     """What the time of a search buys instead: the longer training of the dense network."""
-    (short, few), (long, many) = TRAININGS.items()
-    ticket, dense = trained(short, "ticket"), trained(long, "dense")
-    if ticket.empty or dense.empty:
-        return "What a dense network reaches in that time is not measured yet."
-    early = dict(experiments.EXPERIMENTS[long](0))["dense"].train.early_epochs
-    change = points(ticket.accuracy.mean() - dense.accuracy.mean())
+    model = dict(experiments.EXPERIMENTS[SHORT](0))["dense"]
+    share = cost.macs(model.early_model) / cost.macs(model.model)
+    search, longer = (
+        early * share + whole
+        for early, whole in (small_and_whole(SHORT, "ticket"), small_and_whole(LONG, "dense"))
+    )
+    try:
+        change = difference(trained(SHORT, "ticket"), trained(LONG, "dense"))
+    except Missing:
+        return "What the dense network reaches in that time is not measured yet."
     return (
-        f"A search and its last ticket take {whole_search(short)} small images. "
-        f"{texts.upper(many)}, of which {early} show them, take nearly the same. So compare the "
-        f"ticket of {few} with the dense network of {many}: the difference is {change} points "
-        f"({texts.seeds(ticket)} and {texts.seeds(dense)})."
+        f"Training the dense network for {TRAININGS[LONG]} takes {percent([longer / search])} of "
+        f"the MACs that the search for the ticket of {TRAININGS[SHORT]} takes, with the training "
+        f"of that ticket. The ticket minus this dense network: {change}."
     )
 
 
 def bars():
     """The losses, labelled for a figure; none before the first of four blocks."""
-    found = list(losses())
-    if {name for _, name, *_ in found} <= {SMALL[0]}:
+    lines = list(losses())
+    if {name for _, name, *_ in lines} <= {SMALL[0]}:
         return {}
-    return {f"{called(claim)}, {network}": each for claim, _, network, each in found}
+    return {f"{called(claim)}, {network}": each for claim, _, network, each in lines}
 
 
 def longer_less_shorter():
     """(claim, Estimate of its difference after the longer training less that after the shorter)."""
-    short, long = TRAININGS
     for claim, pair in PAIRS.items():
         with suppress(Missing):
-            parts = [trained(name, kind) for name in (long, short) for kind in pair[:2]]
+            parts = [trained(name, kind) for name in (LONG, SHORT) for kind in pair[:2]]
             yield claim, additivity(*parts)
 
 
@@ -223,47 +212,14 @@ def reached(kinds, what):
     """Accuracy of networks, {kind: what it is}, by training; what: that column's name."""
     for kind, words in kinds.items():
         parts = {training: trained(name, kind) for name, training in TRAININGS.items()}
-        there = [part for part in parts.values() if len(part)]
-        if there:
-            line = {"network": named(kind), what: words, "sparsity": percent(there[0].sparsity)}
-            for training, part in parts.items():
-                mean = texts.hundredfold(part.accuracy.mean())
-                line[f"accuracy after {training} (%)"] = (
-                    f"{mean} ({len(part)})" if len(part) else "–"
-                )
-            yield line
-
-
-def costs():
-    """What an image takes in the networks of the shorter training, means over seeds."""
-    dense = trained("four_blocks", "dense")
-    for kind in (*ONCE, *TWICE):
-        part = trained("four_blocks", kind)
-        if len(part):
-            energy = part.energy_left.mean()
-            yield {
-                "network": named(kind),
-                "parameters left": f"{part.parameters_left.mean():,.0f}",
-                "MACs (M)": f"{part.macs_left.mean() / 1e6:.1f}",
-                "fires (%)": texts.hundredfold(part.firing_rate.mean()),
-                "energy (µJ)": f"{energy:.1f}",
-                "of the dense network's (%)": f"{100 * energy / dense.energy_left.mean():.0f}",
-            }
-
-
-def thinned():
-    """Which layers the sparsest ticket thins out most and least, of the shorter training."""
-    ticket = trained("four_blocks", "ticket")
-    if ticket.empty:
-        return "They are not measured yet."
-    kept = ledger.densities(ticket).set_index("layer").kept
-    low, high = kept.idxmin(), kept.idxmax()
-    return (
-        f"It keeps least of `{low}` ({percent([kept[low]])}) and most of `{high}` "
-        f"({percent([kept[high]])}). So {percent(1 - ticket.sparsity)} of the weights are left, "
-        f"and {percent(ticket.macs_left / ticket.macs)} of the MACs, because weights in the stem "
-        "are used at more places of the image than others."
-    )
+        cells = {
+            f"after {training} (%)": f"{texts.hundredfold(part.accuracy.mean())} ({len(part)})"
+            for training, part in parts.items()
+            if len(part)
+        }
+        if cells:
+            none = {f"after {training} (%)": "–" for training in parts}
+            yield {"network": named(kind), what: words} | none | cells
 
 
 def draw_rounds():
@@ -280,66 +236,6 @@ def draw_rounds():
     if not curves:
         return draw_sentence("not measured yet")
     return draw_paired(curves, "percent", "sparsity (%)", "the dense network's", ledger.MARGIN)
-
-
-def draw_densities():
-    """The share of its weights that each layer of the last ticket keeps, the mean over seeds."""
-    ticket = trained("four_blocks", "ticket")
-    if ticket.empty:
-        return draw_sentence("not measured yet")
-    kept = ledger.densities(ticket).set_index("layer").kept
-    return draw_layers((100 * kept).to_dict(), "weights kept (%)")
-
-
-RATES = {"dense": "dense", "all_tokens": "longer", "selector": "learned"}  # kind: its colour's
-
-
-def fired():
-    """The firing rates, a row a kind and layer. Raises Missing where they are not measured."""
-    frame = inside.look("rates")
-    return frame.assign(layer=frame.layer.str.removesuffix("lif").str.strip("._"))
-
-
-def draw_rates():
-    """How much each layer's neurons fire, in three networks of one seed."""
-    try:
-        frame = fired()
-    except Missing:
-        return draw_sentence("not measured yet")
-    layers = list(dict.fromkeys(frame.layer))
-    fig, ax = figure(height=0.23 * len(layers) + 1.1)
-    for kind, colour in RATES.items():
-        part = pick(frame, kind)
-        marker = MARKERS.get(colour, "o")
-        ax.plot(
-            100 * part.rate,
-            part.layer,
-            marker,
-            color=COLOURS[colour],
-            alpha=0.85,
-            label=named(kind),
-        )
-    ax.invert_yaxis()
-    ax.grid(axis="y", lw=0.4)
-    ax.set(xlabel="neurons and time steps with a spike (%)", xlim=(0, None))
-    return done(fig, legend=3)
-
-
-def fires():
-    """In how many layers the selector's network fires more than all tokens, and where most."""
-    try:
-        rates = fired().pivot(index="layer", columns="kind", values="rate")
-    except Missing:
-        return "It is not measured yet."
-    more = (rates.selector - rates.all_tokens).sort_values()
-    low, high, grown = rates.all_tokens.idxmin(), rates.all_tokens.idxmax(), more.index[-1]
-    shares = *rates.all_tokens[[low, high, grown]], rates.selector[grown]
-    least, most, before, after = (percent([share]) for share in shares)
-    return (
-        f"With all tokens, `{high}` fires most ({most}) and `{low}` least ({least}). With the "
-        f"selector, {sum(more > 0)} of {len(more)} layers fire more than with all tokens, most of "
-        f"all `{grown}`, with {after} instead of {before}."
-    )
 
 
 def dense_after():
@@ -369,60 +265,28 @@ def answers():
 def sparser():
     """What the tickets of all rounds change, and the last round's controls: means over the seeds
     that have all of these."""
-    told, kinds = [], ("dense", "ticket", "random", "reinit")
+    sentences, kinds = [], ("dense", "ticket", "random", "reinit")
     for name, training in TRAININGS.items():
-        whole = set.intersection(*({*trained(name, kind).seed} for kind in kinds))
-        if not whole:
+        dense, _, *controls = complete(name, kinds)
+        if dense.empty:
             continue
-        dense, tickets, *controls = (
-            part[part.seed.isin(whole)] for part in (every(name, kind) for kind in kinds)
-        )
+        tickets = every(name, "ticket")
+        tickets = tickets[tickets.seed.isin(dense.seed)]
         parts = [part for _, part in tickets.groupby("ticket.round")] + controls
         *steps, random, reinit = (points(difference(part, dense).mean) for part in parts)
-        told.append(
+        sentences.append(
             f"After {training}, the tickets differ from the dense network by "
             f"{said.listed(steps)} points ({texts.seeds(dense)}), from the first round to the "
             f"last. There, the random ticket differs by {random}, and the mask with new weights by "
             f"{reinit}."
         )
-    return " ".join(told) or "It is not measured yet."
+    return " ".join(sentences) or "It is not measured yet."
 
 
 def whole_search(name):
     """11 epochs, of which 6 show small images: what a search and its last ticket take together."""
-    configs = [config for kind, config in experiments.EXPERIMENTS[name](0) if kind == "ticket"]
-    train, last = configs[0].train, configs[-1]
-    begun = len(configs) * last.ticket.rewind_epoch
-    epochs = (1 + len(configs)) * train.epochs - begun
-    return f"{epochs} epochs, of which {(1 + len(configs)) * train.early_epochs - begun} show"
-
-
-def saved():
-    """What the selector saves of MACs and energy, beside all tokens, and what it takes itself."""
-    part, whole, chance = (
-        trained("four_blocks", kind) for kind in ("selector", "all_tokens", "random_selector")
-    )
-    if part.empty or whole.empty or chance.empty:
-        return "What the selector saves is not measured yet."
-    learned, before, random = (each.energy_left.mean() for each in (part, whole, chance))
-    config = dict(experiments.four_blocks(0))["selector"]
-    layers = cost.layers(config.model, config.selector)
-    own = MAC_PICOJOULE / 1e6 * sum(row.macs for row in layers if row.role == "selector")
-    twice, both = (trained("four_blocks", kind) for kind in ("ticket, trained on", "both"))
-    told = (
-        f"Beside *all tokens*, the selector saves {percent(ledger.saving(part, whole))} of the "
-        f"MACs and {percent([1 - learned / before])} of the energy. A random choice of as many "
-        f"tokens saves {percent([1 - random / before])} of the energy. The two are "
-        f"{learned - random:.1f} µJ apart, and the selector's own layers take {own:.1f} µJ: they "
-        "multiply numbers, where most others add spikes."
-    )
-    if twice.empty or both.empty:
-        return told
-    without, with_it = (each.energy_left.mean() for each in (twice, both))
-    return told + (
-        f" A ticket that is trained as long takes {without:.1f} µJ without a selector, and "
-        f"{with_it:.1f} µJ with one (*both*)."
-    )
+    early, whole = small_and_whole(name, "ticket")
+    return f"{early + whole} epochs, of which {early} show"
 
 
 def verdicts():
@@ -440,8 +304,8 @@ def state():
     if not dense:
         return f"The claims [{words}](larger.md) in networks of four blocks."
     return (
-        f"The claims [{words}](larger.md) in networks of four blocks, too, with a better training. "
-        f"Of the test images of CIFAR-10 (JPEG), the dense one is right on {dense_after()}."
+        f"The claims [{words}](larger.md) in networks of four blocks, too, which reach more. Of "
+        f"the test images of CIFAR-10 (JPEG), the dense one is right on {dense_after()}."
     )
 
 
@@ -449,40 +313,53 @@ def substitutions():
     """{name: text} of what the pages say of these networks."""
     counts = []
     for name, training in TRAININGS.items():
-        ids = planned(name)
-        there = len(ids & {*rows(name).id}) if results.path(name).exists() else 0
-        counts.append(f"{there} of {len(ids)} networks with {training}")
-    return changes() | {
-        "larger_trained": " and ".join(counts),
-        "larger_dense": dense_after(),
-        "larger_answers": answers(),
-        "larger_sparser": sparser(),
-        "larger_looked": choices.looked(),
-        "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
-        "larger_densities": thinned(),
-        "larger_enough": enough(),
-        "larger_equal_time": equal_time(),
-        "larger_keep_ratio": f"{dict(experiments.four_blocks(0))['selector'].selector.keep_ratio}",
-        "larger_photographs": choices.alike(),
-        "larger_uniform": choices.uniform(),
-        "larger_rates": fires(),
-        "larger_saved": saved(),
-        "larger_untrained": choices.untrained(),
-        "larger_state": state(),
-        "larger_verdicts": f"The verdicts: {told}." if (told := "; ".join(verdicts())) else NONE,
-    }
+        ids, rows_ = planned(name), tables.rows_of(name)
+        counts.append(f"{rows_.id.isin(ids).sum()} of {len(ids)} networks with {training}")
+    selector = dict(experiments.four_blocks(0))["selector"]
+    left = map(str, selector.selector.counts(selector.model.tokens))
+    differences = {f"larger_{key}": told(partial(minus, these=these, those=those))
+                   for key, (these, those) in SAID.items()}  # fmt: skip
+    return (
+        differences
+        | energy.substitutions()
+        | {
+            "larger_sum": told(beyond),
+            "larger_trained": " and ".join(counts),
+            "larger_dense": dense_after(),
+            "larger_answers": answers(),
+            "larger_sparser": sparser(),
+            "larger_looked": choices.looked(),
+            "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
+            "larger_enough": enough(),
+            "larger_equal_time": equal_time(),
+            "larger_keep_ratio": f"{selector.selector.keep_ratio}",
+            "larger_left": said.listed([*left]),
+            "larger_other_images": other_images(),
+            "larger_photographs": choices.alike(),
+            "larger_uniform": choices.uniform(),
+            "larger_untrained": choices.untrained(),
+            "larger_state": state(),
+            "larger_verdicts": f"The verdicts: {given}."
+            if (given := "; ".join(verdicts()))
+            else NONE,
+        }
+    )
 
 
 def figures():
     """{name: figure} of the page."""
-    drawn = {"larger": draw_differences(bars(), ledger.MARGIN), "places": choices.draw_places()}
-    drawn |= {"densities": draw_densities(), "rates": draw_rates(), "rounds": draw_rounds()}
-    return drawn | choices.photographs()
+    drawn = {"larger": draw_differences(bars(), ledger.MARGIN), "rounds": draw_rounds()}
+    return drawn | energy.figures() | choices.figures()
 
 
 def pages(book):
     """Write the tables that the page includes."""
-    included = {"claims": claims(), "beside": beside(), "matters": matters(), "costs": costs()}
+    included = {
+        "claims": claims(),
+        "beside": beside(),
+        "matters": matters(),
+        "costs": energy.costs(),
+    }
     included |= {"once": reached(ONCE, "what is left"), "twice": reached(TWICE, "starts from")}
     included["choices"] = choices.others()
     for name, lines in included.items():

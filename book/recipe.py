@@ -4,18 +4,17 @@ import shlex
 from statistics import median
 
 import numpy as np
-import pandas as pd
 import said
 import tables
 import texts
+from tables import rows_of
 from texts import hundredfold
 
 from ssf.config import RunConfig
-from ssf.engine import records
 from ssf.figures.style import COLOURS, DOTS, GREY, INK, MARKERS, done, draw_sentence, figure
 from ssf.model import cost
 from ssf.presets import preset
-from ssf.study import experiments, ledger, results
+from ssf.study import experiments, ledger
 from ssf.study.ledger import pick, rows
 from ssf.study.statistics import percent, points
 
@@ -23,13 +22,6 @@ LONGER = ", seven epochs"  # the kinds that are no trial of one change
 LOOKS = {"AdamW": "ticket", "Muon": "reinit"}  # as what an optimiser is drawn
 TRIAL_SEEDS = (experiments.CHOSEN_WITH, experiments.CHOSEN_WITH + 1)
 REACHED_WITH = (0, 1, 2, 3)  # the planned seeds of the recipe's own network
-
-
-def there(name, kind=None):
-    """An experiment's rows, or those of a kind; none without a file."""
-    none = pd.DataFrame(columns=["kind", *records.FIELDS])
-    frame = rows(name) if results.path(name).exists() else none
-    return pick(frame, kind) if kind else frame
 
 
 def work(frame):
@@ -44,7 +36,7 @@ def work(frame):
 
 def longer():
     """The rows of the trainings of seven epochs."""
-    frame = there("recipes")
+    frame = rows_of("recipes")
     return frame[frame.kind.str.endswith(LONGER)]
 
 
@@ -63,7 +55,7 @@ def of_seven_epochs():
         f"{part.seconds.mean() / 60:.0f} minutes"
         for kind, part in longer().groupby("kind")
     ]
-    frame = there("recipes")
+    frame = rows_of("recipes")
     planned = [(k, c.hash()) for seed in TRIAL_SEEDS for k, c in experiments.recipes(seed)]
     missing = [kind for kind, name in planned if name not in set(frame.id)]
     hours = {  # an optimiser's usual trial, as far as there is one
@@ -84,7 +76,7 @@ def gains():
 
     That is beside the same optimiser's plain network; and what Muon changes in that of AdamW.
     """
-    frame, changes = there("recipes"), {}
+    frame, changes = rows_of("recipes"), {}
     for kind in dict.fromkeys(kind for kind, _ in experiments.recipes(experiments.CHOSEN_WITH)):
         optimiser, _, change = kind.partition(", ")
         start, part = pick(frame, optimiser if change else "AdamW"), pick(frame, kind)
@@ -112,16 +104,14 @@ def in_the_recipe():
 
 def not_taken():
     """Which single changes that the recipe does not have raise AdamW's accuracy, and which not."""
-    left = set(gains()) - {*in_the_recipe(), *SEVERAL}
-    alone = {name: gains()[name]["AdamW"].mean for name in left if "AdamW" in gains()[name]}
+    changes = gains()
+    left = {*changes} - {*in_the_recipe(), *SEVERAL}
+    alone = {name: changes[name]["AdamW"].mean for name in left if "AdamW" in changes[name]}
     if not alone:
         return "They are not measured yet."
+    order = sorted(alone, key=lambda name: -abs(alone[name]))
     higher, lower = (
-        [
-            f"*{name}* ({points(alone[name])})"
-            for name in sorted(alone, key=alone.get)
-            if sign * alone[name] > 0
-        ]
+        [f"*{name}* ({points(alone[name])})" for name in order if sign * alone[name] > 0]
         for sign in (1, -1)
     )
     return (
@@ -133,29 +123,44 @@ def not_taken():
 def lead():
     """How far Muon is ahead of AdamW: in the plain network, with the changes together, longer."""
     compared = {
-        "": "in the plain network",
-        ", together": "with the three changes together",
-        LONGER: "with these and seven epochs",
+        "": "in the plain network after two epochs",
+        ", together": "with the three changes together after two",
+        LONGER: "with these after seven",
     }
-    told = []
-    for kind, words in compared.items():
-        ahead, behind = (there("recipes", f"{name}{kind}") for name in ("Muon", "AdamW"))
-        if {*ahead.seed} & {*behind.seed}:
-            gain = ledger.difference(ahead, behind, "validation_accuracy")
-            told.append(f"{gain} {words}")
-    return f"it is {said.listed(told)}." if told else "it is not measured yet."
+    pairs = {words: [rows_of("recipes", f"{optimiser}{kind}") for optimiser in ("Muon", "AdamW")]
+             for kind, words in compared.items()}  # fmt: skip
+    seeds_ = set.intersection(*({*part.seed} for pair in pairs.values() for part in pair))
+    if not seeds_:
+        return "it is not measured yet."
+    leads = []
+    for words, pair in pairs.items():
+        ahead, behind = (part[part.seed.isin(seeds_)] for part in pair)
+        gain = ledger.difference(ahead, behind, "validation_accuracy")
+        leads.append(f"{points(gain.mean)} {words}")
+    return f"it is {said.listed(leads)} ({texts.seeds([*seeds_])}, points of validation accuracy)."
+
+
+def last_of_search(optimiser):
+    """The rows of a search's last ticket, its random ticket and its dense network, one seed."""
+    frame = rows_of("optimisers")
+    frame = frame[frame.seed == experiments.CHOSEN_WITH]
+    last = {"ticket.round": experiments.EARNEST_ROUNDS}
+    return [
+        pick(frame, f"{optimiser}, {kind}", last if kind == "ticket" else None)
+        for kind in ("ticket", "random", "dense")
+    ]
 
 
 def searched():
     """What the last ticket of each optimiser's search changes."""
-    frame, told = there("optimisers"), []
+    changes = []
     for optimiser in LOOKS:
-        dense, tickets = (pick(frame, f"{optimiser}, {kind}") for kind in ("dense", "ticket"))
-        if len(dense) and len(tickets):
-            last = tickets.nlargest(1, "sparsity").validation_accuracy.item()
-            change = points(last - dense.validation_accuracy.item())
-            told.append(f"{optimiser}'s last ticket differs from its dense network by {change}")
-    return f"{said.listed(told)} points." if told else "The searches are not finished yet."
+        ticket, _, dense = (part.validation_accuracy for part in last_of_search(optimiser))
+        if len(ticket) and len(dense):
+            changes.append(f"{optimiser}'s by {points(ticket.item() - dense.item())}")
+    if not changes:
+        return "The searches are not finished yet."
+    return f"The last tickets differ from their dense networks: {said.listed(changes)} points."
 
 
 def draw_gains():
@@ -188,15 +193,16 @@ def of_the_trials():
         "recipe_lead": lead(),
         "recipe_not_taken": not_taken(),
         "recipe_searched": searched(),
+        "recipe_twice_the_rate": str(changes.get("rate 0.02", {}).get("AdamW", "an unknown share")),
         "recipe_early_share": percent(share),
     }
 
 
 def parts():
     """What each of the recipe's changes to the plain network does with AdamW, and costs."""
-    changes, start = gains(), there("recipes", "AdamW")
+    changes, start = gains(), rows_of("recipes", "AdamW")
     for name, fields in {"plain network": {}, **in_the_recipe()}.items():
-        part = there("recipes", f"AdamW, {name}") if fields else start
+        part = rows_of("recipes", f"AdamW, {name}") if fields else start
         if len(part):
             gain = changes.get(name, {}).get("AdamW")
             yield {
@@ -210,7 +216,7 @@ def parts():
 
 def of_the_preset():
     """{name: text} of the recipe's training, and of what it reached."""
-    train, dense = preset("study-cifar10").train, there("half_hour", "dense")
+    train, dense = preset("study-cifar10").train, rows_of("half_hour", "dense")
     dense = dense[dense.seed.isin(REACHED_WITH)]
     told = {
         "recipe_epochs": str(train.epochs),
@@ -226,12 +232,13 @@ def of_the_preset():
     return told | {
         "recipe_reached": (
             f"A spiking transformer that you can train yourself is right on "
-            f"{percent(dense.accuracy)} of the test images of CIFAR-10 (JPEG), and on "
+            f"{percent(dense.accuracy)} of the test images of CIFAR-10 (JPEG) and on "
             f"{percent(dense.validation_accuracy)} of the validation images ({mean}"
-            f"{seeds(dense)}). Training took {dense.seconds.mean() / 60:.0f} minutes on "
+            f"{seeds(dense)}). Training took "
+            f"{dense.seconds.mean() / 60:.0f} minutes on "
             f"{said.listed(sorted(texts.WHOLE[n] for n in threads))} "
-            f"core{'s' * (threads != {1})} ({said.listed(sorted(set(dense.processor)))}) that "
-            "multiply numbers of two bytes, the measurements after each epoch not counted."
+            f"core{'s' * (threads != {1})} ({said.listed(sorted(set(dense.processor)))}) in "
+            "bfloat16. The measurements after each epoch come on top."
         ),
         "recipe_seeds": texts.seeds(dense),
         "recipe_test": percent(dense.accuracy),
@@ -240,7 +247,7 @@ def of_the_preset():
 
 def of_the_choice():
     """{name: text} of what the rules of the recipe go by: validation accuracy, over two seeds."""
-    frame = there("recipes")
+    frame = rows_of("recipes")
     by_kind = frame[frame.seed.isin(TRIAL_SEEDS)].groupby("kind").validation_accuracy
     means, told = by_kind.mean()[by_kind.count() == 2], {}
     for name, one, other in (
@@ -252,10 +259,8 @@ def of_the_choice():
             for kind in (one, other)
             if kind in means
         )
-    searched = there("optimisers")
     for optimiser in experiments.RATES:
-        pruned = [pick(searched, f"{optimiser}, {kind}") for kind in ("ticket", "random", "dense")]
-        pruned[0] = pruned[0].nlargest(1, "sparsity")
+        pruned = last_of_search(optimiser)
         shares = [hundredfold(part.validation_accuracy.mean()) for part in pruned if len(part)]
         told[f"search_{optimiser.lower()}"] = (
             "the ticket of {} sparsity is right on {} % of the validation images, its random "
@@ -270,7 +275,7 @@ def of_the_choice():
 
 def trials():
     """The recipe's trials, the best on validation images first; a training's operations."""
-    frame = there("recipes")
+    frame = rows_of("recipes")
     frame = frame[~frame.kind.str.endswith(LONGER)]
     start = pick(frame, "AdamW")
     means = frame.groupby("kind").validation_accuracy.mean().sort_values(ascending=False)
@@ -290,7 +295,7 @@ def trials():
 
 def searches():
     """Each optimiser's search for tickets, a line a network, by validation images."""
-    frame = there("optimisers").set_index("id")
+    frame = rows_of("optimisers").set_index("id")
     for kind, config in experiments.optimisers(experiments.CHOSEN_WITH):
         if config.hash() in frame.index:
             row = frame.loc[config.hash()]
@@ -303,7 +308,7 @@ def searches():
 
 def draw_searches():
     """Validation accuracy against sparsity, of each optimiser's search and of its control."""
-    frame = there("optimisers")
+    frame = rows_of("optimisers")
     if frame.empty:
         return draw_sentence("not measured yet")
     fig, ax = figure()

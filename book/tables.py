@@ -1,13 +1,22 @@
 """The tables of the findings' pages, computed from the study's rows."""
 
 import analyses
+import pandas as pd
 import texts
 
+from ssf.engine import records
 from ssf.model import cost
 from ssf.presets import PUBLISHED_ACCURACY, preset
 from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, pick, rows
 from ssf.study.statistics import Estimate, percent, points
+
+
+def rows_of(name, kind=None):
+    """An experiment's rows, or those of a kind; none without a file."""
+    none = pd.DataFrame(columns=["kind", *records.FIELDS])
+    frame = rows(name) if results.path(name).exists() else none
+    return pick(frame, kind) if kind else frame
 
 
 def columns(estimate, text=points):

@@ -1,4 +1,4 @@
-"""Looks into some networks of the study's seed 0: rows few enough to commit, for the book.
+"""Looks into some networks of the study: rows few enough to commit, for the book.
 
 data/make_inside.py writes them.
 """

@@ -24,8 +24,8 @@ def test_a_selector_before_its_training_is_shown_beside_the_trained_one(monkeypa
     assert "not known" in choices.untrained() and len(choices.draw_places().axes) == 2
     new = frame[1:2].assign(choice="untrained", same=0.5, place_0=0.8)
     frame = pd.concat([frame, new])
-    assert "makes 50.0 % of the last choice" in choices.untrained()
-    assert "30.0 % of it (one seed)" in choices.untrained()
+    assert "selector keeps 50.0 % of the tokens" in choices.untrained()
+    assert "30.0 % of them (one seed)" in choices.untrained()
     trained, before, _ = choices.draw_places().axes
     assert trained.images[0].get_array().max() == pytest.approx(40)
     assert before.images[0].get_array().max() == pytest.approx(80)
@@ -54,12 +54,13 @@ def test_photographs_are_faded_where_a_choice_drops_a_token(monkeypatch):
 def test_without_the_images_the_committed_photographs_stay(monkeypatch):
     frame = pd.DataFrame({"image": [1] * 4, "token": range(4)} | dict.fromkeys(choices.SHOWN, 1))
     monkeypatch.setattr(choices.inside, "look", lambda _: frame)
+    monkeypatch.setattr(choices, "draw_places", lambda: None)
 
     def refuse(_):
         raise Refused("no images")
 
     monkeypatch.setattr(choices.sets, "load", refuse)
-    assert choices.photographs() == {}
+    assert "photographs" not in choices.figures()
 
 
 def test_what_two_photographs_share_is_told(monkeypatch):
@@ -70,5 +71,5 @@ def test_what_two_photographs_share_is_told(monkeypatch):
     frame = pd.DataFrame(rows, columns=["image", "token", "learned", "usual_places"])
     monkeypatch.setattr(choices.inside, "look", lambda _: frame)
     told = choices.alike()
-    assert "choices share 50.0 % of" in told and "usual places they share 75.0 %" in told
+    assert "photographs share 50.0 % of" in told and "each shares 75.0 % with" in told
     assert told.endswith("share 50.0 %.")

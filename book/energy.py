@@ -1,0 +1,164 @@
+"""What the networks of four blocks cost, where they spike, and where a ticket keeps its weights."""
+
+import texts
+from four_blocks import ONCE, SHORT, TWICE, complete, named, trained
+
+from ssf.config import RunConfig
+from ssf.engine.observe import MAC_PICOJOULE
+from ssf.engine.records import Missing
+from ssf.figures import inside
+from ssf.figures.chapters import draw_layers
+from ssf.figures.style import COLOURS, MARKERS, done, draw_sentence, figure
+from ssf.model import cost
+from ssf.study import experiments, ledger
+from ssf.study.ledger import pick
+from ssf.study.statistics import percent
+
+RATES = {"dense": "dense", "all_tokens": "longer", "selector": "learned"}  # kind: whose colour
+
+
+def costs():
+    """What an image takes in the networks of the shorter training, over seeds that have all."""
+    kinds = (*ONCE, *TWICE)
+    parts = complete(SHORT, kinds)
+    for kind, part in zip(kinds, parts, strict=True):
+        if len(part):
+            energy = part.energy_left.mean()
+            yield {
+                "network": named(kind),
+                "parameters left": f"{part.parameters_left.mean():,.0f}",
+                "MACs (M)": f"{part.macs_left.mean() / 1e6:.1f}",
+                "fires (%)": texts.hundredfold(part.firing_rate.mean()),
+                "energy (µJ)": f"{energy:.1f}",
+                "of the dense network's (%)": f"{100 * energy / parts[0].energy_left.mean():.0f}",
+            }
+
+
+def saved():
+    """What a selector saves of MACs and energy, beside all tokens, and what it takes itself."""
+    whole, part, chance = complete(SHORT, ("all_tokens", "selector", "random_selector"))
+    if part.empty:
+        return "What the selector saves is not measured yet."
+    before, learned, random = (each.energy_left.mean() for each in (whole, part, chance))
+    config = dict(experiments.four_blocks(0))["selector"]
+    layers = cost.layers(config.model, config.selector)
+    own = MAC_PICOJOULE / 1e6 * sum(row.macs for row in layers if row.role == "selector")
+    return (
+        f"Beside *all tokens*, the selector saves {percent(ledger.saving(part, whole))} of the "
+        f"MACs and {percent([1 - learned / before])} of the energy. A random choice of as many "
+        f"tokens saves {percent([1 - random / before])} of the energy. Learned minus random is "
+        f"{learned - random:.1f} µJ, and the selector's own layers take {own:.1f} µJ: they "
+        "multiply numbers, where most others add spikes."
+    )
+
+
+def saved_of_a_ticket():
+    """What a selector does to the energy of a ticket that is trained as long."""
+    without, both = complete(SHORT, ("ticket, trained on", "both"))
+    if both.empty:
+        return "What it does to that of a ticket is not measured yet."
+    before, after = without.energy_left.mean(), both.energy_left.mean()
+    costs = "costs more than it saves" if after > before else "saves more than it costs"
+    return (
+        f"On a ticket, the selector {costs}: *ticket, trained on* takes {before:.1f} µJ, and "
+        f"*both* {after:.1f} µJ."
+    )
+
+
+def sparsity():
+    """That of the last ticket."""
+    ticket = trained(SHORT, "ticket")
+    return percent(ticket.sparsity) if len(ticket) else "not known yet"
+
+
+def thinned():
+    """Which layers the last ticket thins out most and least, and what is left of the MACs."""
+    ticket = trained(SHORT, "ticket")
+    if ticket.empty:
+        return "The ticket is not trained yet."
+    kept = ledger.densities(ticket).set_index("layer").kept
+    low, high = kept.idxmin(), kept.idxmax()
+    rows = cost.layers(RunConfig.from_flat(ticket.iloc[0].to_dict()).model)
+    products = sum(row.macs for row in rows if row.role == "attention")
+    left, whole = ticket.macs_left.mean(), ticket.macs.mean()
+    return (
+        f"The ticket keeps least of `{low}` ({percent([kept[low]])}) and most of `{high}` "
+        f"({percent([kept[high]])}). It has {percent(1 - ticket.sparsity)} of the weights and "
+        f"{percent([left / whole])} of the MACs. The two products of attention, q·k and times v, "
+        f"have no weights to prune, and are {percent([products / left])} of the MACs that are "
+        f"left. Without them, {percent([(left - products) / (whole - products)])} of the MACs are "
+        "left."
+    )
+
+
+def draw_densities():
+    """The share of its weights that each layer of the last ticket keeps, the mean over seeds."""
+    ticket = trained("four_blocks", "ticket")
+    if ticket.empty:
+        return draw_sentence("not measured yet")
+    kept = ledger.densities(ticket).set_index("layer").kept
+    return draw_layers((100 * kept).to_dict(), "weights kept (%)")
+
+
+def fired():
+    """The firing rates, a row a kind and layer. Raises Missing where they are not measured."""
+    frame = inside.look("rates")
+    return frame.assign(layer=frame.layer.str.removesuffix("lif").str.strip("._"))
+
+
+def draw_rates():
+    """How much each layer's neurons fire, in three networks of one seed."""
+    try:
+        frame = fired()
+    except Missing:
+        return draw_sentence("not measured yet")
+    layers = list(dict.fromkeys(frame.layer))
+    fig, ax = figure(height=0.23 * len(layers) + 1.1)
+    for kind, colour in RATES.items():
+        part = pick(frame, kind)
+        marker = MARKERS.get(colour, "o")
+        ax.plot(
+            100 * part.rate,
+            part.layer,
+            marker,
+            color=COLOURS[colour],
+            alpha=0.85,
+            label=named(kind),
+        )
+    ax.invert_yaxis()
+    ax.grid(axis="y", lw=0.4)
+    ax.set(xlabel="neurons and time steps with a spike (%)", xlim=(0, None))
+    return done(fig, legend=3)
+
+
+def fires():
+    """In how many layers the selector's network has a higher rate than all tokens, and where."""
+    try:
+        rates = fired().pivot(index="layer", columns="kind", values="rate")
+    except Missing:
+        return "It is not measured yet."
+    more = (rates.selector - rates.all_tokens).sort_values()
+    low, high, end = rates.all_tokens.idxmin(), rates.all_tokens.idxmax(), more.abs().idxmax()
+    shares = *rates.all_tokens[[low, high, end]], rates.selector[end]
+    least, most, before, after = (percent([share]) for share in shares)
+    return (
+        f"With all tokens, `{high}` fires most ({most}) and `{low}` least ({least}). With the "
+        f"selector, {sum(more > 0)} of {len(more)} layers have a higher rate than with all tokens. "
+        f"The rate differs most in `{end}`: {after} instead of {before}."
+    )
+
+
+def substitutions():
+    """{name: text} of what the page says of costs and spikes."""
+    return {
+        "larger_densities": thinned(),
+        "larger_rates": fires(),
+        "larger_saved": saved(),
+        "larger_saved_of_a_ticket": saved_of_a_ticket(),
+        "larger_sparsity": sparsity(),
+    }
+
+
+def figures():
+    """{name: figure} of the same."""
+    return {"densities": draw_densities(), "rates": draw_rates()}
