@@ -54,14 +54,17 @@ def others():
 def looked():
     """Whether the selector's choice depends on the image, and what that is worth."""
     frame = looks()
-    own, another, chance = (pick(frame, kind) for kind in ("learned", "another image's", "random"))
-    if own.empty or another.empty or chance.empty:
+    asked = ("learned", "another image's", "usual places", "random")
+    own, another, usual, chance = (pick(frame, kind) for kind in asked)
+    if any(part.empty for part in (own, another, usual, chance)):
         return "It is not measured yet."
     return (
-        f"What the selector chooses in another image shares {percent(another.same)} of the tokens. "
-        f"If it did not look at the image at all, that would be 100 %. A random choice shares "
-        f"{percent(chance.same)}. With the choice that it makes for another image, accuracy "
-        f"changes by {difference(another, own)}; with random tokens, by {difference(chance, own)}."
+        f"The choice does depend on the image: in two images it shares {percent(another.same)} of "
+        f"its tokens, and would share all of them if it did not. (Random choices share "
+        f"{percent(chance.same)}.) What is that worth? With the choice for another image, accuracy "
+        f"changes by {difference(another, own)}. With the places that the selector keeps most "
+        f"often, the same in every image, it changes by {difference(usual, own)}, and with random "
+        f"tokens by {difference(chance, own)}."
     )
 
 

@@ -34,6 +34,15 @@ def costs():
             }
 
 
+def least():
+    """The network that needs the least energy of those of the table."""
+    lines = list(costs())
+    if not lines:
+        return "They are not measured yet."
+    line = min(lines, key=lambda line: float(line["energy (µJ)"]))
+    return f"*{line['network'].capitalize()}* needs least, {line['energy (µJ)']} µJ an image."
+
+
 def saved():
     """What a selector saves of MACs and energy, beside all tokens, and what it takes itself."""
     whole, part, chance = complete(SHORT, ("all_tokens", "selector", "random_selector"))
@@ -152,6 +161,7 @@ def substitutions():
     """{name: text} of what the page says of costs and spikes."""
     return {
         "larger_densities": thinned(),
+        "larger_least": least(),
         "larger_rates": fires(),
         "larger_saved": saved(),
         "larger_saved_of_a_ticket": saved_of_a_ticket(),

@@ -44,8 +44,9 @@ SAID = {  # differences that the page tells
     "c3_random": ("random_selector", "all_tokens"),
     "c4": ("both", "all_tokens"),
     "random_stem": ("random", "stem"),
+    "reinit_stem": ("reinit", "stem"),
 }
-BESIDE = [("ticket", kind) for kind in ("reinit", "random")]
+BESIDE = [("ticket", kind) for kind in ("reinit", "random", "stem")]
 BESIDE += [("random", "dense"), ("random", "stem"), ("reinit", "stem"), ("stem", "dense")]
 BESIDE += [("selector", "random_selector"), ("both", "ticket, trained on")]
 BESIDE += [("ticket, trained on", "all_tokens"), ("random_selector", "all_tokens")]
@@ -113,12 +114,28 @@ def beside():
 
 
 def told(measure):
-    """What measure(experiment) gives after each training that has it: +0.4 points (…) after …"""
-    parts = []
+    """What measure(experiment) gives, in words and points, after each training that has it."""
+    parts = {}
     for name, training in TRAININGS.items():
         with suppress(Missing):
-            parts.append(f"{measure(name)} after {training}")
-    return said.listed(parts) if parts else "not measured yet"
+            change = measure(name)
+            parts[training] = (
+                f"{texts.changes(change)} ({points(change.mean)}, {texts.seeds(change.values)})"
+            )
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    return said.listed([f"{words} after {t}" for t, words in parts.items()] or ["is not measured"])
+
+
+def moved():
+    """The claims' mean differences in the small network and after each training of four blocks."""
+    steps = {}
+    for claim, _, _, change in losses():
+        steps.setdefault(claim, []).append(points(change.mean))
+    if max(map(len, steps.values()), default=0) < 2:
+        return "They are not measured yet."
+    listed = [f"{' to '.join(means)} ({claim})" for claim, means in steps.items()]
+    return f"From two blocks to four, the mean differences go from {said.listed(listed)} points."
 
 
 def beyond(name):
@@ -128,23 +145,25 @@ def beyond(name):
 
 
 def enough():
-    """How wide the intervals of all planned seeds will be, if those to come spread as these do."""
-    halves, counts = [], []
+    """The intervals so far, and how wide those of all planned seeds will be if they spread so."""
+    sofar, halves = [], []
     for claim, (these, those, _) in PAIRS.items():
         with suppress(Missing):
-            values = minus(SHORT, these, those).values
-            counts.append(len(values))
-            if 2 < len(values) < PLANNED:
-                half = t.ppf(0.975, PLANNED - 1) * np.std(values, ddof=1) / PLANNED**0.5
+            change = minus(SHORT, these, those)
+            if change.seeds > 1:
+                sofar.append(f"{tables.interval(change.interval)} ({claim})")
+            if 2 < change.seeds < PLANNED:
+                half = t.ppf(0.975, PLANNED - 1) * np.std(change.values, ddof=1) / PLANNED**0.5
                 halves.append(f"± {100 * half:.1f} points for {claim}")
-    if counts and min(counts) >= PLANNED:
-        return "These are all the seeds that are planned for the shorter training."
-    if not halves:
-        return "One or two seeds do not tell how wide the intervals of four will be."
-    return (
-        f"If the seeds to come spread as the first do, {texts.WHOLE[PLANNED]} will give 95 % "
-        f"intervals of about {said.listed(halves)}."
-    )
+    if not sofar:
+        return "One seed has no interval."
+    sentence = f"The 95 % intervals after {TRAININGS[SHORT]} are {said.listed(sofar)} points."
+    if halves:
+        sentence += (
+            f" If the seeds to come spread as the first do, {texts.WHOLE[PLANNED]} will give about "
+            f"{said.listed(halves)}."
+        )
+    return sentence
 
 
 def other_images():
@@ -157,7 +176,10 @@ def other_images():
             errors.append(f"{100 * found[1]:.1f} ({claim})")
     if not errors:
         return "What other test images would add is not known yet."
-    return f"Other test images would add standard errors of {said.listed(errors)} points."
+    return (
+        f"Other test images would add standard errors of {said.listed(errors)} points to what the "
+        "spread over seeds holds already."
+    )
 
 
 def small_and_whole(name, kind):
@@ -182,8 +204,9 @@ def equal_time():
         return "What the dense network reaches in that time is not measured yet."
     return (
         f"Training the dense network for {TRAININGS[LONG]} takes {percent([longer / search])} of "
-        f"the MACs that the search for the ticket of {TRAININGS[SHORT]} takes, with the training "
-        f"of that ticket. The ticket minus this dense network: {change}."
+        f"the MACs of the search for the ticket of {TRAININGS[SHORT]} and of that ticket's own "
+        f"training. Beside this dense network, the ticket {texts.changes(change)} "
+        f"({points(change.mean)}, {texts.seeds(change.values)})."
     )
 
 
@@ -331,6 +354,7 @@ def substitutions():
             "larger_looked": choices.looked(),
             "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
             "larger_enough": enough(),
+            "larger_moved": moved(),
             "larger_equal_time": equal_time(),
             "larger_keep_ratio": f"{selector.selector.keep_ratio}",
             "larger_left": said.listed([*left]),

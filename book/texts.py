@@ -414,8 +414,6 @@ def of_rates():
         texts[slug("rates", name)] = ", ".join(rates)
         gain = points(max(accuracies.values()) - accuracies[used]).lstrip("+")
         gains += [f"the {name} {gain}"] if name in ARMS else []
-    small = "study-cifar10-small"
-    texts["recipe_before"] = percent(tried[small][preset(small).train.lr])
     return texts | {"own_rates": " and ".join(gains)}
 
 

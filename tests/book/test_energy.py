@@ -57,10 +57,11 @@ def test_energies_are_of_the_seeds_that_have_all_networks(study_of):
     lines = {line["network"]: line for line in energy.costs()}
     assert lines["dense"]["energy (µJ)"] == "30.0" and len(lines) == 10
     assert lines["ticket"]["of the dense network's (%)"] == "20"
+    assert energy.least() == "*Ticket* needs least, 6.0 µJ an image."
 
 
 def test_a_selector_can_cost_a_ticket_more_than_it_saves(study_of):
-    assert "not measured" in energy.saved_of_a_ticket()
+    assert "not measured" in energy.saved_of_a_ticket() and "not measured" in energy.least()
     study_of("four_blocks", KINDS, energy_left=lambda kind: 8.0 if kind == "both" else 6.0)
     assert "costs more than it saves" in energy.saved_of_a_ticket()
     study_of("four_blocks", KINDS, energy_left=lambda kind: 5.0 if kind == "both" else 6.0)

@@ -120,22 +120,22 @@ def test_what_each_training_changes_is_told_in_a_sentence(four_blocks):
 def test_the_time_of_a_search_is_compared_with_the_longer_training(four_blocks):
     path = four_blocks({"ticket": 0.6}, {"dense": 0.75})
     told = larger.equal_time()
-    assert "minus this dense network: −15.0 points" in told and "4 seeds" in told
+    assert "the ticket loses about 15 points (−15.0, four seeds)." in told
     model = dict(experiments.four_blocks(0))["dense"]
     small = cost.macs(model.early_model) / cost.macs(model.model)
     assert f"takes {100 * (6 * small + 4) / (6 * small + 5):.1f} % of the MACs" in told
     rows = pd.read_csv(path)  # paired by seed: what seed 1 has does not matter
     rows = rows[(rows.kind != "dense") | (rows.seed == 0)]
     rows.to_csv(path, index=False)
-    assert "−15.0 points (one seed)" in larger.equal_time()
+    assert "(−15.0, one seed)" in larger.equal_time()
 
 
 def test_the_width_to_expect_is_that_of_the_planned_seeds(four_blocks):
     path = four_blocks({}, {}).with_name("study_four_blocks.csv")
-    assert "all the seeds" in larger.enough()
+    assert "(C1)" in larger.enough() and "seeds to come" not in larger.enough()
     rows = pd.read_csv(path).assign(accuracy=0.7)
-    rows[rows.seed < 2].to_csv(path, index=False)
-    assert "do not tell" in larger.enough()
+    rows[rows.seed < 1].to_csv(path, index=False)
+    assert larger.enough() == "One seed has no interval."
     rows = rows[rows.seed < 3]
     rows.loc[(rows.seed == 1) & (rows.kind == "ticket"), "accuracy"] += 0.01
     rows.to_csv(path, index=False)
@@ -146,8 +146,9 @@ def test_the_width_to_expect_is_that_of_the_planned_seeds(four_blocks):
 def test_a_difference_is_told_after_each_training_that_has_it(four_blocks):
     path = four_blocks({"ticket": 0.66}, {"ticket": 0.72})
     told = larger.substitutions()["larger_c1"]
-    assert told.startswith("−4.0 points (") and told.endswith(") after ten epochs")
-    assert ") after three epochs and +2.0 points (" in told
+    assert told.startswith("loses about four points (−4.0, four seeds) after three epochs and ")
+    assert told.endswith("gains about two points (+2.0, four seeds) after ten epochs")
     rows = pd.read_csv(path)
     rows[rows.kind != "dense"].to_csv(path, index=False)
-    assert larger.substitutions()["larger_c1"].endswith(") after three epochs")
+    assert larger.substitutions()["larger_c1"] == "loses about four points (−4.0, four seeds)"
+    assert "to −4.0 (C1)" in larger.moved()
