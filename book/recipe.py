@@ -288,7 +288,6 @@ def trials():
             "validation accuracy (%)": hundredfold(means[kind]),
             "minus AdamW (points)": "–" if kind == "AdamW" else points(change),
             "firing rate (%)": hundredfold(part.firing_rate.mean()),
-            "min": f"{part.seconds.mean() / 60:.0f}",
             "MACs": f"{work(part) / work(start):.2f}",
             "seeds": len(part),
         }
