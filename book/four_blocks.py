@@ -1,9 +1,13 @@
-"""The networks of the study of four blocks: what each kind is, and the rows that there are."""
+"""The study of four blocks: what each kind of network is, its rows, and the protocol's verdicts."""
+
+from contextlib import suppress
 
 import tables
 
-from ssf.study import experiments
-from ssf.study.ledger import difference, pick
+from ssf.engine.records import Missing
+from ssf.study import experiments, ledger
+from ssf.study.ledger import additivity, difference, pick
+from ssf.study.statistics import holm
 
 PLANNED = 4  # seeds of each experiment; a verdict needs them all
 TRAININGS = {"four_blocks": "three epochs", "four_blocks_long": "ten epochs"}
@@ -62,3 +66,57 @@ def complete(name, kinds=(*ONCE, *TWICE)):
     parts = [trained(name, kind) for kind in kinds]
     seeds = set.intersection(*({*part.seed} for part in parts))
     return [part[part.seed.isin(seeds)] for part in parts]
+
+
+def judged(name):
+    """{claim: (verdict, p of what it would rest on, Holm's of the three)}, by the protocol's rules.
+
+    {} before all networks of all seeds are trained.
+    """
+    if planned(name) - {*tables.rows_of(name).id}:
+        return {}
+    verdicts, ps = {}, {}
+    for claim, (these, those, controls) in PAIRS.items():
+        loss, *gains = (minus(name, these, other) for other in (those, *controls))
+        saved = ledger.saving(trained(name, these), trained(name, those)).mean()
+        holds = claim == "C1" or saved >= ledger.SAVING
+        verdicts[claim] = ledger.verdict(loss, gains, holds)
+        ps[claim] = min(ledger.evidence(loss, gains))
+    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
+    return {claim: (verdicts[claim], ps[claim], corrected[claim]) for claim in PAIRS}
+
+
+def losses():
+    """Rows (claim, experiment, network, Estimate) of what is trained, the small network first."""
+    for claim, (these, those, _) in PAIRS.items():
+        for name, training in (SMALL, *TRAININGS.items()):
+            network = training if name == SMALL[0] else f"four blocks, {training}"
+            with suppress(Missing):
+                yield claim, name, network, minus(name, these, those)
+
+
+def called(claim):
+    these, those, _ = PAIRS[claim]
+    return f"{claim}: {named(these)} − {named(those)}"
+
+
+def beyond(name):
+    """What both together change beyond the sum of what each changes, all trained twice."""
+    kinds = ("both", "selector", "ticket, trained on", "all_tokens")
+    return additivity(*(trained(name, kind) for kind in kinds))
+
+
+def small_and_whole(name, kind):
+    """Epochs of small and of whole images that all networks of a kind, and the dense, train for."""
+    configs = [config for k, config in experiments.EXPERIMENTS[name](0) if k in ("dense", kind)]
+    begun = sum(config.ticket.rewind_epoch for config in configs if config.ticket)
+    early = sum(config.train.early_epochs for config in configs) - begun
+    return early, sum(config.train.epochs for config in configs) - begun - early
+
+
+def longer_less_shorter():
+    """(claim, Estimate of its difference after the longer training less that after the shorter)."""
+    for claim, pair in PAIRS.items():
+        with suppress(Missing):
+            parts = [trained(name, kind) for name in (LONG, SHORT) for kind in pair[:2]]
+            yield claim, additivity(*parts)

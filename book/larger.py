@@ -19,11 +19,17 @@ from four_blocks import (
     SMALL,
     TRAININGS,
     TWICE,
+    beyond,
+    called,
     complete,
     every,
+    judged,
+    longer_less_shorter,
+    losses,
     minus,
     named,
     planned,
+    small_and_whole,
     trained,
 )
 from scipy.stats import t
@@ -32,8 +38,8 @@ from ssf.engine.records import Missing
 from ssf.figures.style import draw_differences, draw_paired, draw_sentence
 from ssf.model import cost
 from ssf.study import experiments, ledger
-from ssf.study.ledger import additivity, difference, pick, rows
-from ssf.study.statistics import holm, percent, points
+from ssf.study.ledger import difference, pick, rows
+from ssf.study.statistics import percent, points
 
 SAID = {  # differences that the page tells
     "c1": ("ticket", "dense"),
@@ -56,38 +62,6 @@ NONE = (
     "There are no verdicts yet: they come when all networks of a training are trained. Until then, "
     "what follows is provisional."
 )
-
-
-def judged(name):
-    """{claim: (verdict, p of what it would rest on, Holm's of the three)}, by the protocol's rules.
-
-    {} before all networks of all seeds are trained.
-    """
-    if planned(name) - {*tables.rows_of(name).id}:
-        return {}
-    verdicts, ps = {}, {}
-    for claim, (these, those, controls) in PAIRS.items():
-        loss, *gains = (minus(name, these, other) for other in (those, *controls))
-        saved = ledger.saving(trained(name, these), trained(name, those)).mean()
-        holds = claim == "C1" or saved >= ledger.SAVING
-        verdicts[claim] = ledger.verdict(loss, gains, holds)
-        ps[claim] = min(ledger.evidence(loss, gains))
-    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
-    return {claim: (verdicts[claim], ps[claim], corrected[claim]) for claim in PAIRS}
-
-
-def losses():
-    """Rows (claim, experiment, network, Estimate) of what is trained, the small network first."""
-    for claim, (these, those, _) in PAIRS.items():
-        for name, training in (SMALL, *TRAININGS.items()):
-            network = training if name == SMALL[0] else f"four blocks, {training}"
-            with suppress(Missing):
-                yield claim, name, network, minus(name, these, those)
-
-
-def called(claim):
-    these, those, _ = PAIRS[claim]
-    return f"{claim}: {named(these)} − {named(those)}"
 
 
 def claims():
@@ -138,12 +112,6 @@ def moved():
     return f"From two blocks to four, the mean differences go from {said.listed(listed)} points."
 
 
-def beyond(name):
-    """What both together change beyond the sum of what each changes, all trained twice."""
-    kinds = ("both", "selector", "ticket, trained on", "all_tokens")
-    return additivity(*(trained(name, kind) for kind in kinds))
-
-
 def enough():
     """The intervals so far, and how wide those of all planned seeds will be if they spread so."""
     sofar, halves = [], []
@@ -182,14 +150,6 @@ def other_images():
     )
 
 
-def small_and_whole(name, kind):
-    """Epochs of small and of whole images that all networks of a kind, and the dense, train for."""
-    configs = [config for k, config in experiments.EXPERIMENTS[name](0) if k in ("dense", kind)]
-    begun = sum(config.ticket.rewind_epoch for config in configs if config.ticket)
-    early = sum(config.train.early_epochs for config in configs) - begun
-    return early, sum(config.train.epochs for config in configs) - begun - early
-
-
 def equal_time():
     """What the time of a search buys instead: the longer training of the dense network."""
     model = dict(experiments.EXPERIMENTS[SHORT](0))["dense"]
@@ -216,14 +176,6 @@ def bars():
     if {name for _, name, *_ in lines} <= {SMALL[0]}:
         return {}
     return {f"{called(claim)}, {network}": each for claim, _, network, each in lines}
-
-
-def longer_less_shorter():
-    """(claim, Estimate of its difference after the longer training less that after the shorter)."""
-    for claim, pair in PAIRS.items():
-        with suppress(Missing):
-            parts = [trained(name, kind) for name in (LONG, SHORT) for kind in pair[:2]]
-            yield claim, additivity(*parts)
 
 
 def matters():
