@@ -158,7 +158,7 @@ def draw_photographs():
                                 for t in tiles]))  # fmt: skip
     size = len(lines[0])
     fig, ax = figure(height=0.92 * len(lines) + 0.4)
-    ax.imshow(np.vstack(lines))
+    ax.imshow(np.vstack(lines).clip(0, 1))
     ax.set_xticks(np.arange(len(SHOWN) + 1) * size + size / 2, ["the\nphotograph", *SHOWN.values()])
     ax.tick_params(length=0, labeltop=True, labelbottom=False)
     ax.set_yticks([])

@@ -168,6 +168,26 @@ def test_seeds_that_were_looked_at_keep_their_rows(make_inside, monkeypatch):
     assert table[table.seed == new].same.tolist() == [1, 0]
 
 
+def test_photographs_keep_as_many_tokens_as_the_last_selector(make_inside):
+    table = inside.look("photographs")
+    config = dict(experiments.four_blocks(make_inside.SHOWN))["selector"]
+    last = config.selector.counts(config.model.tokens)[-1]
+    kept = table.drop(columns="token").groupby("image").sum()
+    assert (kept == last).all().all() and len(kept) == make_inside.PHOTOGRAPHS
+    places = table.pivot(index="image", columns="token", values="usual_places")
+    assert (places == places.iloc[0]).all().all()  # the same in every image
+    another = table.pivot(index="image", columns="token", values="another_image_s").to_numpy()
+    own = table.pivot(index="image", columns="token", values="learned").to_numpy()
+    assert sorted(map(tuple, another)) == sorted(map(tuple, own))
+
+
+def test_firing_rates_are_those_of_the_rows(make_inside):
+    table, rows = inside.look("rates"), ledger.rows("four_blocks")
+    rows = rows[rows.seed == make_inside.SHOWN].set_index("kind").firing_rate
+    means = table.groupby("kind").rate.mean()
+    assert means.to_dict() == pytest.approx(rows[means.index].to_dict(), rel=1e-3)
+
+
 def test_given_tokens_are_kept_and_then_forgotten(make_inside, smoke):
     config = smoke.with_(selector=Selector(keep_ratio=0.5, locations=(0,)))
     network = Spikformer(config.model, config.selector)
