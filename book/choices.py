@@ -154,8 +154,8 @@ def draw_photographs():
         for choice in SHOWN:
             kept = np.kron(part[choice].to_numpy().reshape(side, side), cell)[..., None]
             tiles.append(GONE + (colours - GONE) * np.maximum(kept, FADED))
-        lines.append(np.hstack([np.pad(t, [(GAP, GAP)] * 2 + [(0, 0)], constant_values=1)
-                                for t in tiles]))  # fmt: skip
+        framed = [np.dstack([tile, np.ones(tile.shape[:2])]) for tile in tiles]  # opaque
+        lines.append(np.hstack([np.pad(tile, [(GAP, GAP)] * 2 + [(0, 0)]) for tile in framed]))
     size = len(lines[0])
     fig, ax = figure(height=0.92 * len(lines) + 0.4)
     ax.imshow(np.vstack(lines).clip(0, 1))

@@ -1,5 +1,9 @@
 """What the page of four blocks shows of its selector."""
 
+import base64
+import re
+from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import choices
@@ -7,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from ssf.config import Refused
+from ssf.figures import inside
 
 
 def test_a_selector_before_its_training_is_shown_beside_the_trained_one(monkeypatch):
@@ -73,3 +79,22 @@ def test_what_two_photographs_share_is_told(monkeypatch):
     told = choices.alike()
     assert "photographs share 50.0 % of" in told and "each shares 75.0 % with" in told
     assert told.endswith("share 50.0 %.")
+
+
+def test_the_committed_photographs_are_faded_as_the_rows_say():
+    svg = (Path(choices.__file__).parent / "_static/photographs.svg").read_text()
+    raw = re.search(r"data:image/png;base64,([^\"]+)", svg)[1]
+    shown = np.asarray(Image.open(BytesIO(base64.b64decode(raw))).convert("RGB")) / 255
+    frame = inside.look("photographs")
+    lines = np.split(shown, frame.image.nunique())
+    for (_, part), line in zip(frame.groupby("image", sort=False), lines, strict=True):
+        whole, *left = (
+            tile[choices.GAP : -choices.GAP, choices.GAP : -choices.GAP]
+            for tile in np.split(line, 1 + len(choices.SHOWN), axis=1)
+        )
+        faded = choices.GONE + (whole - choices.GONE) * choices.FADED
+        for choice, tile in zip(choices.SHOWN, left, strict=True):
+            side = round(len(part) ** 0.5)
+            kept = part[choice].to_numpy().reshape(side, side)
+            kept = np.kron(kept, np.ones((len(tile) // side,) * 2))[..., None]
+            assert np.allclose(tile, np.where(kept, whole, faded), atol=0.02)
