@@ -206,6 +206,18 @@ def news():
                f"<figure>{figures[name]}</figure></div>\n")  # fmt: skip
 
 
+def size():
+    """Whether the networks are too small: what is known, and a figure of it."""
+    lines = {label: (change, COLOURS["ticket"]) for label, change in larger.bars().items()}
+    if not lines:
+        return f"Perhaps. {larger.state()}\n"
+    low, high = reach([change for change, _ in lines.values()])
+    unit = "points of accuracy; the band is ± one point"
+    figure = strip(lines, low, high, described(lines), unit, band=100 * ledger.MARGIN)
+    return (f'<div class="news"><div>\n\nPerhaps. {larger.state()} {larger.moved()}\n\n</div>\n'
+            f"<figure>{figure}</figure></div>\n")  # fmt: skip
+
+
 def described(part, text=None):
     """A figure's alternative text."""
     return "; ".join(f"{label}: {text(e.values) if text else e}" for label, (e, _) in part.items())
@@ -241,3 +253,4 @@ def landing(book):
     figures(book / "_static")
     (book / "_news.md").write_text("\n".join(news()))
     (book / "_message.md").write_text(message())
+    (book / "_size.md").write_text(size())
