@@ -208,8 +208,9 @@ def news():
 
 def size():
     """Whether the networks are too small: what is known, and a figure of it."""
-    lines = {label: (change, COLOURS["ticket"]) for label, change in larger.bars().items()}
-    if not lines:
+    lines = {f"{claim}, {network}": (change, COLOURS["ticket"])
+             for claim, _, network, change in larger.losses()}  # fmt: skip
+    if not larger.bars():
         return f"Perhaps. {larger.state()}\n"
     low, high = reach([change for change, _ in lines.values()])
     unit = "points of accuracy; the band is ± one point"
