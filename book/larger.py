@@ -60,7 +60,7 @@ BESIDE += [("all_tokens", "dense"), ("both", "dense")]
 AFTER = "after four seeds"
 NONE = (
     "There are no verdicts yet: they come when all networks of a training are trained. Until then, "
-    "what follows is provisional."
+    "these numbers are provisional."
 )
 
 
