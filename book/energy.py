@@ -67,9 +67,9 @@ def saved_of_a_ticket():
     if both.empty:
         return "What it does to that of a ticket is not measured yet."
     before, after = without.energy_left.mean(), both.energy_left.mean()
-    costs = "costs more than it saves" if after > before else "saves more than it costs"
+    does = "costs more than it saves" if after > before else "saves more than it costs"
     return (
-        f"On a ticket, the selector {costs}: *ticket, trained on* takes {before:.1f} µJ, and "
+        f"On a ticket, the selector {does}: *ticket, trained on* takes {before:.1f} µJ, and "
         f"*both* {after:.1f} µJ."
     )
 
@@ -102,7 +102,7 @@ def thinned():
 
 def draw_densities():
     """The share of its weights that each layer of the last ticket keeps, the mean over seeds."""
-    ticket = trained("four_blocks", "ticket")
+    ticket = trained(SHORT, "ticket")
     if ticket.empty:
         return draw_sentence("not measured yet")
     kept = ledger.densities(ticket).set_index("layer").kept
@@ -146,7 +146,7 @@ def fires():
         rates = fired().pivot(index="layer", columns="kind", values="rate")
     except Missing:
         return "It is not measured yet."
-    more = (rates.selector - rates.all_tokens).sort_values()
+    more = rates.selector - rates.all_tokens
     low, high, end = rates.all_tokens.idxmin(), rates.all_tokens.idxmax(), more.abs().idxmax()
     shares = *rates.all_tokens[[low, high, end]], rates.selector[end]
     least, most, before, after = (percent([share]) for share in shares)

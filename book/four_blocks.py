@@ -61,11 +61,9 @@ def named(kind):
     return CALLED.get(kind, kind.replace("_", " "))
 
 
-def complete(name, kinds=(*ONCE, *TWICE)):
+def complete(name, kinds):
     """The rows of each of these kinds, of the seeds that have all of them."""
-    parts = [trained(name, kind) for kind in kinds]
-    seeds = set.intersection(*({*part.seed} for part in parts))
-    return [part[part.seed.isin(seeds)] for part in parts]
+    return tables.of_common_seeds([trained(name, kind) for kind in kinds])
 
 
 def judged(name):

@@ -87,15 +87,17 @@ def beside():
                 yield line | {"training": training} | tables.columns(estimate)
 
 
+def in_words(change):
+    """Loses about one point (−0.8, three seeds)."""
+    return f"{texts.changes(change)} ({points(change.mean)}, {texts.seeds(change.values)})"
+
+
 def told(measure):
     """What measure(experiment) gives, in words and points, after each training that has it."""
     parts = {}
     for name, training in TRAININGS.items():
         with suppress(Missing):
-            change = measure(name)
-            parts[training] = (
-                f"{texts.changes(change)} ({points(change.mean)}, {texts.seeds(change.values)})"
-            )
+            parts[training] = in_words(measure(name))
     if len(parts) == 1:
         return next(iter(parts.values()))
     return said.listed([f"{words} after {t}" for t, words in parts.items()] or ["is not measured"])
@@ -139,9 +141,9 @@ def other_images():
     errors = []
     for claim, (these, those, _) in PAIRS.items():
         pair = [trained(SHORT, kind) for kind in (these, those)]
-        found = None if pair[0].empty or pair[1].empty else analyses.over_images(*pair)
-        if found:
-            errors.append(f"{100 * found[1]:.1f} ({claim})")
+        measured = None if pair[0].empty or pair[1].empty else analyses.over_images(*pair)
+        if measured:
+            errors.append(f"{100 * measured[1]:.1f} ({claim})")
     if not errors:
         return "What other test images would add is not known yet."
     return (
@@ -165,8 +167,7 @@ def equal_time():
     return (
         f"Training the dense network for {TRAININGS[LONG]} takes {percent([longer / search])} of "
         f"the MACs of the search for the ticket of {TRAININGS[SHORT]} and of that ticket's own "
-        f"training. Beside this dense network, the ticket {texts.changes(change)} "
-        f"({points(change.mean)}, {texts.seeds(change.values)})."
+        f"training. Beside this dense network, the ticket {in_words(change)}."
     )
 
 
@@ -256,12 +257,6 @@ def sparser():
             f"{reinit}."
         )
     return " ".join(sentences) or "It is not measured yet."
-
-
-def whole_search(name):
-    """11 epochs, of which 6 show small images: what a search and its last ticket take together."""
-    early, whole = small_and_whole(name, "ticket")
-    return f"{early + whole} epochs, of which {early} show"
 
 
 def verdicts():

@@ -128,17 +128,15 @@ def lead():
         ", together": "with the three changes together after two",
         LONGER: "with these after seven",
     }
-    pairs = {words: [rows_of("recipes", f"{optimiser}{kind}") for optimiser in ("Muon", "AdamW")]
-             for kind, words in compared.items()}  # fmt: skip
-    seeds_ = set.intersection(*({*part.seed} for pair in pairs.values() for part in pair))
-    if not seeds_:
+    kinds = [f"{optimiser}{kind}" for optimiser in ("Muon", "AdamW") for kind in compared]
+    parts = tables.of_common_seeds([rows_of("recipes", kind) for kind in kinds])
+    if parts[0].empty:
         return "it is not measured yet."
     leads = []
-    for words, pair in pairs.items():
-        ahead, behind = (part[part.seed.isin(seeds_)] for part in pair)
+    for words, ahead, behind in zip(compared.values(), parts[:3], parts[3:], strict=True):
         gain = ledger.difference(ahead, behind, "validation_accuracy")
         leads.append(f"{points(gain.mean)} {words}")
-    return f"it is {said.listed(leads)} ({texts.seeds([*seeds_])}, points of validation accuracy)."
+    return f"it is {said.listed(leads)} ({texts.seeds(parts[0])}, points of validation accuracy)."
 
 
 def last_of_search(optimiser):

@@ -19,6 +19,12 @@ def rows_of(name, kind=None):
     return pick(frame, kind) if kind else frame
 
 
+def of_common_seeds(parts):
+    """These rows, of the seeds that all of them have."""
+    seeds = set.intersection(*({*part.seed} for part in parts))
+    return [part[part.seed.isin(seeds)] for part in parts]
+
+
 def columns(estimate, text=points):
     """A table's columns for an Estimate, in points or by another function of a share."""
     bounds = interval(estimate.interval, text) if estimate.seeds > 1 else "–"

@@ -42,9 +42,10 @@ def mask_rows():
     return pd.DataFrame(gone_in.numpy()).add_prefix("input_")
 
 
-def first_of_classes(count):
-    """Number of the first test image of each of the first classes."""
-    labels = sets.load_for(preset("study-clutter")).test_labels
+def first_of_classes(count, config=None):
+    """Number of the first test image of each of the first classes, of cluttered-fashion if no
+    configuration names another set."""
+    labels = sets.load_for(config or preset("study-clutter")).test_labels
     return [int((labels == c).nonzero()[0]) for c in range(count)]
 
 
@@ -214,7 +215,7 @@ def choice_rows():
 
 def of_seed_shown(kind):
     """(config, network, data set) of the last of that kind of four blocks, of seed SHOWN."""
-    config = [c for k, c in experiments.four_blocks(SHOWN) if k == kind][-1]
+    config = dict(experiments.four_blocks(SHOWN))[kind]
     return config, runs.run(config, any_code=True).network.cpu(), sets.load_for(config)
 
 
@@ -222,7 +223,7 @@ def photograph_rows():
     """What is left of each token's place after the last choice, 1 or 0, of the first test images
     of each of some classes; columns: `other_choices`."""
     config, network, dataset = of_seed_shown("selector")
-    numbers = [int((dataset.test_labels == c).nonzero()[0]) for c in range(PHOTOGRAPHS)]
+    numbers = first_of_classes(PHOTOGRAPHS, config)
     few = replace(dataset, test_images=dataset.test_images[numbers])
     columns = {"image": np.repeat(numbers, config.model.tokens)}
     columns["token"] = np.tile(range(config.model.tokens), len(numbers))

@@ -93,8 +93,10 @@ def test_the_corrected_p_is_holms_of_three(four_blocks):
 
 def test_a_search_and_its_ticket_take_the_dense_training_and_all_rounds():
     told = "{} epochs, of which {} show"
-    assert larger.whole_search("four_blocks") == told.format(3 + 4 * 2, 2 + 4 * 1)
-    assert larger.whole_search("four_blocks_long") == told.format(10 + 4 * 9, 6 + 4 * 5)
+    early, whole = larger.small_and_whole("four_blocks", "ticket")
+    assert told.format(early + whole, early) == told.format(3 + 4 * 2, 2 + 4 * 1)
+    early, whole = larger.small_and_whole("four_blocks_long", "ticket")
+    assert told.format(early + whole, early) == told.format(10 + 4 * 9, 6 + 4 * 5)
 
 
 def test_a_loss_that_grows_with_training_is_negative(four_blocks):
