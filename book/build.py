@@ -189,10 +189,13 @@ def lighten(html):
 
 
 def readme(text):
-    """The README with its ledger renewed from the rows."""
+    """The README with its ledger, and what larger networks say, renewed from the rows."""
     start, end = "<!-- ledger -->\n", "<!-- end -->"
     before, _, rest = text.partition(start)
-    return before + start + "\n".join(texts.short_ledger()) + "\n" + end + rest.partition(end)[2]
+    size = f"Are these networks too small? Perhaps. {larger.state()} {larger.moved()}"
+    size = f"{size} {larger.told_verdicts()}".replace("](larger.md)", "](book/larger.md)")
+    lines = [*texts.short_ledger(), "", size]
+    return before + start + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
 
 
 def ledger_in_short(book):

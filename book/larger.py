@@ -267,6 +267,12 @@ def verdicts():
             yield f"after {training} {', '.join(given)}"
 
 
+def told_verdicts():
+    """The verdicts in a sentence, or that there are none yet."""
+    told = "; ".join(verdicts())
+    return f"The verdicts: {told}." if told else NONE
+
+
 def state():
     """Whether the claims are measured in these networks, and what the dense one reaches."""
     words = "are being measured" if len(list(verdicts())) < len(TRAININGS) else "were measured"
@@ -310,9 +316,7 @@ def substitutions():
             "larger_uniform": choices.uniform(),
             "larger_untrained": choices.untrained(),
             "larger_state": state(),
-            "larger_verdicts": f"The verdicts: {given}."
-            if (given := "; ".join(verdicts()))
-            else NONE,
+            "larger_verdicts": told_verdicts(),
         }
     )
 

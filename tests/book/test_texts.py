@@ -3,6 +3,7 @@
 import re
 
 import analyses
+import build
 import larger
 import networks
 import pandas as pd
@@ -65,6 +66,15 @@ def test_the_short_ledger_has_every_claim_and_its_verdict():
     assert "**not supported** in the paper's network" in lines[2]
     control = ledger.control(ledger.c3()["random"])
     assert f"A random choice of tokens {control}" in lines[3]
+
+
+def test_the_readme_tells_what_the_rows_say():
+    """Its ledger, and the larger networks, whose page is in another folder than on the pages."""
+    committed = (ROOT / "README.md").read_text()
+    assert build.readme(committed) == committed
+    assert larger.dense_after() in committed and "](larger.md)" not in committed
+    outdated = re.sub("points", "miles", committed)
+    assert build.readme(outdated) != outdated and "](book/larger.md)" in build.readme(outdated)
 
 
 @pytest.mark.parametrize(
