@@ -3,7 +3,6 @@
 import shlex
 from statistics import median
 
-import numpy as np
 import said
 import tables
 import texts
@@ -11,7 +10,7 @@ from tables import rows_of
 from texts import hundredfold
 
 from ssf.config import RunConfig
-from ssf.figures.style import COLOURS, DOTS, GREY, INK, MARKERS, done, draw_sentence, figure
+from ssf.figures.style import COLOURS, DOTS, GREY, MARKERS, done, draw_sentence, figure
 from ssf.model import cost
 from ssf.presets import preset
 from ssf.study import experiments, ledger
@@ -55,7 +54,7 @@ def of_seven_epochs():
         f"{part.seconds.mean() / 60:.0f} minutes"
         for kind, part in longer().groupby("kind")
     ]
-    frame, seven = rows_of("recipes"), rows_of("recipes", f"AdamW{LONGER}")
+    frame = rows_of("recipes")
     planned = [(k, c.hash()) for seed in TRIAL_SEEDS for k, c in experiments.recipes(seed)]
     missing = [kind for kind, name in planned if name not in set(frame.id)]
     hours = {  # an optimiser's usual trial, as far as there is one
@@ -65,7 +64,6 @@ def of_seven_epochs():
     needed = sum(hours.get(kind.partition(",")[0], 0) for kind in missing)
     return {
         "seven_epochs": ". ".join(sentences) or "They are not trained yet",
-        "recipe_seven": percent(seven.accuracy) if len(seven) else "an unknown share",
         "recipe_hours": f"{needed:.0f}",
         "recipe_missing": f"{len(missing)} of {len(planned)}",
         "cifar10_dense": percent(pick(rows("cifar10"), "dense").accuracy),
@@ -73,26 +71,19 @@ def of_seven_epochs():
 
 
 def gains():
-    """{change: {optimiser: Estimate}} of what each trial changes in validation accuracy.
-
-    That is beside the same optimiser's plain network; and what Muon changes in that of AdamW.
-    """
+    """{change: {optimiser: Estimate}} of what each trial changes in validation accuracy, in the
+    plain network of the same optimiser."""
     frame, changes = rows_of("recipes"), {}
     for kind in dict.fromkeys(kind for kind, _ in experiments.recipes(experiments.CHOSEN_WITH)):
         optimiser, _, change = kind.partition(", ")
-        start, part = pick(frame, optimiser if change else "AdamW"), pick(frame, kind)
-        if kind not in ("AdamW", optimiser + LONGER) and {*part.seed} & {*start.seed}:
+        start, part = pick(frame, optimiser), pick(frame, kind)
+        if change and kind != optimiser + LONGER and {*part.seed} & {*start.seed}:
             gain = ledger.difference(part, start, "validation_accuracy")
-            changes.setdefault(change or "Muon, not AdamW", {})[optimiser] = gain
+            changes.setdefault(change, {})[optimiser] = gain
     return changes
 
 
-SEVERAL = ("Muon, not AdamW", "together", "small first")  # no single changes
-
-
-def middle(changed):
-    """The mean change of the optimisers that a trial has."""
-    return np.mean([gain.mean for gain in changed.values()])
+SEVERAL = ("together", "small first")  # no single changes
 
 
 def in_the_recipe():
@@ -128,15 +119,13 @@ def lead():
         ", together": "with the three changes together after two",
         LONGER: "with these after seven",
     }
-    kinds = [f"{optimiser}{kind}" for optimiser in ("Muon", "AdamW") for kind in compared]
-    parts = tables.of_common_seeds([rows_of("recipes", kind) for kind in kinds])
-    if parts[0].empty:
-        return "it is not measured yet."
     leads = []
-    for words, ahead, behind in zip(compared.values(), parts[:3], parts[3:], strict=True):
-        gain = ledger.difference(ahead, behind, "validation_accuracy")
-        leads.append(f"{points(gain.mean)} {words}")
-    return f"it is {said.listed(leads)} ({texts.seeds(parts[0])}, points of validation accuracy)."
+    for kind, words in compared.items():
+        ahead, behind = (rows_of("recipes", f"{name}{kind}") for name in ("Muon", "AdamW"))
+        if {*ahead.seed} & {*behind.seed}:
+            gain = ledger.difference(ahead, behind, "validation_accuracy")
+            leads.append(f"{points(gain.mean)} points {words} ({texts.seeds(gain.values)})")
+    return f"{said.listed(leads or ['not measured yet'])}."
 
 
 def last_of_search(optimiser):
@@ -162,23 +151,26 @@ def searched():
     return f"The last tickets differ from their dense networks: {said.listed(changes)} points."
 
 
-def draw_gains():
-    """What each trial changes, by either optimiser: a dot a seed, and the mean."""
-    changes = gains()
+def draw_trials():
+    """What each trial reaches, by optimiser: a dot a seed, and the mean; a line at no change."""
+    changes, frame = gains(), rows_of("recipes")
     if not changes:
         return draw_sentence("not measured yet")
-    order = sorted(changes, key=lambda name: (name in SEVERAL, middle(changes[name])))
-    fig, ax = figure(height=0.3 * len(changes) + 0.9)
-    for y, change in enumerate(order):
-        for optimiser, gain in changes[change].items():
-            kind, at = LOOKS[optimiser], y + 0.12 * (optimiser != "AdamW")
-            ax.scatter(100 * np.array(gain.values), [at] * gain.seeds, color=COLOURS[kind], **DOTS)
-            style = {"color": COLOURS[kind], "marker": MARKERS.get(kind, "o"), "ms": 6}
-            ax.plot(100 * gain.mean, at, ls="none", label=optimiser, **style)
-    ax.axvline(0, color=INK, lw=0.8)
-    ax.axhline(sum(name not in SEVERAL for name in order) - 0.5, color=GREY, lw=0.8, ls=":")
-    ax.set(yticks=range(len(order)), yticklabels=order)
-    ax.set_xlabel("change in validation accuracy (points)")
+    first = {change: next(iter(gain.values())).mean for change, gain in changes.items()}
+    order = sorted(first | {"": 0.0}, key=lambda change: (change in SEVERAL, first.get(change, 0)))
+    fig, ax = figure(height=0.3 * len(order) + 0.9)
+    for optimiser, kind in LOOKS.items():
+        style = {"color": COLOURS[kind], "marker": MARKERS.get(kind, "o"), "ms": 6}
+        for y, change in enumerate(order):
+            part = pick(frame, f"{optimiser}, {change}".removesuffix(", "))
+            shares = 100 * part.validation_accuracy
+            ax.scatter(shares, [y] * len(shares), color=COLOURS[kind], **DOTS)
+            ax.plot(shares.mean(), y, ls="none", label=optimiser, **style)
+            if not change:
+                ax.axvline(shares.mean(), color=COLOURS[kind], lw=0.8, ls="--")
+    ax.axhline(len(order) - len(SEVERAL) - 0.5, color=GREY, lw=0.8, ls=":")
+    ax.set(yticks=range(len(order)), yticklabels=[change or "no change" for change in order])
+    ax.set_xlabel("validation accuracy (%)")
     return done(fig, legend=2)
 
 
@@ -213,6 +205,26 @@ def parts():
             }
 
 
+def lengths():
+    """What the recipe's network reaches by how long it is trained, the shortest first."""
+    trained = [rows_of("recipes", f"{optimiser}{LONGER}") for optimiser in LOOKS]
+    trained += [rows_of(name, "dense") for name in ("four_blocks", "four_blocks_long")]
+    trained += [rows_of("half_hour", kind) for kind in ("dense, AdamW", "dense")]
+    trained = [frame for frame in trained if len(frame)]
+    whole = cost.macs(preset("study-cifar10").model)
+    for frame in sorted(trained, key=work):
+        train = RunConfig.from_flat(frame.iloc[0].to_dict()).train
+        yield {
+            "small epochs": train.early_epochs,
+            "whole epochs": train.epochs - train.early_epochs,
+            "computation": f"{work(frame) / whole:.1f}",
+            "optimiser": {"adamw": "AdamW", "muon": "Muon"}[train.optimiser],
+            "numbers": "bfloat16" if train.mixed_precision else "float32",
+            "test accuracy (%)": hundredfold(frame.accuracy.mean()),
+            "seeds": len(frame),
+        }
+
+
 def of_the_preset():
     """{name: text} of the recipe's training, and of what it reached."""
     train, dense = preset("study-cifar10").train, rows_of("half_hour", "dense")
@@ -220,6 +232,7 @@ def of_the_preset():
     told = {
         "recipe_epochs": str(train.epochs),
         "recipe_early": str(train.early_epochs),
+        "recipe_planned": texts.seeds(REACHED_WITH),
         "recipe_reached": "What the recipe reaches is not measured yet.",
         "recipe_seeds": "no seed yet",
         "recipe_test": "an accuracy that is not measured yet",
@@ -335,7 +348,7 @@ def best_recipe():
 
 def figures():
     """{name: figure} of the page."""
-    return {"trials": draw_gains(), "searches": draw_searches()}
+    return {"trials": draw_trials(), "searches": draw_searches()}
 
 
 def substitutions():
@@ -346,6 +359,7 @@ def substitutions():
 def pages(book):
     """Write what the page includes."""
     written = {"trials": trials(), "searches": searches(), "parts": parts()}
+    written["lengths"] = lengths()
     for name, lines in written.items():
         (book / f"_{name}.md").write_text(tables.in_markdown(lines))
     (book / "_best_recipe.md").write_text(f"```sh\n{best_recipe()}\n```\n")

@@ -71,7 +71,7 @@ PRESETS = {
         train=Train(
             epochs=24, early_epochs=14, batch_size=50, lr=1e-2, warmup_epochs=0.5, decay="linear"
         ),
-    ).with_(**{"train.mixed_precision": True}),
+    ).with_(**{"train.optimiser": "muon", "train.mixed_precision": True}),
     # the dense baselines of the Spikformer paper, CIFAR
     "spikformer-4-256": _DENSE.with_(**{"model.width": 256, "model.heads": 8}),
     "spikformer-2-384": _DENSE.with_(**{"model.depth": 2}),
