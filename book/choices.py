@@ -58,13 +58,15 @@ def looked():
     own, another, usual, chance = (pick(frame, kind) for kind in asked)
     if any(part.empty for part in (own, another, usual, chance)):
         return "It is not measured yet."
+    change = difference(another, own)
+    words = texts.shown(change) if change.seeds > 1 else "there is one seed"
     return (
         f"The choice does depend on the image: in two images it shares {percent(another.same)} of "
         f"its tokens, and would share all of them if it did not. (Random choices share "
-        f"{percent(chance.same)}.) What is that worth? With the choice for another image, accuracy "
-        f"changes by {difference(another, own)}. With the places that the selector keeps most "
-        f"often, the same in every image, it changes by {difference(usual, own)}, and with random "
-        f"tokens by {difference(chance, own)}."
+        f"{percent(chance.same)}.) What is that worth? With the choice for another image instead, "
+        f"{words}: {change}. With the places that the selector keeps most often, the same in every "
+        f"image, accuracy changes by {difference(usual, own)}, and with random tokens by "
+        f"{difference(chance, own)}."
     )
 
 
@@ -123,7 +125,8 @@ def alike():
     return (
         f"On average, two of these photographs share {percent([both])} of the tokens that the "
         f"selector keeps, and each shares {percent([same])} with the selector's usual places. Two "
-        f"random choices of as many tokens would share {percent([chance])}."
+        f"random choices of as many tokens would share {percent([chance])}. So "
+        f"{percent([1 - same])} of what it keeps is each photograph's own."
     )
 
 

@@ -26,10 +26,10 @@ def costs():
             energy = part.energy_left.mean()
             yield {
                 "network": named(kind),
-                "parameters left": f"{part.parameters_left.mean():,.0f}",
+                "accuracy (%)": texts.hundredfold(part.accuracy.mean()),
                 "MACs (M)": f"{part.macs_left.mean() / 1e6:.1f}",
                 "fires (%)": texts.hundredfold(part.firing_rate.mean()),
-                "energy (µJ)": f"{energy:.1f}",
+                "energy (µJ)": f"{energy:.2f}",
                 "of the dense network's (%)": f"{100 * energy / parts[0].energy_left.mean():.0f}",
             }
 
@@ -56,7 +56,7 @@ def saved():
         f"Beside *all tokens*, the selector saves {percent(ledger.saving(part, whole))} of the "
         f"MACs and {percent([1 - learned / before])} of the energy. A random choice of as many "
         f"tokens saves {percent([1 - random / before])} of the energy. Learned minus random is "
-        f"{learned - random:.1f} µJ, and the selector's own layers take {own:.1f} µJ: they "
+        f"{learned - random:.2f} µJ, and the selector's own layers take {own:.2f} µJ: they "
         "multiply numbers, where most others add spikes."
     )
 
@@ -69,15 +69,21 @@ def saved_of_a_ticket():
     before, after = without.energy_left.mean(), both.energy_left.mean()
     does = "costs more than it saves" if after > before else "saves more than it costs"
     return (
-        f"On a ticket, the selector {does}: *ticket, trained on* takes {before:.1f} µJ, and "
-        f"*both* {after:.1f} µJ."
+        f"On a ticket, the selector {does}: *ticket, trained on* takes {before:.2f} µJ, and "
+        f"*both* {after:.2f} µJ."
     )
 
 
 def sparsity():
-    """That of the last ticket."""
+    """What is left of the last ticket's weights, and of all its parameters."""
     ticket = trained(SHORT, "ticket")
-    return percent(ticket.sparsity) if len(ticket) else "not known yet"
+    if ticket.empty:
+        return "The ticket is not trained yet."
+    return (
+        f"The last ticket keeps {percent(1 - ticket.sparsity)} of the weights. Biases and "
+        "BatchNorm's parameters are never pruned, so of all parameters it keeps "
+        f"{percent(ticket.parameters_left / ticket.parameters)}."
+    )
 
 
 def thinned():

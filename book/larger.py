@@ -42,13 +42,12 @@ from ssf.study.ledger import difference, pick, rows
 from ssf.study.statistics import percent, points
 
 SAID = {  # differences that the page tells
-    "c1": ("ticket", "dense"),
     "c1_random": ("ticket", "random"),
     "c1_reinit": ("ticket", "reinit"),
     "c1_twice": ("ticket, trained on", "all_tokens"),
-    "c3": ("selector", "all_tokens"),
-    "c3_random": ("random_selector", "all_tokens"),
-    "c4": ("both", "all_tokens"),
+    "dense_twice": ("all_tokens", "dense"),
+    "ticket_twice": ("ticket, trained on", "ticket"),
+    "c3_random": ("selector", "random_selector"),
     "random_stem": ("random", "stem"),
     "reinit_stem": ("reinit", "stem"),
 }
@@ -87,20 +86,27 @@ def beside():
                 yield line | {"training": training} | tables.columns(estimate)
 
 
-def in_words(change):
-    """Loses about one point (−0.8, three seeds)."""
-    return f"{texts.changes(change)} ({points(change.mean)}, {texts.seeds(change.values)})"
-
-
 def told(measure):
-    """What measure(experiment) gives, in words and points, after each training that has it."""
+    """What measure(experiment) estimates, after each training that has it."""
     parts = {}
     for name, training in TRAININGS.items():
         with suppress(Missing):
-            parts[training] = in_words(measure(name))
+            parts[training] = str(measure(name))
     if len(parts) == 1:
         return next(iter(parts.values()))
-    return said.listed([f"{words} after {t}" for t, words in parts.items()] or ["is not measured"])
+    return said.listed([f"{part} after {t}" for t, part in parts.items()] or ["not measured yet"])
+
+
+def found(claim):
+    """A claim's difference after each training, with what its tests show where it is judged."""
+    these, those, _ = PAIRS[claim]
+    sentences = []
+    for name, training in TRAININGS.items():
+        with suppress(Missing):
+            change = minus(name, these, those)
+            words = texts.shown(change) if judged(name) else "so far"
+            sentences.append(f"After {training}, {words}: {change}.")
+    return " ".join(sentences) or "It is not measured yet."
 
 
 def moved():
@@ -110,30 +116,25 @@ def moved():
         steps.setdefault(claim, []).append(points(change.mean))
     if max(map(len, steps.values()), default=0) < 2:
         return "They are not measured yet."
-    listed = [f"{' to '.join(means)} ({claim})" for claim, means in steps.items()]
-    return f"From two blocks to four, the mean differences go from {said.listed(listed)} points."
+    listed = [f"from {' to '.join(means)} for {claim}" for claim, means in steps.items()]
+    return f"From two blocks to four, the mean difference in points goes {said.listed(listed)}."
 
 
 def enough():
-    """The intervals so far, and how wide those of all planned seeds will be if they spread so."""
-    sofar, halves = [], []
+    """How wide the intervals of all planned seeds will be, if they spread as those so far."""
+    halves = []
     for claim, (these, those, _) in PAIRS.items():
         with suppress(Missing):
             change = minus(SHORT, these, those)
-            if change.seeds > 1:
-                sofar.append(f"{tables.interval(change.interval)} ({claim})")
             if 2 < change.seeds < PLANNED:
                 half = t.ppf(0.975, PLANNED - 1) * np.std(change.values, ddof=1) / PLANNED**0.5
                 halves.append(f"± {100 * half:.1f} points for {claim}")
-    if not sofar:
-        return "One seed has no interval."
-    sentence = f"The 95 % intervals after {TRAININGS[SHORT]} are {said.listed(sofar)} points."
-    if halves:
-        sentence += (
-            f" If the seeds to come spread as the first do, {texts.WHOLE[PLANNED]} will give about "
-            f"{said.listed(halves)}."
-        )
-    return sentence
+    if not halves:
+        return ""
+    return (
+        f"If the seeds to come spread as the first do, {texts.WHOLE[PLANNED]} will give intervals "
+        f"of about {said.listed(halves)}."
+    )
 
 
 def other_images():
@@ -167,7 +168,7 @@ def equal_time():
     return (
         f"Training the dense network for {TRAININGS[LONG]} takes {percent([longer / search])} of "
         f"the MACs of the search for the ticket of {TRAININGS[SHORT]} and of that ticket's own "
-        f"training. Beside this dense network, the ticket {in_words(change)}."
+        f"training. The ticket minus this dense network is {change}."
     )
 
 
@@ -295,6 +296,7 @@ def substitutions():
     left = map(str, selector.selector.counts(selector.model.tokens))
     differences = {f"larger_{key}": told(partial(minus, these=these, those=those))
                    for key, (these, those) in SAID.items()}  # fmt: skip
+    differences |= {f"larger_{claim.lower()}": found(claim) for claim in PAIRS}
     return (
         differences
         | energy.substitutions()

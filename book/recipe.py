@@ -152,7 +152,10 @@ def searched():
 
 
 def draw_trials():
-    """What each trial reaches, by optimiser: a dot a seed, and the mean; a line at no change."""
+    """What each trial reaches, by optimiser: a dot a seed, and the mean; a line at no change.
+
+    Of the seeds that the plain network of the same optimiser has, too.
+    """
     changes, frame = gains(), rows_of("recipes")
     if not changes:
         return draw_sentence("not measured yet")
@@ -160,10 +163,11 @@ def draw_trials():
     order = sorted(first | {"": 0.0}, key=lambda change: (change in SEVERAL, first.get(change, 0)))
     fig, ax = figure(height=0.3 * len(order) + 0.9)
     for optimiser, kind in LOOKS.items():
+        plain = pick(frame, optimiser)
         style = {"color": COLOURS[kind], "marker": MARKERS.get(kind, "o"), "ms": 6}
         for y, change in enumerate(order):
-            part = pick(frame, f"{optimiser}, {change}".removesuffix(", "))
-            shares = 100 * part.validation_accuracy
+            part = pick(frame, f"{optimiser}, {change}") if change else plain
+            shares = 100 * part[part.seed.isin(plain.seed)].validation_accuracy
             ax.scatter(shares, [y] * len(shares), color=COLOURS[kind], **DOTS)
             ax.plot(shares.mean(), y, ls="none", label=optimiser, **style)
             if not change:
@@ -205,24 +209,50 @@ def parts():
             }
 
 
+def trained_longer():
+    """The rows of the recipe's network by training, the least computation first."""
+    kinds = [("recipes", f"{optimiser}{LONGER}") for optimiser in LOOKS]
+    kinds += [("four_blocks", "dense"), ("four_blocks_long", "dense")]
+    kinds += [("half_hour", "dense, AdamW"), ("half_hour", "dense")]
+    frames = [rows_of(name, kind) for name, kind in kinds]
+    return sorted((frame for frame in frames if len(frame)), key=work)
+
+
+def training_of(frame):
+    return RunConfig.from_flat(frame.iloc[0].to_dict()).train
+
+
+def numbers(train):
+    return "bfloat16" if train.mixed_precision else "float32"
+
+
 def lengths():
-    """What the recipe's network reaches by how long it is trained, the shortest first."""
-    trained = [rows_of("recipes", f"{optimiser}{LONGER}") for optimiser in LOOKS]
-    trained += [rows_of(name, "dense") for name in ("four_blocks", "four_blocks_long")]
-    trained += [rows_of("half_hour", kind) for kind in ("dense, AdamW", "dense")]
-    trained = [frame for frame in trained if len(frame)]
+    """What the recipe's network reaches by how long it is trained."""
     whole = cost.macs(preset("study-cifar10").model)
-    for frame in sorted(trained, key=work):
-        train = RunConfig.from_flat(frame.iloc[0].to_dict()).train
+    for frame in trained_longer():
+        train = training_of(frame)
         yield {
-            "small epochs": train.early_epochs,
-            "whole epochs": train.epochs - train.early_epochs,
+            "epochs (small)": f"{train.epochs} ({train.early_epochs})",
             "computation": f"{work(frame) / whole:.1f}",
             "optimiser": {"adamw": "AdamW", "muon": "Muon"}[train.optimiser],
-            "numbers": "bfloat16" if train.mixed_precision else "float32",
+            "numbers": numbers(train),
             "test accuracy (%)": hundredfold(frame.accuracy.mean()),
             "seeds": len(frame),
         }
+
+
+def times():
+    """How long those trainings took that two cores did alone, by processor."""
+    clauses = []
+    for frame in trained_longer():
+        train = training_of(frame)
+        if (frame.threads == 2).all():
+            clauses += [
+                f"{part.seconds.mean() / 60:.0f} minutes ({train.epochs} epochs, "
+                f"{numbers(train)}, {processor.replace('(R)', '')})"
+                for processor, part in frame.groupby("processor")
+            ]
+    return said.listed(clauses or ["a time that is not measured yet"])
 
 
 def of_the_preset():
@@ -232,6 +262,7 @@ def of_the_preset():
     told = {
         "recipe_epochs": str(train.epochs),
         "recipe_early": str(train.early_epochs),
+        "recipe_times": times(),
         "recipe_planned": texts.seeds(REACHED_WITH),
         "recipe_reached": "What the recipe reaches is not measured yet.",
         "recipe_seeds": "no seed yet",

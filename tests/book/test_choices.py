@@ -78,7 +78,7 @@ def test_what_two_photographs_share_is_told(monkeypatch):
     monkeypatch.setattr(choices.inside, "look", lambda _: frame)
     told = choices.alike()
     assert "photographs share 50.0 % of" in told and "each shares 75.0 % with" in told
-    assert told.endswith("share 50.0 %.")
+    assert told.endswith("share 50.0 %. So 25.0 % of what it keeps is each photograph's own.")
 
 
 def test_the_committed_photographs_are_faded_as_the_rows_say():

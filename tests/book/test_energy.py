@@ -23,9 +23,9 @@ def test_what_the_selector_takes_itself_is_told(study_of):
     )
     told = energy.saved()
     assert "saves 20.0 % of the MACs and 5.0 % of the energy" in told
-    assert "saves 17.5 % of the energy" in told and "is 2.5 µJ" in told
+    assert "saves 17.5 % of the energy" in told and "is 2.50 µJ" in told
     first = 64 * (96 * 48 + 48 * 2)  # tokens · weights of the first selector
-    assert f"take {4.6e-6 * first * (1 + 44 / 64 + 30 / 64):.1f} µJ" in told
+    assert f"take {4.6e-6 * first * (1 + 44 / 64 + 30 / 64):.2f} µJ" in told
 
 
 def test_where_the_selectors_network_fires_more(monkeypatch):
@@ -55,9 +55,9 @@ def test_energies_are_of_the_seeds_that_have_all_networks(study_of):
     rows.loc[(rows.seed == 3) & (rows.kind == "dense"), "energy_left"] = 1000.0
     rows[(rows.seed < 3) | (rows.kind == "dense")].to_csv(path, index=False)
     lines = {line["network"]: line for line in energy.costs()}
-    assert lines["dense"]["energy (µJ)"] == "30.0" and len(lines) == 10
+    assert lines["dense"]["energy (µJ)"] == "30.00" and len(lines) == 10
     assert lines["ticket"]["of the dense network's (%)"] == "20"
-    assert energy.least() == "*Ticket* needs least, 6.0 µJ an image."
+    assert energy.least() == "*Ticket* needs least, 6.00 µJ an image."
 
 
 def test_a_selector_can_cost_a_ticket_more_than_it_saves(study_of):
@@ -65,7 +65,7 @@ def test_a_selector_can_cost_a_ticket_more_than_it_saves(study_of):
     study_of("four_blocks", KINDS, energy_left=lambda kind: 8.0 if kind == "both" else 6.0)
     assert "costs more than it saves" in energy.saved_of_a_ticket()
     study_of("four_blocks", KINDS, energy_left=lambda kind: 5.0 if kind == "both" else 6.0)
-    assert "saves more than it costs: *ticket, trained on* takes 6.0" in energy.saved_of_a_ticket()
+    assert "saves more than it costs: *ticket, trained on* takes 6.00" in energy.saved_of_a_ticket()
 
 
 def test_what_cannot_be_pruned_is_told(study_of):
