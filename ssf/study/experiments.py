@@ -17,7 +17,6 @@ LIVE_ROUNDS, LIVE_FRACTION = 5, 0.45  # five rounds remove 95 %
 FIRST = 3  # seeds with every comparison; further ones have the headline's
 FRESH = 9  # the first seed of the replication
 
-PLACES = (0, 1)  # of the selector where its saving counts: before every block
 CLAIMED = 0.7  # a keep ratio that saves at least 20 % of the MACs there
 CODESIGN_ROUNDS = (0, 4, HEADLINE, ROUNDS)  # 0, 82, 92 and 95 % sparsity
 CODESIGN_RATIOS = (1.0, 0.8, CLAIMED, 0.5)
@@ -35,7 +34,7 @@ def ticket(number, fraction=FRACTION, **changes):
 
 
 def with_selector(rho, kind="learned"):
-    return ALL_TOKENS if rho == 1 else Selector(kind=kind, keep_ratio=rho, locations=PLACES)
+    return ALL_TOKENS if rho == 1 else Selector(kind=kind, keep_ratio=rho, locations=(0, 1))
 
 
 def search(kind, network, last, **changes):
@@ -133,9 +132,8 @@ def controls(seed):
     for width in (16, 24):  # fewer and more parameters than the ticket has left
         yield f"{width} channels", dense.with_(**{"model.width": width})
     yield "56 channels", dense.with_(**{"model.width": 56})  # the MACs of the selector's network
-    yield "all_tokens, no distillation", dense.with_(selector=ALL_TOKENS).with_(**UNTAUGHT)
-    student = dense.with_(selector=with_selector(CLAIMED))
-    yield "selector, no distillation", student.with_(**UNTAUGHT)
+    for kind, student in (("all_tokens", ALL_TOKENS), ("selector", with_selector(CLAIMED))):
+        yield f"{kind}, no distillation", dense.with_(selector=student).with_(**UNTAUGHT)
     for rho in LOW_RATIOS:
         for kind in ("learned", "random"):
             yield kind, dense.with_(selector=with_selector(rho, kind))
@@ -161,8 +159,7 @@ def habits(seed):
     """The habits of the published code, each alone, of a student at CLAIMED or of a ticket."""
     dense = preset("study", seed=seed)
     student = dense.with_(selector=with_selector(CLAIMED))
-    yield "none", student
-    for habit, changes in HABITS.items():
+    for habit, changes in {"none": {}, **HABITS}.items():
         yield habit, student.with_(**changes)
     yield "ticket", dense.with_(ticket=ticket(HEADLINE))
     yield from search(f"{BY_SIZE}, rounds before", dense, HEADLINE - 1, freeze="near_zero")
