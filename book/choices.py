@@ -58,15 +58,13 @@ def looked():
     own, another, usual, chance = (pick(frame, kind) for kind in asked)
     if any(part.empty for part in (own, another, usual, chance)):
         return "It is not measured yet."
-    change = difference(another, own)
-    words = texts.shown(change) if change.seeds > 1 else "there is one seed"
     return (
         f"The choice does depend on the image: in two images it shares {percent(another.same)} of "
         f"its tokens, and would share all of them if it did not. (Random choices share "
         f"{percent(chance.same)}.) What is that worth? With the choice for another image instead, "
-        f"{words}: {change}. With the places that the selector keeps most often, the same in every "
-        f"image, accuracy changes by {difference(usual, own)}, and with random tokens by "
-        f"{difference(chance, own)}."
+        f"accuracy changes by {difference(another, own)}. With the places that the selector keeps "
+        f"most often, the same in every image, it changes by {difference(usual, own)}, and with "
+        f"random tokens by {difference(chance, own)}."
     )
 
 
@@ -124,9 +122,9 @@ def alike():
     same, chance = (own * usual).sum() / own.sum(), kept / own.shape[1]
     return (
         f"On average, two of these photographs share {percent([both])} of the tokens that the "
-        f"selector keeps, and each shares {percent([same])} with the selector's usual places. Two "
-        f"random choices of as many tokens would share {percent([chance])}. So "
-        f"{percent([1 - same])} of what it keeps is each photograph's own."
+        f"selector keeps. (Two random choices of as many would share {percent([chance])}.) Each "
+        f"shares {percent([same])} with the selector's usual places, so {percent([1 - same])} of "
+        "what it keeps lies outside them."
     )
 
 

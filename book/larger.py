@@ -105,19 +105,26 @@ def found(claim):
         with suppress(Missing):
             change = minus(name, these, those)
             words = texts.shown(change) if judged(name) else "so far"
-            sentences.append(f"After {training}, {words}: {change}.")
-    return " ".join(sentences) or "It is not measured yet."
+            sentences.append(f"after {training}, {words}: {change}.")
+    return " ".join(map(texts.upper, sentences)) or "It is not measured yet."
 
 
 def moved():
     """The claims' mean differences in the small network and after each training of four blocks."""
     steps = {}
     for claim, _, _, change in losses():
-        steps.setdefault(claim, []).append(points(change.mean))
+        steps.setdefault(claim, []).append(change)
     if max(map(len, steps.values()), default=0) < 2:
         return "They are not measured yet."
-    listed = [f"from {' to '.join(means)} for {claim}" for claim, means in steps.items()]
-    return f"From two blocks to four, the mean difference in points goes {said.listed(listed)}."
+    listed = [
+        f"from {' to '.join(points(change.mean) for change in changes)} for {claim} ("
+        f"{texts.seeds(changes[-1].values)})"
+        for claim, changes in steps.items()
+    ]
+    return (
+        f"From two blocks to four, the mean difference in points goes {said.listed(listed)}. "
+        "Structure and training differ, too."
+    )
 
 
 def enough():
@@ -225,20 +232,6 @@ def dense_after():
     return " and ".join(clauses) or "a share that is not measured yet"
 
 
-def answers():
-    """What ticket, selector and both change, a sentence for each training that has them."""
-    told = []
-    for name, training in TRAININGS.items():
-        parts = []
-        for these, those, _ in PAIRS.values():
-            with suppress(Missing):
-                change = minus(name, these, those)
-                parts.append(f"*{named(these)}* minus *{named(those)}* is {change}")
-        if parts:
-            told.append(f"After {training}, in accuracy, {said.listed(parts)}.")
-    return " ".join(told) or "It is not measured yet."
-
-
 def sparser():
     """What the tickets of all rounds change, and the last round's controls: means over the seeds
     that have all of these."""
@@ -303,8 +296,6 @@ def substitutions():
         | {
             "larger_sum": told(beyond),
             "larger_trained": " and ".join(counts),
-            "larger_dense": dense_after(),
-            "larger_answers": answers(),
             "larger_sparser": sparser(),
             "larger_looked": choices.looked(),
             "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),

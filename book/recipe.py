@@ -18,6 +18,7 @@ from ssf.study.ledger import pick, rows
 from ssf.study.statistics import percent, points
 
 LONGER = ", seven epochs"  # the kinds that are no trial of one change
+OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}  # as they are called
 LOOKS = {"AdamW": "ticket", "Muon": "reinit"}  # as what an optimiser is drawn
 TRIAL_SEEDS = (experiments.CHOSEN_WITH, experiments.CHOSEN_WITH + 1)
 REACHED_WITH = (0, 1, 2, 3)  # the planned seeds of the recipe's own network
@@ -181,10 +182,11 @@ def draw_trials():
 def of_the_trials():
     """{name: text} of what the trials change, and of the cheap start."""
     changes, model = gains(), preset("study-cifar10")
-    together = changes.get("together", {}).get("AdamW", "not measured yet")
+    together = changes.get("together", {})
+    together = said.listed([f"{name}'s by {gain}" for name, gain in together.items()])
     share = cost.macs(model.early_model) / cost.macs(model.model)
     return {
-        "recipe_together": str(together),
+        "recipe_together": together or "by an unknown number of points",
         "recipe_lead": lead(),
         "recipe_not_taken": not_taken(),
         "recipe_searched": searched(),
@@ -199,10 +201,11 @@ def parts():
     for name, fields in {"plain network": {}, **in_the_recipe()}.items():
         part = rows_of("recipes", f"AdamW, {name}") if fields else start
         if len(part):
-            gain = changes.get(name, {}).get("AdamW")
+            gain, by_muon = (changes.get(name, {}).get(optimiser) for optimiser in LOOKS)
             yield {
                 "change": name,
                 "points": points(gain.mean) if gain else "–",
+                "by Muon": points(by_muon.mean) if by_muon else "–",
                 "seeds": gain.seeds if gain else len(part),
                 "MACs": f"{work(part) / work(start):.2f}",
                 "fires (%)": hundredfold(part.firing_rate.mean()),
@@ -234,7 +237,7 @@ def lengths():
         yield {
             "epochs (small)": f"{train.epochs} ({train.early_epochs})",
             "computation": f"{work(frame) / whole:.1f}",
-            "optimiser": {"adamw": "AdamW", "muon": "Muon"}[train.optimiser],
+            "optimiser": OPTIMISERS[train.optimiser],
             "numbers": numbers(train),
             "test accuracy (%)": hundredfold(frame.accuracy.mean()),
             "seeds": len(frame),
@@ -244,25 +247,27 @@ def lengths():
 def times():
     """How long those trainings took that two cores did alone, by processor."""
     clauses = []
-    for frame in trained_longer():
-        train = training_of(frame)
-        if (frame.threads == 2).all():
-            clauses += [
-                f"{part.seconds.mean() / 60:.0f} minutes ({train.epochs} epochs, "
-                f"{numbers(train)}, {processor.replace('(R)', '')})"
-                for processor, part in frame.groupby("processor")
-            ]
+    for name, kind in (("four_blocks_long", "dense"), ("half_hour", "dense, AdamW"),
+                       ("half_hour", "dense")):  # fmt: skip
+        frame = rows_of(name, kind)
+        for processor, part in frame[frame.threads == 2].groupby("processor"):
+            train = training_of(part)
+            clauses.append(
+                f"{part.seconds.mean() / 60:.0f} minutes ({train.epochs} epochs by "
+                f"{OPTIMISERS[train.optimiser]}, {numbers(train)}, {processor})"
+            )
     return said.listed(clauses or ["a time that is not measured yet"])
 
 
 def of_the_preset():
     """{name: text} of the recipe's training, and of what it reached."""
     train, dense = preset("study-cifar10").train, rows_of("half_hour", "dense")
-    dense = dense[dense.seed.isin(REACHED_WITH)]
+    dense, adamw = dense[dense.seed.isin(REACHED_WITH)], rows_of("half_hour", "dense, AdamW")
     told = {
         "recipe_epochs": str(train.epochs),
         "recipe_early": str(train.early_epochs),
         "recipe_times": times(),
+        "recipe_by_adamw": percent(adamw.accuracy) if len(adamw) else "an unknown share",
         "recipe_planned": texts.seeds(REACHED_WITH),
         "recipe_reached": "What the recipe reaches is not measured yet.",
         "recipe_seeds": "no seed yet",

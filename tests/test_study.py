@@ -290,3 +290,11 @@ def test_an_experiment_has_every_network_of_its_first_seeds(name):
     ]
     missing = {kind for kind, config in named if config.hash() not in rows}
     assert named and missing == TO_TRAIN.get(name, set())
+
+
+def test_the_recipe_trains_by_muon_and_its_study_by_adamw_as_published():
+    assert preset("study-cifar10").train.optimiser == "muon"
+    for name in ("four_blocks", "four_blocks_long"):
+        networks = [config for _, config in experiments.EXPERIMENTS[name](0)]
+        assert {config.train.optimiser for config in networks} == {"adamw"}
+        assert not any(config.train.mixed_precision for config in networks)

@@ -77,8 +77,9 @@ def test_what_two_photographs_share_is_told(monkeypatch):
     frame = pd.DataFrame(rows, columns=["image", "token", "learned", "usual_places"])
     monkeypatch.setattr(choices.inside, "look", lambda _: frame)
     told = choices.alike()
-    assert "photographs share 50.0 % of" in told and "each shares 75.0 % with" in told
-    assert told.endswith("share 50.0 %. So 25.0 % of what it keeps is each photograph's own.")
+    assert "photographs share 50.0 % of" in told and "Each shares 75.0 % with" in told
+    assert "would share 50.0 %.)" in told
+    assert told.endswith(" so 25.0 % of what it keeps lies outside them.")
 
 
 def test_the_committed_photographs_are_faded_as_the_rows_say():

@@ -85,7 +85,7 @@ def test_trainings_are_listed_from_the_shortest_to_the_longest(study_of):
     share = cost.macs(model.early_model) / cost.macs(model.model)
     assert lines[0]["computation"] == f"{6 * share + 4:.1f}"
     assert lines[1]["computation"] == lines[2]["computation"] == f"{14 * share + 10:.1f}"
-    assert recipe.times() == "30 minutes (10 epochs, float32, Some processor)"
+    assert recipe.times() == "30 minutes (10 epochs by AdamW, float32, Some(R) processor)"
 
 
 def test_the_recipes_command_trains_the_network_of_its_row():
