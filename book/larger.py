@@ -104,9 +104,9 @@ def found(claim):
     for name, training in TRAININGS.items():
         with suppress(Missing):
             change = minus(name, these, those)
-            words = texts.shown(change) if judged(name) else "so far"
-            sentences.append(f"after {training}, {words}: {change}.")
-    return " ".join(map(texts.upper, sentences)) or "It is not measured yet."
+            words = f"{texts.shown(change)}:" if judged(name) else "it is so far"
+            sentences.append(f"After {training}, {words} {change}.")
+    return " ".join(sentences) or "It is not measured yet."
 
 
 def moved():

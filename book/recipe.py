@@ -161,7 +161,8 @@ def draw_trials():
     if not changes:
         return draw_sentence("not measured yet")
     first = {change: next(iter(gain.values())).mean for change, gain in changes.items()}
-    order = sorted(first | {"": 0.0}, key=lambda change: (change in SEVERAL, first.get(change, 0)))
+    order = sorted({"", *first} - {*SEVERAL}, key=lambda change: first.get(change, 0))
+    order += [change for change in SEVERAL if change in first]
     fig, ax = figure(height=0.3 * len(order) + 0.9)
     for optimiser, kind in LOOKS.items():
         plain = pick(frame, optimiser)
@@ -239,8 +240,7 @@ def lengths():
             "computation": f"{work(frame) / whole:.1f}",
             "optimiser": OPTIMISERS[train.optimiser],
             "numbers": numbers(train),
-            "test accuracy (%)": hundredfold(frame.accuracy.mean()),
-            "seeds": len(frame),
+            "test accuracy (%)": f"{hundredfold(frame.accuracy.mean())} ({len(frame)})",
         }
 
 

@@ -80,6 +80,7 @@ def test_trainings_are_listed_from_the_shortest_to_the_longest(study_of):
     lines = list(recipe.lengths())
     assert [line["epochs (small)"] for line in lines] == ["10 (6)", "24 (14)", "24 (14)"]
     assert [line["optimiser"] for line in lines] == ["AdamW", "AdamW", "Muon"]
+    assert [line["test accuracy (%)"][-3:] for line in lines] == ["(5)", "(1)", "(5)"]
     assert [line["numbers"] for line in lines] == ["float32", "bfloat16", "bfloat16"]
     model = preset("study-cifar10")
     share = cost.macs(model.early_model) / cost.macs(model.model)
