@@ -159,8 +159,8 @@ def test_a_difference_is_told_after_each_training_that_has_it(four_blocks):
     assert told.endswith("4 seeds) after ten epochs")
     rows = pd.read_csv(path)
     rows[(rows.kind != "dense") | (rows.seed == 0)].to_csv(path, index=False)
-    told = larger.substitutions()["larger_c1"]
-    assert told.endswith(" After ten epochs, it is so far +2.0 points (one seed).")  # no verdict yet
+    told = larger.substitutions()["larger_c1"]  # no verdict yet
+    assert told.endswith(" After ten epochs, it is so far +2.0 points (one seed).")
     rows[~rows.kind.isin(["dense", "random"])].to_csv(path, index=False)
     assert larger.substitutions()["larger_c1_random"].endswith(", 4 seeds)")
     assert "ten epochs" not in larger.substitutions()["larger_c1"]
