@@ -215,7 +215,7 @@ def size():
     low, high = reach([change for change, _ in lines.values()])
     unit = "points of accuracy; the band is ± one point"
     figure = strip(lines, low, high, described(lines), unit, band=100 * ledger.MARGIN)
-    return (f'<div class="news"><div>\n\nPerhaps. {larger.state()} {larger.moved()}\n\n</div>\n'
+    return (f'<div class="news"><div>\n\nPerhaps. {larger.state()}\n\n</div>\n'
             f"<figure>{figure}</figure></div>\n")  # fmt: skip
 
 
