@@ -39,7 +39,7 @@ TO_TRAIN = {
         "Muon, a narrower surrogate",
         "Muon, no weight decay",
     },
-    "four_blocks": {"random", "both", "ticket, trained on"},
+    "four_blocks": {"both", "ticket, trained on"},
     "four_blocks_long": FOUR_BLOCKS,
     "half_hour": {"dense"},
     "precision": {
