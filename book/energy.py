@@ -18,7 +18,8 @@ RATES = {"dense": "dense", "all_tokens": "longer", "selector": "learned"}  # kin
 
 
 def costs():
-    """What an image takes in the networks of the shorter training, over seeds that have all."""
+    """Accuracy of the networks of the shorter training, and what an image takes, over seeds that
+    have all."""
     kinds = (*ONCE, *TWICE)
     parts = complete(SHORT, kinds)
     for kind, part in zip(kinds, parts, strict=True):

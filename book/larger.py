@@ -97,16 +97,14 @@ def told(measure):
     return said.listed([f"{part} after {t}" for t, part in parts.items()] or ["not measured yet"])
 
 
-def found(claim):
-    """A claim's difference after each training, with what its tests show where it is judged."""
-    these, those, _ = PAIRS[claim]
-    sentences = []
-    for name, training in TRAININGS.items():
-        with suppress(Missing):
-            change = minus(name, these, those)
+def found():
+    """{claim: its difference after each training, with what its tests show where it is judged}."""
+    sentences = {claim: [] for claim in PAIRS}
+    for claim, name, _, change in losses():
+        if name in TRAININGS:
             words = f"{texts.shown(change)}:" if judged(name) else "it is so far"
-            sentences.append(f"After {training}, {words} {change}.")
-    return " ".join(sentences) or "It is not measured yet."
+            sentences[claim].append(f"After {TRAININGS[name]}, {words} {change}.")
+    return {claim: " ".join(told) or "It is not measured yet." for claim, told in sentences.items()}
 
 
 def moved():
@@ -289,7 +287,7 @@ def substitutions():
     left = map(str, selector.selector.counts(selector.model.tokens))
     differences = {f"larger_{key}": told(partial(minus, these=these, those=those))
                    for key, (these, those) in SAID.items()}  # fmt: skip
-    differences |= {f"larger_{claim.lower()}": found(claim) for claim in PAIRS}
+    differences |= {f"larger_{claim.lower()}": sentences for claim, sentences in found().items()}
     return (
         differences
         | energy.substitutions()

@@ -20,6 +20,8 @@ from ssf.study.statistics import percent, points
 LONGER = ", seven epochs"  # the kinds that are no trial of one change
 OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}  # as they are called
 LOOKS = {"AdamW": "ticket", "Muon": "reinit"}  # as what an optimiser is drawn
+# experiment and kind of the trainings that two threads did, for a seed at least
+TIMED = (("four_blocks_long", "dense"), ("half_hour", "dense, AdamW"), ("half_hour", "dense"))
 TRIAL_SEEDS = (experiments.CHOSEN_WITH, experiments.CHOSEN_WITH + 1)
 REACHED_WITH = (0, 1, 2, 3)  # the planned seeds of the recipe's own network
 
@@ -160,9 +162,9 @@ def draw_trials():
     changes, frame = gains(), rows_of("recipes")
     if not changes:
         return draw_sentence("not measured yet")
-    first = {change: next(iter(gain.values())).mean for change, gain in changes.items()}
-    order = sorted({"", *first} - {*SEVERAL}, key=lambda change: first.get(change, 0))
-    order += [change for change in SEVERAL if change in first]
+    first = {"": 0.0} | {change: next(iter(gain.values())).mean for change, gain in changes.items()}
+    single = sorted((change for change in first if change not in SEVERAL), key=first.get)
+    order = single + [change for change in SEVERAL if change in first]
     fig, ax = figure(height=0.3 * len(order) + 0.9)
     for optimiser, kind in LOOKS.items():
         plain = pick(frame, optimiser)
@@ -174,7 +176,7 @@ def draw_trials():
             ax.plot(shares.mean(), y, ls="none", label=optimiser, **style)
             if not change:
                 ax.axvline(shares.mean(), color=COLOURS[kind], lw=0.8, ls="--")
-    ax.axhline(len(order) - len(SEVERAL) - 0.5, color=GREY, lw=0.8, ls=":")
+    ax.axhline(len(single) - 0.5, color=GREY, lw=0.8, ls=":")
     ax.set(yticks=range(len(order)), yticklabels=[change or "no change" for change in order])
     ax.set_xlabel("validation accuracy (%)")
     return done(fig, legend=2)
@@ -216,9 +218,7 @@ def parts():
 def trained_longer():
     """The rows of the recipe's network by training, the least computation first."""
     kinds = [("recipes", f"{optimiser}{LONGER}") for optimiser in LOOKS]
-    kinds += [("four_blocks", "dense"), ("four_blocks_long", "dense")]
-    kinds += [("half_hour", "dense, AdamW"), ("half_hour", "dense")]
-    frames = [rows_of(name, kind) for name, kind in kinds]
+    frames = [rows_of(name, kind) for name, kind in (*kinds, ("four_blocks", "dense"), *TIMED)]
     return sorted((frame for frame in frames if len(frame)), key=work)
 
 
@@ -245,10 +245,9 @@ def lengths():
 
 
 def times():
-    """How long those trainings took that two cores did alone, by processor."""
+    """How long the TIMED trainings took with two threads, by processor."""
     clauses = []
-    for name, kind in (("four_blocks_long", "dense"), ("half_hour", "dense, AdamW"),
-                       ("half_hour", "dense")):  # fmt: skip
+    for name, kind in TIMED:
         frame = rows_of(name, kind)
         for processor, part in frame[frame.threads == 2].groupby("processor"):
             train = training_of(part)
@@ -394,8 +393,7 @@ def substitutions():
 
 def pages(book):
     """Write what the page includes."""
-    written = {"trials": trials(), "searches": searches(), "parts": parts()}
-    written["lengths"] = lengths()
+    written = {"trials": trials(), "searches": searches(), "parts": parts(), "lengths": lengths()}
     for name, lines in written.items():
         (book / f"_{name}.md").write_text(tables.in_markdown(lines))
     (book / "_best_recipe.md").write_text(f"```sh\n{best_recipe()}\n```\n")
