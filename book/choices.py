@@ -84,6 +84,22 @@ def untrained():
     )
 
 
+def preferred():
+    """How often the selector keeps the places in the middle of the image, and those at its rim."""
+    own = pick(looks(), "learned").filter(like="place_")
+    if own.empty:
+        return "It is not measured yet."
+    side = round(own.shape[1] ** 0.5)
+    grid = own.mean().to_numpy().reshape(side, side)
+    inner = np.pad(np.ones((side // 2, side // 2)), side // 4) > 0
+    rim = np.pad(np.zeros((side - 2, side - 2)), 1, constant_values=1) > 0
+    return (
+        f"After its training, it keeps each of the {inner.sum()} places in the middle in "
+        f"{percent([grid[inner].mean()])} of the images on average, and each of the {rim.sum()} at "
+        f"the rim in {percent([grid[rim].mean()])}."
+    )
+
+
 def uniform():
     """How often a place is kept if all are kept equally often."""
     own = pick(looks(), "learned").filter(like="place_")
@@ -100,10 +116,11 @@ def draw_places():
     if not parts:
         return draw_sentence("not measured yet")
     fig, axes = figure(rows=len(parts), height=2.6, squeeze=False)
+    most = 100 * max(shares.max() for shares in parts.values())
     for ax, (label, shares) in zip(axes[:, 0], parts.items(), strict=True):
         side = round(len(shares) ** 0.5)
         grid = 100 * shares.to_numpy().reshape(side, side)
-        shown = ax.imshow(grid, cmap="Blues", vmin=0, vmax=100)
+        shown = ax.imshow(grid, cmap="Blues", vmin=0, vmax=most)
         ax.set(xticks=[], yticks=[], title=label if len(parts) > 1 else "")
     fig.colorbar(shown, ax=axes, label="kept in so many test images (%)")
     return done(fig)

@@ -17,12 +17,16 @@ from ssf.study.statistics import percent
 RATES = {"dense": "dense", "all_tokens": "longer", "selector": "learned"}  # kind: whose colour
 
 
-def costs():
-    """Accuracy of the networks of the shorter training, and what an image takes, over seeds that
-    have all."""
+def compared():
+    """{kind: rows} of the shorter training, of the seeds that have all kinds."""
     kinds = (*ONCE, *TWICE)
-    parts = complete(SHORT, kinds)
-    for kind, part in zip(kinds, parts, strict=True):
+    return dict(zip(kinds, complete(SHORT, kinds), strict=True))
+
+
+def costs():
+    """Accuracy of the networks of the shorter training, and what an image takes."""
+    dense = compared()["dense"].energy_left.mean()
+    for kind, part in compared().items():
         if len(part):
             energy = part.energy_left.mean()
             yield {
@@ -31,7 +35,7 @@ def costs():
                 "MACs (M)": f"{part.macs_left.mean() / 1e6:.1f}",
                 "fires (%)": texts.hundredfold(part.firing_rate.mean()),
                 "energy (µJ)": f"{energy:.2f}",
-                "of the dense network's (%)": f"{100 * energy / parts[0].energy_left.mean():.0f}",
+                "of the dense network's (%)": f"{100 * energy / dense:.0f}",
             }
 
 
@@ -46,7 +50,7 @@ def least():
 
 def saved():
     """What a selector saves of MACs and energy, beside all tokens, and what it takes itself."""
-    whole, part, chance = complete(SHORT, ("all_tokens", "selector", "random_selector"))
+    whole, part, chance = map(compared().get, ("all_tokens", "selector", "random_selector"))
     if part.empty:
         return "What the selector saves is not measured yet."
     before, learned, random = (each.energy_left.mean() for each in (whole, part, chance))
@@ -64,7 +68,7 @@ def saved():
 
 def saved_of_a_ticket():
     """What a selector does to the energy of a ticket that is trained as long."""
-    without, both = complete(SHORT, ("ticket, trained on", "both"))
+    without, both = map(compared().get, ("ticket, trained on", "both"))
     if both.empty:
         return "What it does to that of a ticket is not measured yet."
     before, after = without.energy_left.mean(), both.energy_left.mean()

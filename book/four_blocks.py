@@ -20,9 +20,9 @@ PAIRS = {  # claim: (these, those, what these must beat)
 ROUNDS = {"cifar10": experiments.CIFAR10_ROUNDS}  # of a search; the others have EARNEST_ROUNDS
 ONCE = {  # what each kind is, of those that are trained once
     "dense": "all weights",
-    "ticket": "what four rounds of pruning leave, from the values after one epoch on",
-    "reinit": "the same weights, but from new values on",
-    "random": "as many in every layer, at random places, from the values after one epoch on",
+    "ticket": "what four rounds of pruning leave, rewound to its values after one epoch",
+    "reinit": "the same weights, with new initial values",
+    "random": "as many in every layer, at random places, rewound like the ticket",
     "stem": "the convolutional stem and the head, without blocks",
 }
 TWICE = {  # where it starts, and what becomes of tokens, of those that are trained twice

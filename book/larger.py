@@ -35,7 +35,7 @@ from four_blocks import (
 from scipy.stats import t
 
 from ssf.engine.records import Missing
-from ssf.figures.style import draw_differences, draw_paired, draw_sentence
+from ssf.figures.style import GREY, draw_differences, draw_paired, draw_sentence
 from ssf.model import cost
 from ssf.study import experiments, ledger
 from ssf.study.ledger import difference, pick, rows
@@ -97,7 +97,7 @@ def told(measure):
     return said.listed([f"{part} after {t}" for t, part in parts.items()] or ["not measured yet"])
 
 
-def found():
+def differences():
     """{claim: its difference after each training, with what its tests show where it is judged}."""
     sentences = {claim: [] for claim in PAIRS}
     for claim, name, _, change in losses():
@@ -105,6 +105,47 @@ def found():
             words = f"{texts.shown(change)}:" if judged(name) else "it is so far"
             sentences[claim].append(f"After {TRAININGS[name]}, {words} {change}.")
     return {claim: " ".join(told) or "It is not measured yet." for claim, told in sentences.items()}
+
+
+def in_words(these, those):
+    """What the shorter training changes on the mean: gains about two and a half points."""
+    return texts.changes(minus(SHORT, these, those))
+
+
+def in_short():
+    """What the shorter training shows so far, in words: means, no tests."""
+    try:
+        lead, both = (minus(SHORT, *PAIRS[claim][:2]) for claim in ("C1", "C4"))
+        dense, ticket, after = (
+            minus(SHORT, *SAID[key]) for key in ("dense_twice", "ticket_twice", "c1_twice")
+        )
+        sentences = (
+            f"After {TRAININGS[SHORT]}, the ticket {texts.changes(lead)} compared with the dense "
+            "network. "
+        )
+        if lead.mean > 0 and dense.mean > ticket.mean:
+            sentences += (
+                "But a second training helps the dense network more than the ticket. After it, the "
+                f"ticket {texts.changes(after)}, so the lead of the ticket may only show that the "
+                "dense network is trained too briefly. "
+            )
+        return sentences + (
+            f"A learned selector {in_words('selector', 'all_tokens')} compared with all tokens, "
+            f"and a random choice of as many {in_words('random_selector', 'all_tokens')}. "
+            f"Ticket and selector together {texts.changes(both, 'lose', 'gain')}. These are means "
+            "over the seeds so far."
+        )
+    except Missing:
+        return "What they change is not measured yet."
+
+
+def weak_controls():
+    """What the controls of the ticket change, compared with the network without blocks."""
+    try:
+        random, reinit = (in_words(kind, "stem") for kind in ("random", "reinit"))
+    except Missing:
+        return "It is not measured yet."
+    return f"The random ticket {random}, and the mask with new weights {reinit}."
 
 
 def moved():
@@ -192,8 +233,9 @@ def matters():
 
 def reached(kinds, what):
     """Accuracy of networks, {kind: what it is}, by training; what: that column's name."""
+    begun = {t: name for name, t in TRAININGS.items() if any(len(trained(name, k)) for k in kinds)}
     for kind, words in kinds.items():
-        parts = {training: trained(name, kind) for name, training in TRAININGS.items()}
+        parts = {training: trained(name, kind) for training, name in begun.items()}
         cells = {
             f"after {training} (%)": f"{texts.hundredfold(part.accuracy.mean())} ({len(part)})"
             for training, part in parts.items()
@@ -217,7 +259,12 @@ def draw_rounds():
                 curves[f"{named(kind)}, {training}"] = (colour, part, dense)
     if not curves:
         return draw_sentence("not measured yet")
-    return draw_paired(curves, "percent", "sparsity (%)", "the dense network's", ledger.MARGIN)
+    fig = draw_paired(curves, "percent", "sparsity (%)", "the dense network's", ledger.MARGIN)
+    with suppress(Missing):
+        (ax,), stem = fig.axes, 100 * minus(SHORT, "stem", "dense").mean
+        ax.axhline(stem, color=GREY, ls="--", lw=0.8)
+        ax.text(ax.get_xlim()[0], stem, f" the stem alone, {TRAININGS[SHORT]}", va="bottom")
+    return fig
 
 
 def dense_after():
@@ -268,12 +315,11 @@ def told_verdicts():
 def state():
     """Whether the claims are measured in these networks, and what the dense one reaches."""
     words = "are being measured" if len(list(verdicts())) < len(TRAININGS) else "were measured"
-    dense = any(len(trained(name, "dense")) for name in TRAININGS)
-    if not dense:
-        return f"The claims [{words}](larger.md) in networks of four blocks."
+    told = f"The claims [{words}](larger.md) in networks of four blocks, too."
+    if not any(len(trained(name, "dense")) for name in TRAININGS):
+        return told
     return (
-        f"The claims [{words}](larger.md) in networks of four blocks, too, which reach more. Of "
-        f"the test images of CIFAR-10 (JPEG), the dense one is right on {dense_after()}."
+        f"{told} Of the test images of CIFAR-10 (JPEG), the dense one is right on {dense_after()}."
     )
 
 
@@ -285,13 +331,16 @@ def substitutions():
         counts.append(f"{rows_.id.isin(ids).sum()} of {len(ids)} networks with {training}")
     selector = dict(experiments.four_blocks(0))["selector"]
     left = map(str, selector.selector.counts(selector.model.tokens))
-    differences = {f"larger_{key}": told(partial(minus, these=these, those=those))
-                   for key, (these, those) in SAID.items()}  # fmt: skip
-    differences |= {f"larger_{claim.lower()}": sentences for claim, sentences in found().items()}
+    compared = {f"larger_{key}": told(partial(minus, these=these, those=those))
+                for key, (these, those) in SAID.items()}  # fmt: skip
+    compared |= {f"larger_{claim.lower()}": text for claim, text in differences().items()}
     return (
-        differences
+        compared
         | energy.substitutions()
         | {
+            "larger_in_short": in_short(),
+            "larger_weak_controls": weak_controls(),
+            "larger_places": choices.preferred(),
             "larger_sum": told(beyond),
             "larger_trained": " and ".join(counts),
             "larger_sparser": sparser(),

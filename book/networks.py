@@ -102,11 +102,11 @@ def pages(book):
     paper = preset("paper-cifar10")
     small = TOUCH.format(small=" data-small", data="live-small-data")
     words = (
-        "A small spiking transformer runs on this page, a *ticket* that keeps "
-        f"{100 * left:.0f} % of the weights. Its first layers read the whole picture. Then it "
-        "drops *tokens*, what it knows of each square, and those that fire least go first. (An "
-        "empty square may fire, too.) How long does the answer hold? Take over, and erase squares "
-        "with a finger, the mouse or the keyboard. "
+        "A small spiking transformer runs on this page and names the picture below. It is a "
+        f"*ticket*: only {100 * left:.0f} % of its weights are left. Its first layers read the "
+        "whole picture. Then it drops *tokens*, what it knows of each square, and those that fire "
+        "least go first. (An empty square may fire, too.) How long does the answer hold? Take "
+        "over, and erase squares with a finger, the mouse or the keyboard. "
         + ("With so few weights, most of the work compares tokens in pairs, so a token that goes "
            "saves more than its share. In the paper's network for CIFAR, as published, dropping "
            f"tokens saves {percent(cost.saving(paper.model, paper.selector))} in all. "

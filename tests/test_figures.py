@@ -71,7 +71,7 @@ def test_differences_draw_every_seed_the_interval_and_the_margin():
     assert ax.lines[2].get_xdata().tolist() == pytest.approx([2])
     assert ax.patches[0].get_width() == pytest.approx(2)
     assert ax.get_xlabel() == "difference in accuracy (points)"
-    assert [text.get_text() for text in ax.texts] == ["a", "b"]
+    assert [text.get_text() for text in ax.texts] == ["a", "+2.0", "b", "−2.0"]
     assert "in recall" in draw_differences(estimates, what="recall").axes[0].get_xlabel()
     assert "not measured" in draw_differences({}).axes[0].texts[0].get_text()
 

@@ -28,18 +28,16 @@ def draw_membrane(current, potential, spikes, v_threshold):
 
 
 def draw_surrogate(alpha):
-    """The step that fires, and the derivative of the sigmoid that stands in for its own."""
+    """The step that fires, the sigmoid that it is taken for, and the slope of that."""
     fig, ax = figure()
     x = np.linspace(-1.5, 1.5, 601)
     s = 1 / (1 + np.exp(-alpha * x))
     ax.plot(x, x >= 0, color=INK, label="spike: the step (forward)")
     slope = alpha * s * (1 - s)
-    ax.plot(x, slope, color=COLOURS["ticket"], label="surrogate: the slope (backward)")
-    ax.set(
-        xlabel=r"potential minus threshold, $H_t - V_{\mathrm{th}}$",
-        ylabel="value",
-        ylim=(-0.05, 1.4),
-    )
+    ax.plot(x, slope, color=COLOURS["ticket"], label="surrogate: the curve's slope (backward)")
+    ax.plot(x, s, color=COLOURS["ticket"], lw=1, ls="--", label="the curve it pretends")
+    ax.set(ylabel="spike, curve, or slope", ylim=(-0.05, 1.55))
+    ax.set_xlabel(r"potential minus threshold, $H_t - V_{\mathrm{th}}$")
     ax.legend(loc="upper left")
     return done(fig)
 
@@ -151,10 +149,8 @@ def draw_training_free(rows, dense):
     colours = {label: COLOURS[colour] for label, colour in SELECTORS.values()}
     rows = rows.assign(label=[SELECTORS[kind][0] for kind in rows.kind])
     for ax, dropped in zip(axes, ("removed", "bypass"), strict=True):
-        part = rows[rows.dropped == dropped].pivot(
-            index="keep_ratio", columns="label", values="accuracy"
-        )
-        part = 100 * part[rows.label.unique()]
+        part = rows[rows.dropped == dropped].pivot(index="keep_ratio", columns="label")
+        part = 100 * part.accuracy[rows.label.unique()]
         part.plot(ax=ax, style="o-", ms=4, color=colours, legend=False)
         ax.axhline(100 * dense, color=INK, ls="--", lw=1, label="all tokens")
         ax.set(title=f"dropped tokens: {dropped}", xlabel="keep ratio ρ")

@@ -39,6 +39,19 @@ def test_a_selector_before_its_training_is_shown_beside_the_trained_one(monkeypa
     assert "before its training" in last["tokens that stay"] and last["seeds"] == 1
 
 
+def test_the_middle_is_told_from_the_rim(monkeypatch):
+    """Of four by four places, the middle four are kept always, the twelve others in one of four."""
+    kept = [1.0 if row in (1, 2) and column in (1, 2) else 0.25
+            for row in range(4) for column in range(4)]  # fmt: skip
+    frame = pd.DataFrame([kept], columns=[f"place_{i}" for i in range(16)])
+    monkeypatch.setattr(choices.inside, "look", lambda _: frame.assign(choice="learned", seed=0))
+    told = choices.preferred()
+    assert "each of the 4 places in the middle in 100.0 %" in told
+    assert "each of the 12 at the rim in 25.0 %" in told
+    monkeypatch.setattr(choices, "looks", lambda: pd.DataFrame(columns=["kind"]))
+    assert "not measured" in choices.preferred()
+
+
 def test_photographs_are_faded_where_a_choice_drops_a_token(monkeypatch):
     frame = pd.DataFrame({"image": [1] * 4, "token": range(4)} | dict.fromkeys(choices.SHOWN, 1))
     frame["untrained"] = [1, 0, 0, 0]
