@@ -94,9 +94,9 @@ def preferred():
     inner = np.pad(np.ones((side // 2, side // 2)), side // 4) > 0
     rim = np.pad(np.zeros((side - 2, side - 2)), 1, constant_values=1) > 0
     return (
-        f"After its training, it keeps each of the {inner.sum()} places in the middle in "
-        f"{percent([grid[inner].mean()])} of the images on average, and each of the {rim.sum()} at "
-        f"the rim in {percent([grid[rim].mean()])}."
+        f"After its training ({texts.seeds(own)}), it keeps each of the {inner.sum()} places in "
+        f"the middle in {percent([grid[inner].mean()])} of the images on average, and each of the "
+        f"{rim.sum()} at the rim in {percent([grid[rim].mean()])}."
     )
 
 

@@ -25,8 +25,9 @@ def compared():
 
 def costs():
     """Accuracy of the networks of the shorter training, and what an image takes."""
-    dense = compared()["dense"].energy_left.mean()
-    for kind, part in compared().items():
+    parts = compared()
+    dense = parts["dense"].energy_left.mean()
+    for kind, part in parts.items():
         if len(part):
             energy = part.energy_left.mean()
             yield {
@@ -50,7 +51,8 @@ def least():
 
 def saved():
     """What a selector saves of MACs and energy, beside all tokens, and what it takes itself."""
-    whole, part, chance = map(compared().get, ("all_tokens", "selector", "random_selector"))
+    parts = compared()
+    whole, part, chance = (parts[kind] for kind in ("all_tokens", "selector", "random_selector"))
     if part.empty:
         return "What the selector saves is not measured yet."
     before, learned, random = (each.energy_left.mean() for each in (whole, part, chance))
@@ -68,7 +70,8 @@ def saved():
 
 def saved_of_a_ticket():
     """What a selector does to the energy of a ticket that is trained as long."""
-    without, both = map(compared().get, ("ticket, trained on", "both"))
+    parts = compared()
+    without, both = parts["ticket, trained on"], parts["both"]
     if both.empty:
         return "What it does to that of a ticket is not measured yet."
     before, after = without.energy_left.mean(), both.energy_left.mean()

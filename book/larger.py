@@ -107,45 +107,39 @@ def differences():
     return {claim: " ".join(told) or "It is not measured yet." for claim, told in sentences.items()}
 
 
-def in_words(these, those):
-    """What the shorter training changes on the mean: gains about two and a half points."""
-    return texts.changes(minus(SHORT, these, those))
+def in_words(change):
+    """A difference in words and in points: gains about two and a half points (+2.7, two seeds)."""
+    return f"{texts.changes(change)} ({points(change.mean)}, {texts.seeds(change.values)})"
 
 
 def in_short():
-    """What the shorter training shows so far, in words: means, no tests."""
-    try:
-        lead, both = (minus(SHORT, *PAIRS[claim][:2]) for claim in ("C1", "C4"))
-        dense, ticket, after = (
-            minus(SHORT, *SAID[key]) for key in ("dense_twice", "ticket_twice", "c1_twice")
-        )
-        sentences = (
-            f"After {TRAININGS[SHORT]}, the ticket {texts.changes(lead)} compared with the dense "
-            "network. "
-        )
-        if lead.mean > 0 and dense.mean > ticket.mean:
-            sentences += (
-                "But a second training helps the dense network more than the ticket. After it, the "
-                f"ticket {texts.changes(after)}, so the lead of the ticket may only show that the "
-                "dense network is trained too briefly. "
+    """What each training changes on the mean, in words."""
+    sentences = []
+    for name, training in TRAININGS.items():
+        with suppress(Missing):  # of the seeds that have all four
+            parts = complete(name, ("ticket", "dense", "ticket, trained on", "all_tokens"))
+            lead, after = difference(*parts[:2]), difference(*parts[2:])
+            sentences.append(
+                f"On the mean after {training}, the ticket {in_words(lead)} compared with the "
+                f"dense network. Trained a second time, as long as that network, it "
+                f"{in_words(after)}."
             )
-        return sentences + (
-            f"A learned selector {in_words('selector', 'all_tokens')} compared with all tokens, "
-            f"and a random choice of as many {in_words('random_selector', 'all_tokens')}. "
-            f"Ticket and selector together {texts.changes(both, 'lose', 'gain')}. These are means "
-            "over the seeds so far."
-        )
-    except Missing:
-        return "What they change is not measured yet."
-
-
-def weak_controls():
-    """What the controls of the ticket change, compared with the network without blocks."""
-    try:
-        random, reinit = (in_words(kind, "stem") for kind in ("random", "reinit"))
-    except Missing:
-        return "It is not measured yet."
-    return f"The random ticket {random}, and the mask with new weights {reinit}."
+            if after.mean < 0 < lead.mean:
+                sentences.append(
+                    "So its lead may only show that the dense network was trained too briefly."
+                )
+        with suppress(Missing):
+            learned, random = (
+                minus(name, f"{kind}selector", "all_tokens") for kind in ("", "random_")
+            )
+            sentences.append(
+                f"A learned selector {in_words(learned)} compared with all tokens, and a random "
+                f"choice of as many {in_words(random)}."
+            )
+        with suppress(Missing):
+            both = in_words(minus(name, "both", "all_tokens"))
+            sentences.append(f"A ticket with a selector {both}.")
+    return " ".join(sentences) or "What they change is not measured yet."
 
 
 def moved():
@@ -233,9 +227,13 @@ def matters():
 
 def reached(kinds, what):
     """Accuracy of networks, {kind: what it is}, by training; what: that column's name."""
-    begun = {t: name for name, t in TRAININGS.items() if any(len(trained(name, k)) for k in kinds)}
+    begun = {
+        name: training
+        for name, training in TRAININGS.items()
+        if any(len(trained(name, kind)) for kind in kinds)
+    }
     for kind, words in kinds.items():
-        parts = {training: trained(name, kind) for training, name in begun.items()}
+        parts = {training: trained(name, kind) for name, training in begun.items()}
         cells = {
             f"after {training} (%)": f"{texts.hundredfold(part.accuracy.mean())} ({len(part)})"
             for training, part in parts.items()
@@ -260,10 +258,12 @@ def draw_rounds():
     if not curves:
         return draw_sentence("not measured yet")
     fig = draw_paired(curves, "percent", "sparsity (%)", "the dense network's", ledger.MARGIN)
-    with suppress(Missing):
-        (ax,), stem = fig.axes, 100 * minus(SHORT, "stem", "dense").mean
-        ax.axhline(stem, color=GREY, ls="--", lw=0.8)
-        ax.text(ax.get_xlim()[0], stem, f" the stem alone, {TRAININGS[SHORT]}", va="bottom")
+    (ax,) = fig.axes
+    for name, training in TRAININGS.items():
+        with suppress(Missing):
+            stem = 100 * minus(name, "stem", "dense").mean
+            ax.axhline(stem, color=GREY, ls="--", lw=0.8)
+            ax.text(ax.get_xlim()[0], stem, f" the stem alone, {training}", va="bottom")
     return fig
 
 
@@ -339,7 +339,6 @@ def substitutions():
         | energy.substitutions()
         | {
             "larger_in_short": in_short(),
-            "larger_weak_controls": weak_controls(),
             "larger_places": choices.preferred(),
             "larger_sum": told(beyond),
             "larger_trained": " and ".join(counts),

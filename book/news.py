@@ -177,7 +177,7 @@ def told(lines):
 
 
 def message():
-    """What the book found, in three sentences for those who read no more."""
+    """What the book found, in short, for those who read no more."""
     loss, three = ledger.c1()["loss"], ledger.c3()
     stem = findings.compared("controls")["the stem alone", "dense"]
     weights = percent(1 - pick(rows("tickets"), "ticket", AT).sparsity)
@@ -185,7 +185,7 @@ def message():
     return (
         "**In short.** Our small dense network for Fashion-MNIST is right on "
         f"{percent(pick(rows('tickets'), 'dense').accuracy)} of the test images. A ticket that "
-        f"keeps {weights} of its weights {texts.changes(loss)} of accuracy. "
+        f"keeps {weights} of its weights {texts.changes(loss)}. "
         + dropping(three["loss"])
         + (", and a random choice of tokens does as well. " if random == "does as well" else ". ")
         + ("But a network without these blocks does as well as the dense one, so this is a mild "
@@ -216,8 +216,7 @@ def size():
     low, high = reach([change for change, _ in lines.values()])
     unit = "points of accuracy; the band is ± one point"
     figure = strip(lines, low, high, described(lines), unit, band=100 * ledger.MARGIN)
-    words = f"Perhaps. {larger.state()} {larger.in_short()}"
-    return (f'<div class="news"><div>\n\n{words}\n\n</div>\n'
+    return (f'<div class="news"><div>\n\nPerhaps. {larger.state()}\n\n</div>\n'
             f"<figure>{figure}</figure></div>\n")  # fmt: skip
 
 

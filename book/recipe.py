@@ -178,8 +178,9 @@ def draw_trials():
                 ax.axvline(shares.mean(), color=COLOURS[kind], lw=0.8, ls="--")
     ax.axhline(len(single) - 0.5, color=GREY, lw=0.8, ls=":")
     ax.set(yticks=range(len(order)), yticklabels=[change or "no change" for change in order])
+    taken = in_the_recipe()
     for change, label in zip(order, ax.get_yticklabels(), strict=True):
-        label.set_weight("bold" if change in in_the_recipe() else "normal")
+        label.set_weight("bold" if change in taken else "normal")
     ax.set_xlabel("validation accuracy (%)")
     return done(fig, legend=2)
 

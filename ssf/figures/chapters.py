@@ -35,7 +35,7 @@ def draw_surrogate(alpha):
     ax.plot(x, x >= 0, color=INK, label="spike: the step (forward)")
     slope = alpha * s * (1 - s)
     ax.plot(x, slope, color=COLOURS["ticket"], label="surrogate: the curve's slope (backward)")
-    ax.plot(x, s, color=COLOURS["ticket"], lw=1, ls="--", label="the curve it pretends")
+    ax.plot(x, s, color=COLOURS["ticket"], lw=1, ls="--", label="the pretended curve")
     ax.set(ylabel="spike, curve, or slope", ylim=(-0.05, 1.55))
     ax.set_xlabel(r"potential minus threshold, $H_t - V_{\mathrm{th}}$")
     ax.legend(loc="upper left")

@@ -100,7 +100,7 @@ def draw_paired(curves, x, xlabel, control, margin=None):
 
 
 def draw_differences(estimates, margin=None, what="accuracy"):
-    """What changes accuracy by how much: {label: Estimate}; mean, below a dot a seed, intervals of
+    """What changes accuracy by how much: {label: Estimate}; mean, bold, a dot a seed, intervals of
     95 % (thin) and 90 % (thick): a one-sided test at 5 % rejects what lies beyond the thick one.
 
     margin: the share below which a difference counts as none, a band. what: is changed.
