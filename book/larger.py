@@ -48,6 +48,7 @@ SAID = {  # differences that the page tells
     "dense_twice": ("all_tokens", "dense"),
     "ticket_twice": ("ticket, trained on", "ticket"),
     "c3_random": ("selector", "random_selector"),
+    "stem_dense": ("stem", "dense"),
     "random_stem": ("random", "stem"),
     "reinit_stem": ("reinit", "stem"),
 }

@@ -375,13 +375,25 @@ def of_practice():
     }
     one_shot = findings.bars("tickets", "ticket")
     first = experiments.removed(experiments.CONTROLLED[0])
-    texts["one_shot_sparse"] = str(one_shot[f"pruned in one shot, {100 * first:.0f} %"])
+    behind = one_shot[f"pruned in one shot, {100 * first:.0f} %"]
+    texts["one_shot_sparse"] = str(Estimate(tuple(-value for value in behind.values)))
     return texts | {
         "prune_to": safe[-1] if safe else "no share",
         "prune_to_loss": str(kept[safe[-1]]) if safe else "not measured",
+        "prune_to_twice": trained_twice(len(safe)),
         "prune_beyond": unsafe[0] if unsafe else "any share",
         "prune_beyond_loss": str(kept[unsafe[0]]) if unsafe else "not measured",
     }
+
+
+def trained_twice(number):
+    """A round's ticket minus the dense network, both trained a second time with a teacher."""
+    try:
+        frame = rows("codesign")
+        ticket = frame[(frame["ticket.round"] == number) & (frame["selector.keep_ratio"] == 1)]
+        return str(difference(ticket, pick(frame, "all_tokens")))
+    except records.Missing:
+        return "a number that is not measured"
 
 
 def of_settings():

@@ -201,8 +201,8 @@ def test_attention_says_how_much_of_it_falls_on_the_item():
     assert shares == [
         "item: 25 % of the tokens",
         "item: 50 % of the tokens",
-        "75 % on the item",
-        "50 % on the item",
+        "3 of 4 on the item",
+        "1 of 2 on the item",
     ]
     assert axes[2].images[0].get_array().tolist() == [[3, 1], [0, 0]]
     assert axes[2].patches[0].get_xy() == (-0.5, 0.5)

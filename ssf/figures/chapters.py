@@ -59,7 +59,7 @@ def draw_attention(images, asked, item):
     """Images [n,c,H,W] and, below each, what some of their tokens attend to; dark is much.
 
     asked: {label: [(query, attention [N]) for each image]}; the token that asks has a frame.
-    item: bool [n,N], the tokens that show the item; titles say how much falls on them.
+    item: bool [n,N], the tokens that show the item; titles say how many spikes fall on them.
     """
     fig, axes = figure(1 + len(asked), len(images), height=1.6)
     for ax, image, on in zip(axes[0], images, item, strict=True):
@@ -69,9 +69,8 @@ def draw_attention(images, asked, item):
         for ax, (query, weights), on in zip(line, maps, item, strict=True):
             side = round(len(weights) ** 0.5)
             ax.imshow(np.reshape(weights, (side, side)), cmap="Blues", vmin=0)
-            ax.set_title(
-                f"{100 * weights[on].sum() / weights.sum():.0f} % on the item", fontsize="small"
-            )
+            said = f"{weights[on].sum():.0f} of {weights.sum():.0f} on the item"
+            ax.set_title(said, fontsize="small")
             corner = query % side - 0.5, query // side - 0.5
             frame = {"fill": False, "ec": COLOURS["reinit"], "lw": 2, "clip_on": False}
             ax.add_patch(Rectangle(corner, 1, 1, **frame))

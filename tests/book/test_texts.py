@@ -137,3 +137,7 @@ def test_one_prunes_as_far_as_a_loss_of_a_point_is_ruled_out(study_of):
     assert told["prune_to"] == texts.percent([sparsities[3]])
     assert told["prune_beyond"] == texts.percent([sparsities[4]])
     assert told["prune_beyond_loss"].startswith("−5.0 points")
+    assert "not measured" in told["prune_to_twice"]
+    kinds = dict.fromkeys((kind for kind, _ in experiments.codesign(0)), 0.8)
+    study_of("codesign", kinds | {"all_tokens": 0.82})
+    assert texts.trained_twice(4).startswith("−2.0") and "not measured" in texts.trained_twice(3)
