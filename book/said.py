@@ -154,6 +154,10 @@ def sentences():
     texts = {"apart": apart(qs), "untrained": untrained()}
     texts["dirty_rows"] = str(int(findings.every_network(without=()).dirty.eq(True).sum()))
     texts |= {f"apart_{name}": apart(qs, name) for name in findings.COMPARED if name != "precision"}
+    elsewhere = {data: texts[f"apart_{name}"] for name, data in findings.ELSEWHERE.items()}
+    texts["apart_elsewhere"] = listed([f"{text} on {data}" for data, text in elsewhere.items()])
+    if len({*elsewhere.values()}) == 1:
+        texts["apart_elsewhere"] = f"{next(iter(elsewhere.values()))} on either"
     for part in (of_searches, of_selectors, of_the_rest, of_other_data, of_looks):
         texts |= part()
     return texts

@@ -53,3 +53,12 @@ def test_networks_without_a_row_are_counted(monkeypatch):
 
 def test_sentences_are_texts():
     assert all(isinstance(text, str) and text for text in said.sentences().values())
+
+
+def test_data_sets_that_agree_are_told_at_once(monkeypatch):
+    monkeypatch.setattr(said.analyses, "q_values", dict)
+    assert said.sentences()["apart_elsewhere"] == "no comparison has a q below 0.05 on either"
+    monkeypatch.setattr(said.analyses, "q_values", lambda: {("cifar10", "both", "dense"): 0.01})
+    told = said.sentences()["apart_elsewhere"]
+    assert told.startswith("only *both* minus *dense* has a q below 0.05 on CIFAR-10")
+    assert told.endswith("and no comparison has a q below 0.05 on event-fashion")
