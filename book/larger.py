@@ -122,8 +122,7 @@ def in_short():
             lead, after = difference(*parts[:2]), difference(*parts[2:])
             sentences.append(
                 f"On the mean after {training}, the ticket {in_words(lead)} compared with the "
-                f"dense network. Trained a second time, as long as that network, it "
-                f"{in_words(after)}."
+                f"dense network. When both are trained a second time, it {in_words(after)}."
             )
             if after.mean < 0 < lead.mean:
                 sentences.append(
