@@ -146,6 +146,15 @@ def test_a_lead_that_is_lost_with_more_training_is_doubted(four_blocks):
     assert larger.draw_rounds().axes[0].texts[1].get_text() == " the stem alone, ten epochs"
 
 
+def test_a_training_without_rows_has_no_column(four_blocks):
+    path = four_blocks({}, {})
+    columns = {"after three epochs (%)", "after ten epochs (%)"}
+    assert all(columns <= line.keys() for line in larger.reached(larger.ONCE, "what is left"))
+    path.unlink()
+    for line in larger.reached(larger.ONCE, "what is left"):
+        assert columns & line.keys() == {"after three epochs (%)"}
+
+
 def test_the_width_to_expect_is_that_of_the_planned_seeds(four_blocks):
     path = four_blocks({}, {}).with_name("study_four_blocks.csv")
     assert larger.enough() == ""

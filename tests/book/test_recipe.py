@@ -61,6 +61,8 @@ def test_a_change_is_compared_with_its_optimisers_plain_network_of_its_seed(stud
     assert lines.keys() == parts | {"plain network"} and lines["threshold 0.5"]["seeds"] == 1
     (ax,) = recipe.draw_trials().axes
     labels = [label.get_text() for label in ax.get_yticklabels()]
+    bold = {label.get_text() for label in ax.get_yticklabels() if label.get_weight() == "bold"}
+    assert bold == parts
     assert "seven" not in " ".join(labels) and {*labels} == gains.keys() | {"no change"}
     marks = {(line.get_label(), *line.get_ydata()): line.get_xdata()[0] for line in ax.lines}
     assert marks["AdamW", labels.index("threshold 0.5")] == pytest.approx(53)
