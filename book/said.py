@@ -157,7 +157,8 @@ def sentences():
     elsewhere = {data: texts[f"apart_{name}"] for name, data in findings.ELSEWHERE.items()}
     texts["apart_elsewhere"] = listed([f"{text} on {data}" for data, text in elsewhere.items()])
     if len({*elsewhere.values()}) == 1:
-        texts["apart_elsewhere"] = f"{next(iter(elsewhere.values()))} on either"
+        either = "either" if texts["apart_elsewhere"].startswith("no") else "both"
+        texts["apart_elsewhere"] = f"{next(iter(elsewhere.values()))} on {either}"
     for part in (of_searches, of_selectors, of_the_rest, of_other_data, of_looks):
         texts |= part()
     return texts

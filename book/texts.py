@@ -387,13 +387,17 @@ def of_practice():
 
 
 def trained_twice(number):
-    """A round's ticket minus the dense network, both trained a second time with a teacher."""
+    """A sentence on a round's ticket minus the dense network, both trained a second time."""
     try:
         frame = rows("codesign")
         ticket = frame[(frame["ticket.round"] == number) & (frame["selector.keep_ratio"] == 1)]
-        return str(difference(ticket, pick(frame, "all_tokens")))
+        loss = difference(ticket, pick(frame, "all_tokens"))
     except records.Missing:
-        return "a number that is not measured"
+        return "What a second training changes was not measured there."
+    return (
+        "If ticket and dense network are both trained a second time, with a teacher, that ticket "
+        f"differs by {loss}."
+    )
 
 
 def of_settings():

@@ -189,5 +189,6 @@ def test_a_difference_is_told_after_each_training_that_has_it(four_blocks):
     assert told.endswith(" After ten epochs, it is so far +2.0 points (one seed).")
     rows[~rows.kind.isin(["dense", "random"])].to_csv(path, index=False)
     assert larger.substitutions()["larger_c1_random"].endswith(", 4 seeds)")
+    assert larger.substitutions()["larger_stem_dense"].endswith("after three epochs")
     assert "ten epochs" not in larger.substitutions()["larger_c1"]
     assert "to −4.0 for C1 (four seeds)" in larger.moved()

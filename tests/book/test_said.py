@@ -58,6 +58,9 @@ def test_sentences_are_texts():
 def test_data_sets_that_agree_are_told_at_once(monkeypatch):
     monkeypatch.setattr(said.analyses, "q_values", dict)
     assert said.sentences()["apart_elsewhere"] == "no comparison has a q below 0.05 on either"
+    alike = {(name, "both", "dense"): 0.01 for name in ("cifar10", "events")}
+    monkeypatch.setattr(said.analyses, "q_values", lambda: alike)
+    assert said.sentences()["apart_elsewhere"].endswith("has a q below 0.05 on both")
     monkeypatch.setattr(said.analyses, "q_values", lambda: {("cifar10", "both", "dense"): 0.01})
     told = said.sentences()["apart_elsewhere"]
     assert told.startswith("only *both* minus *dense* has a q below 0.05 on CIFAR-10")

@@ -140,4 +140,7 @@ def test_one_prunes_as_far_as_a_loss_of_a_point_is_ruled_out(study_of):
     assert "not measured" in told["prune_to_twice"]
     kinds = dict.fromkeys((kind for kind, _ in experiments.codesign(0)), 0.8)
     study_of("codesign", kinds | {"all_tokens": 0.82})
-    assert texts.trained_twice(4).startswith("−2.") and "not measured" in texts.trained_twice(3)
+    assert "differs by −2." in texts.trained_twice(4) and "not measured" in texts.trained_twice(3)
+    first = f"{100 * experiments.removed(experiments.CONTROLLED[0]):.0f} %"
+    behind = texts.findings.bars("tickets", "ticket")[f"pruned in one shot, {first}"]
+    assert told["one_shot_sparse"].startswith(texts.points(-behind.mean))
