@@ -110,7 +110,6 @@ def draw_differences(estimates, margin=None, what="accuracy"):
     fig, ax = figure(height=0.52 * len(estimates) + 0.8)
     dots = DOTS | {"color": GREY, "alpha": 0.7}
     beside = {"transform": ax.get_yaxis_transform(), "va": "center"}
-    beside["bbox"] = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5}
     for y, (label, estimate) in enumerate(estimates.items()):  # its label above: room on phones
         ax.scatter(100 * np.array(estimate.values), [y + 0.17] * estimate.seeds, **dots)
         for level, width in ((0.95, 1), (0.9, 3)):
@@ -119,7 +118,7 @@ def draw_differences(estimates, margin=None, what="accuracy"):
         ax.plot(100 * estimate.mean, y, "o", ms=6, color=COLOURS["ticket"])
         ax.text(0, y - 0.4, label, **beside)
         ax.text(1, y - 0.4, points(estimate.mean), ha="right", weight="bold", **beside)
-    ax.axvline(0, color=INK, lw=0.8, zorder=1)
+    ax.vlines([0] * (y + 1), np.arange(y + 1) - 0.2, np.arange(y + 1) + 0.2, color=INK, lw=0.8)
     if margin:
         ax.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
     ax.set(xlabel=f"difference in {what} (points)", yticks=[], ylim=(y + 0.5, -0.8))
