@@ -138,7 +138,7 @@ def in_short():
             )
         with suppress(Missing):
             both = in_words(minus(name, "both", "all_tokens"))
-            sentences.append(f"A ticket with a selector {both}.")
+            sentences.append(f"A ticket with a selector {both}, also compared with all tokens.")
     return " ".join(sentences) or "What they change is not measured yet."
 
 
