@@ -39,7 +39,6 @@ TO_TRAIN = {
         "Muon, a narrower surrogate",
         "Muon, no weight decay",
     },
-    "four_blocks": {"both", "ticket, trained on"},
     "four_blocks_long": FOUR_BLOCKS,
     "half_hour": {"dense"},
     "precision": {
