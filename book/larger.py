@@ -129,9 +129,8 @@ def in_short():
                     "So its lead may only show that the dense network was trained too briefly."
                 )
         with suppress(Missing):
-            learned, random = (
-                minus(name, f"{kind}selector", "all_tokens") for kind in ("", "random_")
-            )
+            learned = minus(name, "selector", "all_tokens")
+            random = minus(name, "random_selector", "all_tokens")
             sentences.append(
                 f"A learned selector {in_words(learned)} compared with all tokens, and a random "
                 f"choice of as many {in_words(random)}."
