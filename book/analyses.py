@@ -157,19 +157,24 @@ def change(fresh, study):
     return fresh.mean - study.mean, tuple(map(float, bounds))
 
 
-def q_values():
-    """{(experiment, what, instead of what): q} of the findings' comparisons that are no hints.
+def q_of(estimates):
+    """{name: q} of those of {name: Estimate} that are no hints.
 
     q: the share of false ones among those with no larger p (Benjamini and Hochberg 1995).
     """
-    ps = {
-        (name, *pair): estimate.p
+    ps = {name: each.p for name, each in estimates.items() if each.seeds >= SEVERAL}
+    qs = false_discovery_control(list(ps.values())) if ps else ()
+    return dict(zip(ps, map(float, qs), strict=True))
+
+
+def q_values():
+    """`q_of` the findings' comparisons, by (experiment, what, instead of what)."""
+    return q_of({
+        (name, *pair): estimate
         for name in findings.COMPARED
         if name != "precision" and results.path(name).exists()
         for pair, estimate in findings.compared(name).items()
-        if estimate.seeds >= SEVERAL
-    }
-    return dict(zip(ps, map(float, false_discovery_control(list(ps.values()))), strict=True))
+    })  # fmt: skip
 
 
 def elsewhere():

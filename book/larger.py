@@ -1,5 +1,6 @@
 """What the page of four blocks shows: the claims' losses by how long the networks were trained."""
 
+import itertools
 from contextlib import suppress
 from functools import partial
 
@@ -77,13 +78,17 @@ def claims():
 
 
 def beside():
-    """The comparisons that have no verdict of their own."""
-    for these, those in BESIDE:
-        for name, training in TRAININGS.items():
-            with suppress(Missing):
-                estimate = minus(name, these, those)
-                line = {"network": named(these), "compared with": named(those)}
-                yield line | {"training": training} | tables.columns(estimate)
+    """The comparisons that have no verdict of their own, with a q of a training's."""
+    found = {name: {} for name in TRAININGS}
+    for name, pair in itertools.product(TRAININGS, BESIDE):
+        with suppress(Missing):
+            found[name][pair] = minus(name, *pair)
+    qs = {name: analyses.q_of(estimates) for name, estimates in found.items()}
+    for pair, (name, training) in itertools.product(BESIDE, TRAININGS.items()):
+        if pair in found[name]:
+            line = {"difference": " − ".join(map(named, pair)), "training": training}
+            q = {"q": tables.q_text(qs[name].get(pair))}
+            yield line | tables.columns(found[name][pair]) | q
 
 
 def told(measure, always=False):
@@ -112,13 +117,18 @@ def in_words(change):
     return f"{texts.changes(change)} ({points(change.mean)}, {texts.seeds(change.values)})"
 
 
+def once_and_twice(name):
+    """The ticket minus the dense network, both trained once and both twice: of the same seeds."""
+    parts = complete(name, ("ticket", "dense", "ticket, trained on", "all_tokens"))
+    return difference(*parts[:2]), difference(*parts[2:])
+
+
 def in_short():
     """What each training changes on the mean, in words."""
     sentences = []
     for name, training in TRAININGS.items():
-        with suppress(Missing):  # of the seeds that have all four
-            parts = complete(name, ("ticket", "dense", "ticket, trained on", "all_tokens"))
-            lead, after = difference(*parts[:2]), difference(*parts[2:])
+        with suppress(Missing):
+            lead, after = once_and_twice(name)
             sentences.append(
                 f"On the mean after {training}, the ticket {in_words(lead)} compared with the "
                 f"dense network. When both are trained a second time, it {in_words(after)} "
@@ -311,6 +321,19 @@ def told_verdicts():
     return f"The verdicts: {told}." if told else NONE
 
 
+def doubt():
+    """What a second training does to a verdict on C1 that goes by a lead."""
+    for name, training in TRAININGS.items():
+        with suppress(Missing):
+            lead, after = once_and_twice(name)
+            if judged(name) and after.mean < 0 < lead.mean:
+                return (
+                    f"C1's verdict after {training} is about networks that are trained once. When "
+                    f"both are trained a second time, the ticket {in_words(after)}."
+                )
+    return ""
+
+
 def state():
     """Whether the claims are measured in these networks, and what the dense one reaches."""
     words = "are being measured" if len(list(verdicts())) < len(TRAININGS) else "were measured"
@@ -347,6 +370,7 @@ def substitutions():
             "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
             "larger_enough": enough(),
             "larger_moved": moved(),
+            "larger_doubt": doubt(),
             "larger_equal_time": equal_time(),
             "larger_keep_ratio": f"{selector.selector.keep_ratio}",
             "larger_left": said.listed([*left]),

@@ -35,13 +35,16 @@ def interval(bounds, text=points):
     return " to ".join(map(text, bounds))
 
 
+def q_text(q):
+    return "–" if q is None else f"{q:.3f}" if q >= 0.001 else "< 0.001"
+
+
 def comparisons(experiment, qs):
     """Rows of the table of comparisons of an experiment, in points of accuracy; qs: `q_values`."""
     if not results.path(experiment).exists():
         return
     for (what, other), estimate in findings.compared(experiment).items():
-        q = qs.get((experiment, what, other))
-        q = "–" if q is None else f"{q:.3f}" if q >= 0.001 else "< 0.001"
+        q = q_text(qs.get((experiment, what, other)))
         yield {"network": what, "compared with": other} | columns(estimate) | {"q": q}
 
 

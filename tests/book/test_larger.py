@@ -138,12 +138,25 @@ def test_a_lead_that_is_lost_with_more_training_is_doubted(four_blocks):
     assert long.startswith("the ticket gains about three points (+3.0, four seeds) compared")
     assert "So its lead may only show" in long and "A learned selector loses about one" in long
     assert "A ticket with a selector loses about three points (−3." in long
+    assert larger.doubt().startswith("C1's verdict after ten epochs is about networks")
+    assert "a second time, the ticket loses about two points (−2." in larger.doubt()
     four_blocks({}, ahead | {"ticket, trained on": 0.77})
-    assert "lead" not in larger.in_short()
+    assert "lead" not in larger.in_short() and larger.doubt() == ""
     rows = pd.read_csv(path)
     rows[rows.kind != "ticket, trained on"].to_csv(path, index=False)
     assert "ten epochs" not in larger.in_short() and larger.in_short().count("A ticket with") == 2
     assert larger.draw_rounds().axes[0].texts[1].get_text() == " the stem alone, ten epochs"
+
+
+def test_the_other_comparisons_have_a_q_among_those_of_their_training(four_blocks):
+    path = four_blocks({}, {"random": 0.6})
+    lines = {(line["difference"], line["training"]): line for line in larger.beside()}
+    assert len(lines) == 2 * len(larger.BESIDE)
+    assert lines["random ticket − dense", "ten epochs"]["q"] == "< 0.001"
+    assert float(lines["random ticket − dense", "three epochs"]["q"]) > 0.05
+    rows = pd.read_csv(path)
+    rows[rows.seed < 2].to_csv(path, index=False)  # too few to have one
+    assert {x["q"] for x in larger.beside() if x["training"] == "ten epochs"} == {"–"}
 
 
 def test_a_training_without_rows_has_no_column(four_blocks):
