@@ -17,6 +17,8 @@ PAIRS = {  # claim: (these, those, what these must beat)
     "C3": ("selector", "all_tokens", ()),
     "C4": ("both", "all_tokens", ()),
 }
+AGAIN = "C1, both trained twice"  # shown with the claims, without a verdict
+SHOWN = {"C1": PAIRS["C1"], AGAIN: ("ticket, trained on", "all_tokens", ())} | PAIRS
 ROUNDS = {"cifar10": experiments.CIFAR10_ROUNDS}  # of a search; the others have EARNEST_ROUNDS
 ONCE = {  # what each kind is, of those that are trained once
     "dense": "all weights",
@@ -84,9 +86,9 @@ def judged(name):
     return {claim: (verdicts[claim], ps[claim], corrected[claim]) for claim in PAIRS}
 
 
-def losses():
+def losses(pairs=PAIRS):
     """Rows (claim, experiment, network, Estimate) of what is trained, the small network first."""
-    for claim, (these, those, _) in PAIRS.items():
+    for claim, (these, those, _) in pairs.items():
         for name, training in (SMALL, *TRAININGS.items()):
             network = training if name == SMALL[0] else f"four blocks, {training}"
             with suppress(Missing):
@@ -94,8 +96,8 @@ def losses():
 
 
 def called(claim):
-    these, those, _ = PAIRS[claim]
-    return f"{claim}: {named(these)} − {named(those)}"
+    these, those, _ = SHOWN[claim]
+    return claim if claim == AGAIN else f"{claim}: {named(these)} − {named(those)}"
 
 
 def beyond(name):

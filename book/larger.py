@@ -12,11 +12,13 @@ import said
 import tables
 import texts
 from four_blocks import (
+    AGAIN,
     LONG,
     ONCE,
     PAIRS,
     PLANNED,
     SHORT,
+    SHOWN,
     SMALL,
     TRAININGS,
     TWICE,
@@ -68,10 +70,10 @@ def claims():
     """The losses as a table, with the verdicts that this study gives."""
     answers = {name: judged(name) for name in TRAININGS}
     before = analyses.elsewhere().iloc[0].rename({"C3 by accuracy": "C3"})
-    for claim, name, network, estimate in losses():
+    for claim, name, network, estimate in losses(SHOWN):
         line = {"difference": called(claim), "network": network} | tables.columns(estimate)
-        given = AFTER if name in TRAININGS else before[claim]
-        if answer := answers.get(name):
+        given = "none" if claim == AGAIN else AFTER if name in TRAININGS else before[claim]
+        if claim != AGAIN and (answer := answers.get(name)):
             verdict, p, corrected = answer[claim]
             given = f"{verdict} ({texts.p_text(p)}, corrected {texts.p_text(corrected)})"
         yield line | {"verdict": given}
@@ -223,7 +225,7 @@ def equal_time():
 
 def bars():
     """The losses, labelled for a figure; none before the first of four blocks."""
-    lines = list(losses())
+    lines = list(losses(SHOWN))
     if {name for _, name, *_ in lines} <= {SMALL[0]}:
         return {}
     return {f"{called(claim)}, {network}": each for claim, _, network, each in lines}

@@ -210,7 +210,7 @@ def news():
 def size():
     """Whether the networks are too small: what is known, and a figure of it."""
     lines = {f"{claim}, {network}": (change, COLOURS["ticket"])
-             for claim, _, network, change in larger.losses()}  # fmt: skip
+             for claim, _, network, change in larger.losses(larger.SHOWN)}  # fmt: skip
     if not larger.bars():
         return f"Perhaps. {larger.state()}\n"
     low, high = reach([change for change, _ in lines.values()])
