@@ -32,10 +32,8 @@ TO_TRAIN = {
     "recipes": {
         "AdamW, small first",
         "Muon, rate 0.01",
-        "Muon, rate 0.04",
         "Muon, batches of 50",
         "Muon, one time step",
-        "Muon, no label smoothing",
         "Muon, a narrower surrogate",
         "Muon, no weight decay",
     },
