@@ -172,16 +172,19 @@ def moved():
 
 
 def enough():
-    """How wide the intervals of all planned seeds will be, if they spread as those so far."""
-    halves = []
+    """How wide the intervals are, or will be with all seeds, if they spread as those so far."""
+    halves, known = [], set()
     for claim, (these, those, _) in PAIRS.items():
         with suppress(Missing):
             change = minus(SHORT, these, those)
-            if 2 < change.seeds < PLANNED:
+            if change.seeds > 2:
+                known.add(change.seeds)
                 half = t.ppf(0.975, PLANNED - 1) * np.std(change.values, ddof=1) / PLANNED**0.5
                 halves.append(f"± {100 * half:.1f} points for {claim}")
     if not halves:
-        return ""
+        return "How wide the intervals will be is not known yet."
+    if known == {PLANNED}:
+        return f"With {texts.WHOLE[PLANNED]} seeds, the intervals are {said.listed(halves)}."
     return (
         f"If the seeds to come spread as the first do, {texts.WHOLE[PLANNED]} will give intervals "
         f"of about {said.listed(halves)}."
@@ -372,7 +375,6 @@ def substitutions():
             "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
             "larger_enough": enough(),
             "larger_moved": moved(),
-            "larger_doubt": doubt(),
             "larger_equal_time": equal_time(),
             "larger_keep_ratio": f"{selector.selector.keep_ratio}",
             "larger_left": said.listed([*left]),
@@ -382,6 +384,7 @@ def substitutions():
             "larger_untrained": choices.untrained(),
             "larger_state": state(),
             "larger_verdicts": told_verdicts(),
+            "larger_verdicts_doubted": f"{told_verdicts()} {doubt()}".strip(),
         }
     )
 
