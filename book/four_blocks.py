@@ -18,7 +18,7 @@ PAIRS = {  # claim: (these, those, what these must beat)
     "C4": ("both", "all_tokens", ()),
 }
 AGAIN = "C1, both trained twice"  # shown with the claims, without a verdict
-SHOWN = {"C1": PAIRS["C1"], AGAIN: ("ticket, trained on", "all_tokens", ())} | PAIRS
+SHOWN = dict(sorted((PAIRS | {AGAIN: ("ticket, trained on", "all_tokens", ())}).items()))
 ROUNDS = {"cifar10": experiments.CIFAR10_ROUNDS}  # of a search; the others have EARNEST_ROUNDS
 ONCE = {  # what each kind is, of those that are trained once
     "dense": "all weights",
@@ -68,6 +68,24 @@ def complete(name, kinds):
     return tables.of_common_seeds([trained(name, kind) for kind in kinds])
 
 
+def asked(name, claim):
+    """What a verdict goes by: its loss and the gains over controls, and what must hold besides."""
+    these, those, controls = PAIRS[claim]
+    saved = ledger.saving(trained(name, these), trained(name, those)).mean()
+    differences = [minus(name, these, other) for other in (those, *controls)]
+    return differences, claim == "C1" or saved >= ledger.SAVING
+
+
+def moved_by_a_seed(name):
+    """Claims whose verdict changes if one of the seeds is left out."""
+    for claim, (verdict, *_) in judged(name).items():
+        differences, holds = asked(name, claim)
+        for loss, *gains in zip(*(each.without_each() for each in differences), strict=True):
+            if ledger.verdict(loss, gains, holds) != verdict:
+                yield claim
+                break
+
+
 def judged(name):
     """{claim: (verdict, p of what it would rest on, Holm's of the three)}, by the protocol's rules.
 
@@ -76,10 +94,9 @@ def judged(name):
     if planned(name) - {*tables.rows_of(name).id}:
         return {}
     verdicts, ps = {}, {}
-    for claim, (these, those, controls) in PAIRS.items():
-        loss, *gains = (minus(name, these, other) for other in (those, *controls))
-        saved = ledger.saving(trained(name, these), trained(name, those)).mean()
-        holds = claim == "C1" or saved >= ledger.SAVING
+    for claim in PAIRS:
+        differences, holds = asked(name, claim)
+        loss, *gains = differences
         verdicts[claim] = ledger.verdict(loss, gains, holds)
         ps[claim] = min(ledger.evidence(loss, gains))
     corrected = dict(zip(ps, holm(list(ps.values())), strict=True))

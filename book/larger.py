@@ -7,7 +7,6 @@ from functools import partial
 import analyses
 import choices
 import energy
-import numpy as np
 import said
 import tables
 import texts
@@ -16,7 +15,6 @@ from four_blocks import (
     LONG,
     ONCE,
     PAIRS,
-    PLANNED,
     SHORT,
     SHOWN,
     SMALL,
@@ -30,12 +28,12 @@ from four_blocks import (
     longer_less_shorter,
     losses,
     minus,
+    moved_by_a_seed,
     named,
     planned,
     small_and_whole,
     trained,
 )
-from scipy.stats import t
 
 from ssf.engine.records import Missing
 from ssf.figures.style import GREY, draw_differences, draw_paired, draw_sentence
@@ -51,11 +49,17 @@ SAID = {  # differences that the page tells
     "dense_twice": ("all_tokens", "dense"),
     "ticket_twice": ("ticket, trained on", "ticket"),
     "c3_random": ("selector", "random_selector"),
+    "both_dense": ("both", "dense"),
     "random_stem": ("random", "stem"),
     "reinit_stem": ("reinit", "stem"),
 }
-BESIDE = [("ticket", kind) for kind in ("reinit", "random", "stem")]
-BESIDE += [("random", "dense"), ("random", "stem"), ("reinit", "stem"), ("stem", "dense")]
+BESIDE = [
+    ("ticket", "stem"),
+    ("random", "dense"),
+    ("random", "stem"),
+    ("reinit", "stem"),
+    ("stem", "dense"),
+]
 BESIDE += [("selector", "random_selector"), ("both", "ticket, trained on")]
 BESIDE += [("ticket, trained on", "all_tokens"), ("random_selector", "all_tokens")]
 BESIDE += [("all_tokens", "dense"), ("both", "dense")]
@@ -104,6 +108,16 @@ def told(measure, always=False):
     return said.listed([f"{part} after {t}" for t, part in parts.items()] or ["not measured yet"])
 
 
+def tested(measure, words):
+    """What measure(experiment) shows by the verdicts' tests, after each training that has it."""
+    found = []
+    for name, training in TRAININGS.items():
+        with suppress(Missing):
+            change = measure(name)
+            found += [f"{words(change)} after {training}"] if change.seeds > 2 else []
+    return said.listed(found or ["not enough seeds to tell"])
+
+
 def differences():
     """{claim: its difference after each training, with what its tests show where it is judged}."""
     sentences = {claim: [] for claim in PAIRS}
@@ -138,7 +152,9 @@ def in_short():
             )
             if after.mean < 0 < lead.mean:
                 sentences.append(
-                    "So its lead may only show that the dense network was trained too briefly."
+                    "So its lead may only show that the dense network was trained too briefly. But "
+                    "the teacher of both is the dense network, which is less accurate than the "
+                    "ticket, and so it may hold the ticket back."
                 )
         with suppress(Missing):
             learned = minus(name, "selector", "all_tokens")
@@ -153,42 +169,64 @@ def in_short():
     return " ".join(sentences) or "What they change is not measured yet."
 
 
-def moved():
-    """The claims' mean differences in the small network and after each training of four blocks."""
-    steps = {}
-    for claim, _, _, change in losses():
-        steps.setdefault(claim, []).append(change)
-    if max(map(len, steps.values()), default=0) < 2:
-        return "They are not measured yet."
-    listed = [
-        f"from {' to '.join(points(change.mean) for change in changes)} for {claim} ("
-        f"{texts.seeds(changes[-1].values)})"
-        for claim, changes in steps.items()
-    ]
-    return (
-        f"From two blocks to four, the mean difference in points goes {said.listed(listed)}. "
-        "Structure and training differ, too."
-    )
+def alike():
+    """Whether the verdicts are those of two blocks, on the same images, and rest on one seed."""
+    before = analyses.elsewhere().iloc[0].rename({"C3 by accuracy": "C3"})
+    sentences = []
+    for name, training in TRAININGS.items():
+        if answers := judged(name):
+            other = [claim for claim, (answer, *_) in answers.items() if answer != before[claim]]
+            same = f"differ for {said.listed(other)} from" if other else "are"
+            single = said.listed([*moved_by_a_seed(name)] or ["none of them"])
+            sentences.append(
+                f"After {training}, the verdicts {same} those of two blocks. Leaving out one of "
+                f"the seeds changes {single}."
+            )
+    return " ".join(sentences) or "There are no verdicts to compare yet."
 
 
-def enough():
-    """How wide the intervals are, or will be with all seeds, if they spread as those so far."""
-    halves, known = [], set()
-    for claim, (these, those, _) in PAIRS.items():
+def small_epochs():
+    """How many of each training's epochs show small images: two of three, and six of ten."""
+    parts = (small_and_whole(name, "dense") for name in TRAININGS)
+    words = [f"{texts.WHOLE[early]} of {texts.WHOLE[early + whole]}" for early, whole in parts]
+    return said.listed(words)
+
+
+def summed():
+    """What both change beside what each changes alone, all trained twice."""
+    sentences = []
+    for name, training in TRAININGS.items():
         with suppress(Missing):
-            change = minus(SHORT, these, those)
-            if change.seeds > 2:
-                known.add(change.seeds)
-                half = t.ppf(0.975, PLANNED - 1) * np.std(change.values, ddof=1) / PLANNED**0.5
-                halves.append(f"± {100 * half:.1f} points for {claim}")
-    if not halves:
-        return "How wide the intervals will be is not known yet."
-    if known == {PLANNED}:
-        return f"With {texts.WHOLE[PLANNED]} seeds, the intervals are {said.listed(halves)}."
-    return (
-        f"If the seeds to come spread as the first do, {texts.WHOLE[PLANNED]} will give intervals "
-        f"of about {said.listed(halves)}."
-    )
+            kinds = ("selector", "ticket, trained on", "both", "all_tokens")
+            *parts, whole = complete(name, kinds)
+            alone, ticket, both = (points(difference(part, whole).mean) for part in parts)
+            sentences.append(
+                f"After {training}, the selector alone changes accuracy by {alone} points, the "
+                f"ticket alone by {ticket}, and both together by {both}. Beyond the sum, that is "
+                f"{beyond(name)}."
+            )
+    return " ".join(sentences) or "It is not measured yet."
+
+
+def moved():
+    """The claims' mean differences in the small network beside each training of four blocks."""
+    found = {(claim, name): change for claim, name, _, change in losses()}
+    sentences = []
+    for name, training in TRAININGS.items():
+        steps = [
+            f"from {points(found[claim, SMALL[0]].mean)} to {points(found[claim, name].mean)} for "
+            f"{claim} ({texts.seeds(found[claim, name].values)})"
+            for claim in PAIRS
+            if {(claim, name), (claim, SMALL[0])} <= found.keys()
+        ]
+        if steps:
+            sentences.append(
+                f"From two blocks to four, trained for {training}, the mean difference in points "
+                f"goes {said.listed(steps)}."
+            )
+    if not sentences:
+        return "They are not measured yet."
+    return f"{' '.join(sentences)} Structure and training differ, too."
 
 
 def other_images():
@@ -321,22 +359,28 @@ def verdicts():
 
 
 def told_verdicts():
-    """The verdicts in a sentence, or that there are none yet."""
+    """The verdicts in a sentence, with what has none yet; or that there are none."""
     told = "; ".join(verdicts())
-    return f"The verdicts: {told}." if told else NONE
+    if not told:
+        return NONE
+    begun = {name for _, name, *_ in losses() if name in TRAININGS}
+    open_ = [training for name, training in TRAININGS.items() if name in begun and not judged(name)]
+    later = "".join(f" After {t} there is none yet: its numbers are provisional." for t in open_)
+    return f"The verdicts: {told}.{later}"
 
 
 def doubt():
     """What a second training does to a verdict on C1 that goes by a lead."""
+    sentences = []
     for name, training in TRAININGS.items():
-        with suppress(Missing):
+        if judged(name).get("C1", [""])[0] == "supported":
             lead, after = once_and_twice(name)
-            if judged(name) and after.mean < 0 < lead.mean:
-                return (
+            if after.mean < 0 < lead.mean:
+                sentences.append(
                     f"C1's verdict after {training} is about networks that are trained once. When "
                     f"both are trained a second time, the ticket {in_words(after)}."
                 )
-    return ""
+    return " ".join(sentences)
 
 
 def state():
@@ -360,6 +404,11 @@ def substitutions():
     left = map(str, selector.selector.counts(selector.model.tokens))
     compared = {f"larger_{key}": told(partial(minus, these=these, those=those))
                 for key, (these, those) in SAID.items()}  # fmt: skip
+    twice = partial(minus, these="ticket, trained on", those="all_tokens")
+    compared["larger_c1_twice_words"] = tested(twice, texts.shown)
+    random = partial(minus, these="selector", those="random_selector")
+    control = tested(random, lambda gain: texts.CONTROLS[ledger.control(gain)])
+    compared["larger_c3_random_words"] = control
     compared["larger_stem_dense"] = told(partial(minus, these="stem", those="dense"), always=True)
     compared |= {f"larger_{claim.lower()}": text for claim, text in differences().items()}
     return (
@@ -368,12 +417,13 @@ def substitutions():
         | {
             "larger_in_short": in_short(),
             "larger_places": choices.preferred(),
-            "larger_sum": told(beyond),
+            "larger_sum": summed(),
+            "larger_alike": alike(),
+            "larger_small_epochs": small_epochs(),
             "larger_trained": " and ".join(counts),
             "larger_sparser": sparser(),
             "larger_looked": choices.looked(),
             "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
-            "larger_enough": enough(),
             "larger_moved": moved(),
             "larger_equal_time": equal_time(),
             "larger_keep_ratio": f"{selector.selector.keep_ratio}",

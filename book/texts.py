@@ -54,12 +54,15 @@ def shown(loss):
     lost = loss.below(0) < ledger.LEVEL
     if loss.below(-ledger.MARGIN) < ledger.LEVEL:
         return f"we found a loss of more than {MARGIN}"
+    if loss.above(0) < ledger.LEVEL:
+        more = loss.above(ledger.MARGIN) < ledger.LEVEL
+        return "we found a gain" + f" of more than {MARGIN}" * more
     if no_point_lost(loss):
         if lost:
             return f"we found a loss, and it is smaller than {MARGIN}"
         return f"we could not show a loss, and a loss of {MARGIN} or more is ruled out"
     if lost:
-        return f"we found a loss, but could not show that it exceeds {MARGIN}"
+        return f"we found a loss, and could neither show nor rule out that it exceeds {MARGIN}"
     return f"we could not show a loss, and could not rule out a loss of {MARGIN}"
 
 

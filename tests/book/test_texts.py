@@ -86,7 +86,12 @@ def test_the_readme_tells_what_the_rows_say():
             (0.002, 0.001, -0.003),
             "could not show a loss, and a loss of one point or more is ruled out",
         ),
-        ((-0.014, -0.008, -0.012), "found a loss, but could not show that it exceeds one point"),
+        (
+            (-0.014, -0.008, -0.012),
+            "found a loss, and could neither show nor rule out that it exceeds one point",
+        ),
+        ((0.014, 0.008, 0.012), "found a gain"),
+        ((0.05, 0.052, 0.049), "found a gain of more than one point"),
     ],
 )
 def test_what_a_difference_shows_is_said_in_words(values, words):
