@@ -29,14 +29,6 @@ FOUR_BLOCKS = {
 }
 # kinds of which the first seeds are not all trained yet; the pages say so
 TO_TRAIN = {
-    "recipes": {
-        "AdamW, small first",
-        "Muon, rate 0.01",
-        "Muon, batches of 50",
-        "Muon, one time step",
-        "Muon, a narrower surrogate",
-        "Muon, no weight decay",
-    },
     "four_blocks_long": FOUR_BLOCKS,
     "half_hour": {"dense"},
     "precision": {
