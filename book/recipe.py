@@ -98,21 +98,23 @@ def in_the_recipe():
 
 
 def not_taken():
-    """Which single changes that the recipe does not have raise AdamW's accuracy, and which not."""
-    changes = gains()
+    """Which single changes that the recipe does not have raise an optimiser's accuracy, and which
+    lower it."""
+    changes, sentences = gains(), []
     left = {*changes} - {*in_the_recipe(), *SEVERAL}
-    alone = {name: changes[name]["AdamW"].mean for name in left if "AdamW" in changes[name]}
-    if not alone:
-        return "They are not measured yet."
-    order = sorted(alone, key=lambda name: -abs(alone[name]))
-    higher, lower = (
-        [f"*{name}* ({points(alone[name])})" for name in order if sign * alone[name] > 0]
-        for sign in (1, -1)
-    )
-    return (
-        f"Of the changes that are not in the recipe, {said.listed(higher or ['none'])} raised the "
-        f"accuracy of AdamW's plain network. It was lowered by {said.listed(lower or ['none'])}."
-    )
+    for optimiser in LOOKS:
+        found = {c: changes[c][optimiser].mean for c in left if optimiser in changes[c]}
+        order = sorted(found, key=lambda name: -abs(found[name]))
+        higher, lower = (
+            [f"*{name}* ({points(found[name])})" for name in order if sign * found[name] > 0]
+            for sign in (1, -1)
+        )
+        if found:
+            sentences.append(
+                f"With {optimiser}, {said.listed(higher or ['none'])} raised the accuracy of the "
+                f"plain network, and {said.listed(lower or ['none'])} lowered it."
+            )
+    return " ".join(sentences) or "They are not measured yet."
 
 
 def lead():
@@ -197,6 +199,7 @@ def of_the_trials():
         "recipe_not_taken": not_taken(),
         "recipe_searched": searched(),
         "recipe_twice_the_rate": str(changes.get("rate 0.02", {}).get("AdamW", "an unknown share")),
+        "recipe_muon_twice": str(changes.get("rate 0.04", {}).get("Muon", "an unknown share")),
         "recipe_early_share": percent(share),
     }
 
@@ -210,7 +213,7 @@ def parts():
             gain, by_muon = (changes.get(name, {}).get(optimiser) for optimiser in LOOKS)
             yield {
                 "change": name,
-                "points": points(gain.mean) if gain else "–",
+                "by AdamW": points(gain.mean) if gain else "–",
                 "by Muon": points(by_muon.mean) if by_muon else "–",
                 "seeds": gain.seeds if gain else len(part),
                 "MACs": f"{work(part) / work(start):.2f}",

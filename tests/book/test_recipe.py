@@ -53,7 +53,10 @@ def test_a_change_is_compared_with_its_optimisers_plain_network_of_its_seed(stud
     told, lines = recipe.of_the_trials(), {line["change"]: line for line in recipe.parts()}
     assert "+15.0" in told["recipe_together"]
     assert told["recipe_lead"].startswith("+10.0 points in the plain network after two epochs (one")
-    assert lines["threshold 0.5"]["points"] == "+3.0" and lines["batches of 50"]["points"] == "+0.0"
+    assert (
+        lines["threshold 0.5"]["by AdamW"] == "+3.0"
+        and lines["batches of 50"]["by AdamW"] == "+0.0"
+    )
     assert (
         lines["pooling late in the stem"]["MACs"] > "1.4" and lines["plain network"]["seeds"] == 1
     )
@@ -109,8 +112,8 @@ def test_changes_that_are_not_in_the_recipe_are_told_by_what_they_do(study_of, m
     assert "not measured" in recipe.not_taken() and "not measured" in recipe.lead()
     study_of("recipes", kinds, validation_accuracy=lambda kind: shares[kind])
     told = recipe.not_taken()
-    assert "recipe, *rate 0.02* (+3.0) raised" in told and "threshold" not in told
-    assert told.endswith("lowered by *one time step* (−6.0).")
+    assert "With AdamW, *rate 0.02* (+3.0) raised" in told and "threshold" not in told
+    assert "network, and *one time step* (−6.0) lowered it." in told
     lead = recipe.lead()
     assert "+10.0 points in the" in lead and "and +2.0 points with these after seven" in lead
 
