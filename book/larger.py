@@ -48,6 +48,7 @@ SAID = {  # differences that the page tells
     "c1_twice": ("ticket, trained on", "all_tokens"),
     "dense_twice": ("all_tokens", "dense"),
     "ticket_twice": ("ticket, trained on", "ticket"),
+    "c3_loss": ("selector", "all_tokens"),
     "c3_random": ("selector", "random_selector"),
     "both_dense": ("both", "dense"),
     "random_stem": ("random", "stem"),
