@@ -173,8 +173,8 @@ def bundle(book, html):
 
 
 def lighten(html):
-    """Take out what a page does not use: icons are a font, MathJax is for equations, a style is
-    for the cells of notebooks."""
+    """Take out what a page does not use: icons are a font, MathJax is for equations, styles are
+    for the cells of notebooks and for the colours of code."""
     for path in html.glob("*.html"):
         page, unused = path.read_text(), ["fontawesome", "thebe"]
         if 'class="math' not in page:
@@ -183,8 +183,9 @@ def lighten(html):
             unused += ["searchtools", "searchindex", "language_data"]
         script = rf"<script[^<]*({'|'.join(unused)})[^<]*</script>"
         page = re.sub(script, "", page)
-        if 'class="cell' not in page:
-            page = re.sub(r'<link [^>]*"_static/mystnb[^>]*>', "", page)
+        for sign, style in (('class="cell', "mystnb"), ('class="highlight', "pygments")):
+            if sign not in page:
+                page = re.sub(rf'<link [^>]*"_static/{style}[^>]*>', "", page)
         path.write_text(page)
 
 

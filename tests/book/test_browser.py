@@ -130,7 +130,8 @@ CONTRAST = """() => {
 }"""
 
 # Every control of every chart is moved to another value; told: how many there are, and those that change nothing.
-CONTROLS = """async () => {
+# (Kept in a variable, as the browser may throw away a promise that nothing holds.)
+CONTROLS = """() => window.moved = (async () => {
   const still = [];
   const controls = document.querySelectorAll(".vega-bind :is(input:not([type=radio]:checked), select)");
   for (const control of controls) {
@@ -146,7 +147,7 @@ CONTROLS = """async () => {
     if (control.type != 'radio') control.value = was, moved();  // so that it does not hide what the next one does
   }
   return [controls.length, still];
-}"""
+})()"""
 
 
 @pytest.fixture(scope="module")
