@@ -180,8 +180,8 @@ def alike():
             same = f"differ for {said.listed(other)} from" if other else "are"
             single = said.listed([*moved_by_a_seed(name)] or ["none of them"])
             sentences.append(
-                f"After {training}, the verdicts {same} those of two blocks. Leaving out one of "
-                f"the seeds changes {single}."
+                f"After {training}, the verdicts {same} those of two blocks on the same "
+                f"images. Leaving out one of the seeds changes {single}."
             )
     return " ".join(sentences) or "There are no verdicts to compare yet."
 
