@@ -130,8 +130,7 @@ CONTRAST = """() => {
 }"""
 
 # Every control of every chart is moved to another value; told: how many there are, and those that change nothing.
-# (Kept in a variable, as the browser may throw away a promise that nothing holds.)
-CONTROLS = """() => window.moved = (async () => {
+CONTROLS = """() => void (async () => {
   const still = [];
   const controls = document.querySelectorAll(".vega-bind :is(input:not([type=radio]:checked), select)");
   for (const control of controls) {
@@ -146,7 +145,7 @@ CONTROLS = """() => window.moved = (async () => {
     if (!before || drawn() == before) still.push(control.closest('.vega-bind').textContent.trim() || control.name);
     if (control.type != 'radio') control.value = was, moved();  // so that it does not hide what the next one does
   }
-  return [controls.length, still];
+  window.moved = [controls.length, still];
 })()"""
 
 
@@ -197,6 +196,16 @@ def hover(page):
     return shows(page.locator(".tippy-box:visible").last) or ""
 
 
+def controls_of(page):
+    """What CONTROLS finds; asked for, as Chromium may throw a promise away that is waited for."""
+    page.evaluate(CONTROLS)
+    for _ in range(1200):
+        if found := page.evaluate("window.moved"):
+            return found
+        page.wait_for_timeout(100)
+    raise AssertionError("the controls are not all moved after two minutes")
+
+
 def visit(browser, address):
     """All that the tests ask of a page, from one load of it."""
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
@@ -227,7 +236,7 @@ def visit(browser, address):
         switch(page, mode)
         seen.tip = hover(page)
         seen.contrast[mode] = page.evaluate(CONTRAST)
-    seen.controls, seen.unmoved = page.evaluate(CONTROLS)
+    seen.controls, seen.unmoved = controls_of(page)
     page.close()
     return seen
 
