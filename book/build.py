@@ -194,8 +194,7 @@ def readme(text):
     start, end = "<!-- ledger -->\n", "<!-- end -->"
     before, _, rest = text.partition(start)
     size = f"Are these networks too small? Perhaps. {larger.state()} {larger.moved()}"
-    size = f"{size} {larger.told_verdicts()} {larger.doubt()}".strip()
-    size = size.replace("](larger.md)", "](book/larger.md)")
+    size = f"{size} {larger.doubted_verdicts()}".replace("](larger.md)", "](book/larger.md)")
     lines = [*texts.short_ledger(), "", size]
     return before + start + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
 

@@ -54,16 +54,12 @@ SAID = {  # differences that the page tells
     "random_stem": ("random", "stem"),
     "reinit_stem": ("reinit", "stem"),
 }
-BESIDE = [
-    ("ticket", "stem"),
-    ("random", "dense"),
-    ("random", "stem"),
-    ("reinit", "stem"),
-    ("stem", "dense"),
-]
-BESIDE += [("selector", "random_selector"), ("both", "ticket, trained on")]
-BESIDE += [("ticket, trained on", "all_tokens"), ("random_selector", "all_tokens")]
-BESIDE += [("all_tokens", "dense"), ("both", "dense")]
+BESIDE = [  # differences without a verdict
+    ("ticket", "stem"), ("random", "dense"), ("random", "stem"), ("reinit", "stem"),
+    ("stem", "dense"), ("selector", "random_selector"), ("both", "ticket, trained on"),
+    ("ticket, trained on", "all_tokens"), ("random_selector", "all_tokens"),
+    ("all_tokens", "dense"), ("both", "dense"),
+]  # fmt: skip
 AFTER = "after four seeds"
 NONE = (
     "There are no verdicts yet: they come when all networks of a training are trained. Until then, "
@@ -71,15 +67,20 @@ NONE = (
 )
 
 
+def of_two_blocks():
+    """The verdicts of the small network on the same images, by claim."""
+    return analyses.elsewhere().iloc[0].rename({"C3 by accuracy": "C3"})
+
+
 def claims():
     """The losses as a table, with the verdicts that this study gives."""
     answers = {name: judged(name) for name in TRAININGS}
-    before = analyses.elsewhere().iloc[0].rename({"C3 by accuracy": "C3"})
+    before = of_two_blocks()
     for claim, name, network, estimate in losses(SHOWN):
         line = {"difference": called(claim), "network": network} | tables.columns(estimate)
         given = "none" if claim == AGAIN else AFTER if name in TRAININGS else before[claim]
-        if claim != AGAIN and (answer := answers.get(name)):
-            verdict, p, corrected = answer[claim]
+        if answer := answers.get(name, {}).get(claim):
+            verdict, p, corrected = answer
             given = f"{verdict} ({texts.p_text(p)}, corrected {texts.p_text(corrected)})"
         yield line | {"verdict": given}
 
@@ -109,12 +110,12 @@ def told(measure, always=False):
     return said.listed([f"{part} after {t}" for t, part in parts.items()] or ["not measured yet"])
 
 
-def tested(measure, words):
-    """What measure(experiment) shows by the verdicts' tests, after each training that has it."""
+def tested(pair, words):
+    """What the difference of a pair shows by the verdicts' tests, after each training with it."""
     found = []
     for name, training in TRAININGS.items():
         with suppress(Missing):
-            change = measure(name)
+            change = minus(name, *pair)
             found += [f"{words(change)} after {training}"] if change.seeds > 2 else []
     return said.listed(found or ["not enough seeds to tell"])
 
@@ -172,7 +173,7 @@ def in_short():
 
 def alike():
     """Whether the verdicts are those of two blocks, on the same images, and rest on one seed."""
-    before = analyses.elsewhere().iloc[0].rename({"C3 by accuracy": "C3"})
+    before = of_two_blocks()
     sentences = []
     for name, training in TRAININGS.items():
         if answers := judged(name):
@@ -384,6 +385,11 @@ def doubt():
     return " ".join(sentences)
 
 
+def doubted_verdicts():
+    """The verdicts, and what a second training does to C1's."""
+    return f"{told_verdicts()} {doubt()}".strip()
+
+
 def state():
     """Whether the claims are measured in these networks, and what the dense one reaches."""
     words = "are being measured" if len(list(verdicts())) < len(TRAININGS) else "were measured"
@@ -405,11 +411,10 @@ def substitutions():
     left = map(str, selector.selector.counts(selector.model.tokens))
     compared = {f"larger_{key}": told(partial(minus, these=these, those=those))
                 for key, (these, those) in SAID.items()}  # fmt: skip
-    twice = partial(minus, these="ticket, trained on", those="all_tokens")
-    compared["larger_c1_twice_words"] = tested(twice, texts.shown)
-    random = partial(minus, these="selector", those="random_selector")
-    control = tested(random, lambda gain: texts.CONTROLS[ledger.control(gain)])
-    compared["larger_c3_random_words"] = control
+    compared["larger_c1_twice_words"] = tested(SAID["c1_twice"], texts.shown)
+    compared["larger_c3_random_words"] = tested(
+        SAID["c3_random"], lambda gain: texts.CONTROLS[ledger.control(gain)]
+    )
     compared["larger_stem_dense"] = told(partial(minus, these="stem", those="dense"), always=True)
     compared |= {f"larger_{claim.lower()}": text for claim, text in differences().items()}
     return (
@@ -435,7 +440,7 @@ def substitutions():
             "larger_untrained": choices.untrained(),
             "larger_state": state(),
             "larger_verdicts": told_verdicts(),
-            "larger_verdicts_doubted": f"{told_verdicts()} {doubt()}".strip(),
+            "larger_verdicts_doubted": doubted_verdicts(),
         }
     )
 
