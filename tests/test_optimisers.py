@@ -1,8 +1,9 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
-from ssf.model import optimisers, training
+from ssf.model import kernels, optimisers, training
 from ssf.presets import preset
 
 SMOKE = preset("smoke", **{"train.optimiser": "muon"})
@@ -27,6 +28,25 @@ def test_muon_steps_by_the_orthogonalised_gradient_also_in_convolutions():
         step = (before[name] - network.get_parameter(name).detach()).flatten(1) / 0.1
         values = torch.linalg.svdvals(step) / max(1, step.shape[0] / step.shape[1]) ** 0.5
         assert values.min() > 0.5 and values.max() < 1.5
+
+
+def orthogonalised(matrix):
+    """Five steps of Newton and Schulz, with Jordan's three numbers, in float64."""
+    x = matrix.double() / matrix.double().norm()
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x
+
+
+@pytest.mark.parametrize("fast, off", [(False, 1e-5), (True, 1e-1)])
+def test_muon_is_in_float32_where_bfloat16_is_slow(monkeypatch, fast, off):
+    monkeypatch.setattr(kernels, "multiplies_bfloat16", lambda device: fast)
+    network, before = trained_a_step(replace(SMOKE.train, weight_decay=0.0, muon_lr=1.0))
+    weight = network.get_parameter(name := "stem.stages.1.conv.weight")
+    step = (before[name] - weight.detach()).flatten(1)
+    largest = (step - orthogonalised(weight.grad.flatten(1))).abs().max()
+    assert 0.01 * off < largest < off, largest
 
 
 def test_head_biases_and_batchnorm_are_left_to_adamw():

@@ -1,35 +1,41 @@
 """What takes a training's steps: AdamW, as published, or Muon with AdamW beside it."""
 
+from contextlib import nullcontext
+
 import torch
+from torch.overrides import TorchFunctionMode
+
+from ssf.model import kernels
 
 
-class Muon(torch.optim.Muon):
-    """torch's Muon (Jordan et al. 2024), for convolutions, too: as matrices [out, in·k·k]."""
+class InFloat32(TorchFunctionMode):
+    """A context in which `bfloat16()` makes a copy in float32."""
 
-    def __init__(self, weights, **settings):
+    def __torch_function__(self, function, _, arguments=(), settings=None):
+        copies = function is torch.Tensor.bfloat16
+        return arguments[0].clone() if copies else function(*arguments, **settings or {})
+
+
+class MuonAndAdamW:
+    """torch's Muon (Jordan et al. 2024) and AdamW as one: `param_groups`, `state`, `step` of both.
+
+    Muon's weights may be convolutions', too: as matrices [out, in·k·k]. torch makes its steps
+    orthogonal in bfloat16; on processors that are slow at that, they are made so in float32.
+    """
+
+    def __init__(self, weights, adamw, **settings):
         self.matrices = {w: w.detach().flatten(1) for w in weights}  # the same memory
-        super().__init__(self.matrices.values(), **settings)
-        for weight, matrix in self.matrices.items():
-            self.state[weight] = self.state[matrix] = {}
+        self.adamw, self.muon = adamw, torch.optim.Muon(self.matrices.values(), **settings)
+        self.param_groups = adamw.param_groups + self.muon.param_groups
+        self.state = {p: adamw.state[p] for group in adamw.param_groups for p in group["params"]}
+        self.state |= {w: self.muon.state[matrix] for w, matrix in self.matrices.items()}
 
     def step(self):
         for weight, matrix in self.matrices.items():
             matrix.grad = weight.grad.flatten(1)
-        super().step()
-
-
-class Pair:
-    """Two optimisers as one: `param_groups`, `state` and `step` of both."""
-
-    def __init__(self, adamw, muon):
-        self.optimisers = adamw, muon
-        self.param_groups = adamw.param_groups + muon.param_groups
-        params = [p for group in adamw.param_groups for p in group["params"]]
-        self.state = {p: adamw.state[p] for p in params} | muon.state
-
-    def step(self):
-        for one in self.optimisers:
-            one.step()
+        self.adamw.step()
+        with nullcontext() if kernels.multiplies_bfloat16(matrix.device) else InFloat32():
+            self.muon.step()
 
 
 def optimiser(network, train):
@@ -50,4 +56,4 @@ def optimiser(network, train):
     if not by_muon:
         return adamw
     matrices = [p for p in weights if p in by_muon]
-    return Pair(adamw, Muon(matrices, lr=train.muon_lr, weight_decay=train.weight_decay))
+    return MuonAndAdamW(matrices, adamw, lr=train.muon_lr, weight_decay=train.weight_decay)

@@ -63,8 +63,7 @@ def make_network(config, seed=None):
 
 
 def learning_rate(train, progress, highest=None):
-    """The rate after `progress` epochs: linear warm-up from min_lr to `highest` (train.lr unless
-    told), then the decay back."""
+    """The rate after `progress` epochs: linear warm-up to `highest` (else train.lr), then decay."""
     above = (train.lr if highest is None else highest) - train.min_lr
     if progress < train.warmup_epochs:
         return train.min_lr + above * progress / train.warmup_epochs
@@ -194,15 +193,12 @@ def train_epoch(config, network, forward, opt, masks, teacher, dataset, used, ep
         sizes.append(size)
         take_step(config, network, opt, masks, loss, places[-1])
     network.expect(config.model)
-    losses, rights = torch.stack(means).T.tolist()  # once an epoch: no step waits for a GPU
-    for place, loss in zip(places, losses, strict=True):
+    means = torch.stack(means).cpu().double()  # once an epoch: no step waits for a GPU
+    for place, loss in zip(places, means[:, 0].tolist(), strict=True):
         if not math.isfinite(loss):
             raise Failed(f"the loss is {loss} in {place}; a smaller train.lr may help")
-
-    def mean(values):
-        return sum(size * value for size, value in zip(sizes, values, strict=True)) / sum(sizes)
-
-    return {"epoch": epoch + 1, "train_loss": mean(losses), "train_accuracy": mean(rights)}
+    loss, accuracy = (torch.tensor(sizes).double() @ means / sum(sizes)).tolist()
+    return {"epoch": epoch + 1, "train_loss": loss, "train_accuracy": accuracy}
 
 
 def of_small_images(forward, side):
@@ -289,7 +285,7 @@ def restore(network, opt, tensors):
     network.load_state_dict(own | {name: t for name, t in tensors.items() if name in own})
     for name, p in network.named_parameters():
         prefix = f"{MOMENTS}{name}."
-        state = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-        if state:  # AdamW counts its steps on the CPU
-            places = {k: p.device if t.ndim else "cpu" for k, t in state.items()}
-            opt.state[p].update((k, t.clone().to(places[k])) for k, t in state.items())
+        for key, tensor in tensors.items():
+            if key.startswith(prefix):
+                place = p.device if tensor.ndim else "cpu"  # AdamW counts its steps there
+                opt.state[p][key.removeprefix(prefix)] = tensor.clone().to(place)
