@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
 
+import glance
 import inline
 import larger
 import minutes
@@ -193,9 +194,9 @@ def readme(text):
     """The README with its ledger, and what larger networks say, renewed from the rows."""
     start, end = "<!-- ledger -->\n", "<!-- end -->"
     before, _, rest = text.partition(start)
-    size = f"Are these networks too small? Perhaps. {larger.state()} {larger.moved()}"
-    size = f"{size} {larger.doubted_verdicts()}".replace("](larger.md)", "](book/larger.md)")
-    lines = [*texts.short_ledger(), "", size]
+    lines = [*texts.short_ledger(), "", glance.LEGEND, "", tables.in_markdown(glance.table())]
+    state = larger.state().replace("](larger.md)", "](book/larger.md)")
+    lines += [glance.counted(), "", f"Are these networks too small? Perhaps. {state}"]
     return before + start + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
 
 
@@ -206,9 +207,8 @@ def ledger_in_short(book):
 def configuration(book):
     """_config.yml with the numbers that pages ask for, {{ c1_verdict }}, and a course's hub."""
     settings = yaml.safe_load((book / "_config.yml").read_text())
-    numbers = (
-        texts.substitutions() | networks.texts() | larger.substitutions() | recipe.substitutions()
-    )
+    numbers = texts.substitutions() | networks.texts() | larger.substitutions()
+    numbers |= recipe.substitutions() | glance.substitutions()
     settings["parse"]["myst_substitutions"] = numbers
     if hub := os.environ.get("SSF_HUB"):
         settings["launch_buttons"]["jupyterhub_url"] = hub
@@ -229,7 +229,7 @@ def compile_pages(book):
 def pages(book):
     """Everything but the chapters' execution."""
     parts = [sentences, parameter_tables, minutes.table, datasheets, manifest, tables.write]
-    parts += [networks.pages, larger.pages, recipe.pages]
+    parts += [networks.pages, larger.pages, recipe.pages, glance.pages]
     for part in (*parts, landing, ledger_in_short):
         part(book)
     if book == ROOT / "book":

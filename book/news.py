@@ -182,7 +182,7 @@ def message():
     stem = findings.compared("controls")["the stem alone", "dense"]
     weights = percent(1 - pick(rows("tickets"), "ticket", AT).sparsity)
     random = ledger.control(three["random"])
-    return (
+    told = (
         "**In short.** Our small dense network for Fashion-MNIST is right on "
         f"{percent(pick(rows('tickets'), 'dense').accuracy)} of the test images. A ticket that "
         f"keeps {weights} of its weights {texts.changes(loss)}. "
@@ -191,6 +191,7 @@ def message():
         + ("But a network without these blocks does as well as the dense one, so this is a mild "
            "test of dropping tokens." if texts.no_point_lost(stem) else "")
     )  # fmt: skip
+    return f"{told}\n\n{larger.message()}\n"
 
 
 def news():

@@ -245,7 +245,6 @@ def write(book):
     pages = {f"compared_{name}": comparisons(name, qs) for name in findings.COMPARED}
     several = [row for row in comparisons("controls", qs) if row["seeds"] >= analyses.SEVERAL]
     pages["compared_controls"] = several
-    pages["elsewhere"] = analyses.elsewhere().to_dict("records")
     pages |= {"budgets": budgets(), "looks": looks(), "power": power(), "paper": paper()}
     pages |= {"interactions": interactions(), "reached": reached(), "strayed": strayed()}
     for name, lines in pages.items():

@@ -326,9 +326,6 @@ def of_scores():
     return {"same_networks": str(Estimate(tuple(recalls.learned - recalls.firing_rate)))}
 
 
-VERDICTS = ("C1", "C3 by accuracy", "C4")  # on other data
-
-
 def of_findings():
     """{name: text} of what was measured beside the claims."""
     frame = rows("codesign")
@@ -338,11 +335,6 @@ def of_findings():
     images, macs = share_of_training()
     qs = analyses.q_values()
     gains = findings.inflation()
-    elsewhere = zip(findings.ELSEWHERE, analyses.elsewhere().to_dict("records"), strict=True)
-    verdicts = {
-        f"verdicts_{name}": ", ".join(f"{claim} *{row[claim]}*" for claim in VERDICTS)
-        for name, row in elsewhere
-    }
     return {
         "published_order": str(published),
         "published_order_more": p_text(published.below(-ledger.MARGIN)),
@@ -356,7 +348,7 @@ def of_findings():
         "inflation": f"{hundredfold(gains.mean())} points on average",
         "inflation_none": percent(gains == 0),
         "inflation_largest": f"{hundredfold(gains.max())} points",
-    } | verdicts
+    }
 
 
 def of_practice():

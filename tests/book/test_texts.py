@@ -4,6 +4,7 @@ import re
 
 import analyses
 import build
+import glance
 import larger
 import networks
 import pandas as pd
@@ -20,9 +21,8 @@ from ssf.study.statistics import Estimate
 def test_every_number_that_a_page_asks_for_has_a_text():
     pages = [path.read_text() for path in (ROOT / "book").glob("[a-z]*.md")]
     asked = {name for page in pages for name in re.findall(r"{{ (\w+) }}", page)}
-    numbers = (
-        texts.substitutions() | networks.texts() | larger.substitutions() | recipe.substitutions()
-    )
+    numbers = texts.substitutions() | networks.texts() | larger.substitutions()
+    numbers |= recipe.substitutions() | glance.substitutions()
     assert asked and asked <= numbers.keys()
     assert all(isinstance(text, str) and text for text in numbers.values())
     assert texts.slug("C1", "loss") == "c1_loss" and "nan" not in " ".join(numbers.values())
@@ -48,6 +48,7 @@ def test_a_table_in_markdown_or_a_sentence():
 
 def test_the_tables_that_pages_include_are_written(tmp_path):
     tables.write(tmp_path)
+    glance.pages(tmp_path)
     both = ("findings.md", "behind.md")
     text = "".join((ROOT / "book" / name).read_text() for name in both)
     included = set(re.findall(r"{include} (\S+)", text))
@@ -73,7 +74,7 @@ def test_the_readme_tells_what_the_rows_say():
     committed = (ROOT / "README.md").read_text()
     assert build.readme(committed) == committed
     assert larger.dense_after() in committed and "](larger.md)" not in committed
-    outdated = committed.replace(larger.moved(), "").replace("(book/larger.md)", "")
+    outdated = committed.replace(glance.counted(), "").replace("(book/larger.md)", "")
     assert outdated != committed and build.readme(outdated) == committed
 
 
