@@ -330,11 +330,12 @@ def draw_rounds():
         return draw_sentence("not measured yet")
     fig = draw_paired(curves, "percent", "sparsity (%)", "the dense network's", ledger.MARGIN)
     (ax,) = fig.axes
-    for name, training in TRAININGS.items():
-        with suppress(Missing):
-            stem = 100 * minus(name, "stem", "dense").mean
-            ax.axhline(stem, color=GREY, ls="--", lw=0.8)
-            ax.text(ax.get_xlim()[0], stem, f" the stem alone, {training}", va="bottom")
+    for (name, training), side in zip(TRAININGS.items(), ("bottom", "top"), strict=True):
+        if any(label.endswith(training) for label in curves):
+            with suppress(Missing):
+                stem = 100 * minus(name, "stem", "dense").mean
+                ax.axhline(stem, color=GREY, ls="--", lw=0.8)
+                ax.text(ax.get_xlim()[0], stem, f" the stem alone, {training}", va=side)
     return fig
 
 
