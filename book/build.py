@@ -196,7 +196,7 @@ def readme(text):
     before, _, rest = text.partition(start)
     lines = [*texts.short_ledger(), "", glance.LEGEND, "", tables.in_markdown(glance.table())]
     state = larger.state().replace("](larger.md)", "](book/larger.md)")
-    lines += [glance.counted(), "", f"Are these networks too small? Perhaps. {state}"]
+    lines += [glance.compared(), "", f"Are these networks too small? Perhaps. {state}"]
     return before + start + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
 
 

@@ -501,7 +501,7 @@ def short_ledger():
         "would be *{c2_strict_verdict}*. In accuracy, selector minus random is {c2_accuracy}",
         "C3, by count": "{c3_claim}: **{c3_count_verdict}** in the paper's network for "
         "CIFAR. The published keep ratio of {published_ratio} saves {published_saving} there, and "
-        "saving {claimed_saving} takes {ratio_that_saves}. In the paper's network for "
+        "saving {claimed_saving} needs a ratio of {ratio_that_saves}. In the paper's network for "
         "DVS128 Gesture, the published code saves {saving_paper_dvs128}",
         "C3, by accuracy": "a loss below {margin} where {claimed_saving} are saved: "
         "**{c3_verdict}** in our network, with a keep ratio of {ratio}. {c3_loss_sentence}. "

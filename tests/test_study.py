@@ -129,12 +129,13 @@ def test_only_some_kinds_are_trained_and_the_manifest_tells_what_it_took(tiny, m
     assert results.manifest().processor[0].split(", ") == sorted([line["processor"], "another"])
 
 
-def test_no_row_of_half_precision_is_trained_in_float32(tiny, monkeypatch, capsys):
-    half = experiments.EXPERIMENTS["tiny"]
+@pytest.mark.parametrize("half", [{"train.mixed_precision": True}, {"train.optimiser": "muon"}])
+def test_no_row_of_half_precision_is_trained_in_float32(tiny, monkeypatch, capsys, half):
+    usual = experiments.EXPERIMENTS["tiny"]
 
     def in_half(seed):
-        for kind, config in half(seed):
-            yield kind, config.with_(**{"train.mixed_precision": True})
+        for kind, config in usual(seed):
+            yield kind, config.with_(**half)
 
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", in_half)
     monkeypatch.setattr(kernels, "multiplies_bfloat16", lambda _: False)

@@ -26,6 +26,7 @@ class MuonAndAdamW:
     def __init__(self, weights, adamw, **settings):
         self.matrices = {w: w.detach().flatten(1) for w in weights}  # the same memory
         self.adamw, self.muon = adamw, torch.optim.Muon(self.matrices.values(), **settings)
+        self.slow = not kernels.multiplies_bfloat16(next(iter(self.matrices)).device)
         self.param_groups = adamw.param_groups + self.muon.param_groups
         self.state = {p: adamw.state[p] for group in adamw.param_groups for p in group["params"]}
         self.state |= {w: self.muon.state[matrix] for w, matrix in self.matrices.items()}
@@ -34,7 +35,7 @@ class MuonAndAdamW:
         for weight, matrix in self.matrices.items():
             matrix.grad = weight.grad.flatten(1)
         self.adamw.step()
-        with nullcontext() if kernels.multiplies_bfloat16(matrix.device) else InFloat32():
+        with InFloat32() if self.slow else nullcontext():
             self.muon.step()
 
 

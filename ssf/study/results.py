@@ -53,15 +53,16 @@ def finished(name, seeds):
 def run(name, seeds, only=()):
     """Train an experiment's networks that have no row; after each, keep its answers and write rows.
 
-    only: some of its kinds, () for all. Yields (kind, run). Raises Failed for a network in half
-    precision where the processor has no such products: its row would be one of float32.
+    only: some of its kinds, () for all. Yields (kind, run). Raises Failed for half precision, and
+    for Muon, where the processor has no such products: the row would be one of float32.
     """
     written = as_text(name)
     for seed in seeds:
         for kind, config in experiments.EXPERIMENTS[name](seed):
             done = config.hash() in written and not answers.lacks(name, config)
             if (not only or kind in only) and not done:
-                if config.train.mixed_precision and not kernels.multiplies_bfloat16(device()):
+                half = config.train.mixed_precision or config.train.optimiser == "muon"
+                if half and not kernels.multiplies_bfloat16(device()):
                     raise Failed(f"{kind!r} trains in bfloat16; {records.processor()} has none")
                 run = runs.run(config, any_code=True)  # rows take days
                 if answers.lacks(name, config):

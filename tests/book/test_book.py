@@ -143,7 +143,8 @@ def test_the_ledger_is_on_its_page_and_in_short_on_the_landing_page(pages, html)
 
 
 @pytest.mark.parametrize(
-    "name", ["findings", "budgets", "cifar10", "events", "larger", "places", "densities", "rounds"]
+    "name",
+    ["findings", "budgets", "rule", "cifar10", "events", "larger", "places", "densities", "rounds"],
 )
 def test_the_committed_figures_are_those_of_the_committed_rows(html, name):
     built, committed = (folder / "_static" / f"{name}.svg" for folder in (html, ROOT / "book"))

@@ -74,7 +74,7 @@ def test_the_readme_tells_what_the_rows_say():
     committed = (ROOT / "README.md").read_text()
     assert build.readme(committed) == committed
     assert larger.dense_after() in committed and "](larger.md)" not in committed
-    outdated = committed.replace(glance.counted(), "").replace("(book/larger.md)", "")
+    outdated = committed.replace(glance.compared(), "").replace("(book/larger.md)", "")
     assert outdated != committed and build.readme(outdated) == committed
 
 
