@@ -27,7 +27,7 @@ def test_every_network_that_was_asked_has_a_line_with_its_own_verdicts():
         loss, _ = network.answers["C1"]
         assert network.twice.seeds == loss.seeds
     for line in glance.table():
-        assert len(line) == 3 + len(PAIRS)
+        assert len(line) == 2 + len(PAIRS)
 
 
 def test_a_cell_has_half_of_the_interval():
