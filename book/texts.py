@@ -132,7 +132,22 @@ def of_claims():
         texts[slug(name, "holm", "means")] = f"with the correction {p_text(corrected)}, which " + (
             "still shows it at 5 %" if kept else "no longer shows it at 5 %"
         )
-    return texts | of_a_seed_less()
+    return texts | of_a_seed_less() | {"certain": certain()}
+
+
+def certain():
+    """Which claims are open, and which verdicts rest on tests that survive a correction."""
+    open_, firm, weak = [], [], []
+    for name, (_, corrected) in ledger.corrected().items():
+        undecided = ledger.CLAIMS[name][1]()["verdict"] == "undecided"
+        (open_ if undecided else firm if corrected < ledger.LEVEL else weak).append(name)
+    told = f"{said.listed(open_)} {'is' if len(open_) == 1 else 'are'} undecided. " if open_ else ""
+    groups = {"are still significant": firm, "are not": weak}
+    parts = [
+        f"the tests behind {said.listed(names)} {how}" for how, names in groups.items() if names
+    ]
+    ends = f"After a correction for having tested four claims, {', and '.join(parts)}."
+    return told + ends if parts else told.strip()
 
 
 def changed(claim, gains=(), holds=True):

@@ -124,6 +124,24 @@ def test_a_p_is_a_number_or_a_bound(monkeypatch, p, text):
 
 
 @pytest.mark.parametrize(
+    "ps, sentences",
+    [
+        ((0.01, 0.01), ("C1 is undecided. ", "behind C2 and C3 are still significant.")),
+        ((0.01, 0.06), ("C1 is undecided. ", "C2 are still significant, and the tests behind C3")),
+        ((0.06, 0.07), ("C1 is undecided. ", "claims, the tests behind C2 and C3 are not.")),
+    ],
+)
+def test_which_verdicts_survive_a_correction_is_computed(monkeypatch, ps, sentences):
+    verdicts = {"C1": "undecided", "C2": "supported", "C3": "not supported"}
+    claims = {name: (name, lambda word=word: {"verdict": word}) for name, word in verdicts.items()}
+    monkeypatch.setattr(ledger, "CLAIMS", claims)
+    corrected = dict(zip(claims, ((p, p) for p in (0.5, *ps)), strict=True))
+    monkeypatch.setattr(ledger, "corrected", lambda: corrected)
+    start, inside = sentences
+    assert texts.certain().startswith(start) and inside in texts.certain()
+
+
+@pytest.mark.parametrize(
     "values, word",
     [((0.01, 0.012, 0.011), "excludes"), ((-0.01, 0.012, 0.0), "includes")],
 )
