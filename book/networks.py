@@ -106,14 +106,17 @@ def pages(book):
         f"*ticket*: only {100 * left:.0f} % of its weights are left. Its first layers read the "
         "whole picture. Then it drops *tokens*, what it knows of each square, and those that fire "
         "least go first. (An empty square may fire, too.) How long does the answer hold? Take "
-        "over, and erase squares with a finger, the mouse or the keyboard. "
-        + ("With so few weights, most of the work compares tokens in pairs, so a token that goes "
-           "saves more than its share. In the paper's network for CIFAR, as published, dropping "
-           f"tokens saves {percent(cost.saving(paper.model, paper.selector))} in all. "
-           if pairs(left) else "")
-        + "[](live.md) shows more."
-    )  # fmt: skip
-    (book / "_live_small.md").write_text(f"{words}\n\n{small}")
+        "over, and erase squares with a finger, the mouse or the keyboard."
+    )
+    saving = percent(cost.saving(paper.model, paper.selector))
+    caveat = (
+        "The saving below the picture is this network's. With so few weights, most of the work "
+        "compares tokens in pairs, so a token that goes saves more than its share. In the paper's "
+        f"network for CIFAR, as published, dropping tokens saves {saving} in all. "
+    )
+    caveat = caveat if pairs(left) else ""
+    text = f"{words}\n\n{small}\n\n{caveat}[](live.md) shows more.\n"
+    (book / "_live_small.md").write_text(text)
     (book / "_live.md").write_text(TOUCH.format(small="", data="live-data"))
     (book / "_live_rows.md").write_text(in_markdown(rows()))
 
