@@ -22,7 +22,7 @@ LEGEND = (
     "width of its 95 % interval over seeds, and the verdict. *Event-fashion* is Fashion-MNIST as a "
     "simulated event camera sees it, and CIFAR-10 (JPEG) has compressed images."
 )
-AGAIN = "ticket, trained on"  # the ticket, trained a second time
+KINDS = ("dense", "all_tokens", "ticket, trained on")
 # made differences of five seeds, one for each way in which a verdict can come about: mean, spread
 MADE = {"A": (-0.001, 0.004), "B": (-0.006, 0.0025), "C": (-0.009, 0.005), "D": (-0.022, 0.007),
         "E": (0.02, 0.009)}  # fmt: skip
@@ -54,19 +54,19 @@ def networks():
     dense = pick(rows("tickets"), "dense")
     yield Asked(f"Fashion-MNIST, {blocks(dense)}", dense, whole, answers, twice)
     for name, data in reversed(findings.ELSEWHERE.items()):
-        parts = [pick(rows(name), kind) for kind in ("dense", "all_tokens", AGAIN)]
-        twice = difference(parts[2], parts[1])
-        name_, answers = f"{data}, {blocks(parts[0])}", analyses.elsewhere(name)
-        yield Asked(name_, *parts[:2], answers, twice)
+        frame = rows(name)
+        dense, whole, again = (pick(frame, kind) for kind in KINDS)
+        answers, twice = analyses.elsewhere(name), difference(again, whole)
+        yield Asked(f"{data}, {blocks(dense)}", dense, whole, answers, twice)
     for name, training in TRAININGS.items():
         answers = {
             claim: (minus(name, *PAIRS[claim][:2]), verdict)
             for claim, (verdict, *_) in judged(name).items()
         }
         if answers:
-            parts = [trained(name, kind) for kind in ("dense", "all_tokens")]
-            twice = minus(name, AGAIN, "all_tokens")
-            yield Asked(f"CIFAR-10 (JPEG), four blocks, {training}", *parts, answers, twice)
+            dense, whole, again = (trained(name, kind) for kind in KINDS)
+            network, twice = f"CIFAR-10 (JPEG), four blocks, {training}", difference(again, whole)
+            yield Asked(network, dense, whole, answers, twice)
 
 
 def blocks(dense):

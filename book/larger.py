@@ -477,6 +477,7 @@ def substitutions():
             "larger_photographs": choices.alike(),
             "larger_uniform": choices.uniform(),
             "larger_untrained": choices.untrained(),
+            "larger_doubt": doubt() or "C1 is judged by networks that are trained once.",
             "larger_state": state(),
             "larger_verdicts": told_verdicts(),
         }

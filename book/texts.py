@@ -125,21 +125,26 @@ def of_claims():
             texts[slug(name, key, "zero")] = f"an interval that {zero(estimate)} zero"
             for test, p in tests.items():
                 texts[slug(name, key, test)] = p_text(p)
-    for name, (p, corrected) in ledger.corrected().items():
+    tested = ledger.corrected()
+    for name, (p, corrected) in tested.items():
         texts[slug(name, "p")], texts[slug(name, "holm")] = p_text(p), p_text(corrected)
         kept = corrected < ledger.LEVEL
         texts[slug(name, "holm", "words")] = "survives" if kept else "does not survive"
         texts[slug(name, "holm", "means")] = f"with the correction {p_text(corrected)}, which " + (
             "still shows it at 5 %" if kept else "no longer shows it at 5 %"
         )
-    return texts | of_a_seed_less() | {"certain": certain()}
+    verdicts = {name: texts[slug(name, "verdict")] for name in tested}
+    return texts | of_a_seed_less() | {"certain": certain(verdicts, tested)}
 
 
-def certain():
-    """Which claims are open, and which verdicts rest on tests that survive a correction."""
+def certain(verdicts, tested):
+    """Which claims are open, and which verdicts rest on tests that survive a correction.
+
+    verdicts: {claim: word}; tested: as `ledger.corrected` has it.
+    """
     open_, firm, weak = [], [], []
-    for name, (_, corrected) in ledger.corrected().items():
-        undecided = ledger.CLAIMS[name][1]()["verdict"] == "undecided"
+    for name, (_, corrected) in tested.items():
+        undecided = verdicts[name] == "undecided"
         (open_ if undecided else firm if corrected < ledger.LEVEL else weak).append(name)
     told = f"{said.listed(open_)} {'is' if len(open_) == 1 else 'are'} undecided. " if open_ else ""
     groups = {"are still significant": firm, "are not": weak}

@@ -42,7 +42,7 @@ def made(study_of):
     """A function that writes rows of all networks, {kind: accuracy} of those that differ."""
 
     def write(changes, twice=0.78):
-        own = {"random": 0.6, "reinit": 0.6, glance.AGAIN: twice} | changes
+        own = {"random": 0.6, "reinit": 0.6, glance.KINDS[2]: twice} | changes
         for name in ("tickets", "codesign", "cifar10", "events", "four_blocks"):
             kinds = dict.fromkeys((kind for kind, _ in experiments.EXPERIMENTS[name](0)), 0.8)
             path = study_of(name, kinds | own, macs=lambda kind: 75)

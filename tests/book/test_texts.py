@@ -131,14 +131,12 @@ def test_a_p_is_a_number_or_a_bound(monkeypatch, p, text):
         ((0.06, 0.07), ("C1 is undecided. ", "claims, the tests behind C2 and C3 are not.")),
     ],
 )
-def test_which_verdicts_survive_a_correction_is_computed(monkeypatch, ps, sentences):
+def test_which_verdicts_survive_a_correction_is_computed(ps, sentences):
     verdicts = {"C1": "undecided", "C2": "supported", "C3": "not supported"}
-    claims = {name: (name, lambda word=word: {"verdict": word}) for name, word in verdicts.items()}
-    monkeypatch.setattr(ledger, "CLAIMS", claims)
-    corrected = dict(zip(claims, ((p, p) for p in (0.5, *ps)), strict=True))
-    monkeypatch.setattr(ledger, "corrected", lambda: corrected)
+    tested = dict(zip(verdicts, ((p, p) for p in (0.5, *ps)), strict=True))
     start, inside = sentences
-    assert texts.certain().startswith(start) and inside in texts.certain()
+    told = texts.certain(verdicts, tested)
+    assert told.startswith(start) and inside in told
 
 
 @pytest.mark.parametrize(
