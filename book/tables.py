@@ -224,7 +224,7 @@ def images():
         yield {
             "comparison": name,
             "study, over seeds": f"{points(study.mean)} ({interval(study.interval)})",
-            "images, too": wider,
+            "over seeds and images": wider,
             f"{fresh.seeds} fresh seeds": f"{points(fresh.mean)} ({interval(fresh.interval)})",
             "fresh − study": f"{points(mean)} ({interval(bounds)})",
         }

@@ -75,7 +75,8 @@ def attention_rows():
     """What a token of the item attends to, and one of the background, in the last dense block:
     q·k with every token, summed over time and heads.
 
-    The first is the token with most foreground, the other one with least.
+    The first is the token with most foreground. The other one shows nothing of the item and is the
+    farthest from the first, apart from the picture's border, where zeros surround it.
     """
     dense = runs.run(preset("study-clutter")).network.cpu()
     numbers = first_of_classes(ASKED)
@@ -84,8 +85,13 @@ def attention_rows():
     q, k, _ = observe.spikes(dense, dataset.standardise(pixels))[layer].float().chunk(3, dim=-1)
     counts = torch.einsum("tbic,tbjc->bij", q, k).long()  # heads side by side: their sum
     rows = []
+    side = round(shares.shape[1] ** 0.5)
+    places = torch.cartesian_prod(torch.arange(side), torch.arange(side)).float()
+    inner = (places.remainder(side - 1) > 0).all(1)
     for number, share, count in zip(numbers, shares, counts, strict=True):
-        for asks, query in (("item", int(share.argmax())), ("background", int(share.argmin()))):
+        item = int(share.argmax())
+        away = (places - places[item]).norm(dim=1) * inner * (share == 0)
+        for asks, query in (("item", item), ("background", int(away.argmax()))):
             rows += [(number, asks, query, i, int(n)) for i, n in enumerate(count[query])]
     return pd.DataFrame(rows, columns=["image", "asks", "query", "token", "attention"])
 

@@ -1,6 +1,7 @@
 /* Charts with controls (ssf.figures.controls) on a page: its colours, light or dark, and the width of its text. */
 (() => {
-  const INK = "#222222", LOW = 60, TALL = 420;
+  // In pixels: TALL is a square at most, SCREEN a chart, so that a control and all that it changes fit on one screen.
+  const INK = "#222222", LOW = 60, TALL = 420, SCREEN = 640;
   const ink = {labelColor: "currentColor", titleColor: "currentColor", domainColor: "currentColor", tickColor: "currentColor"};
 
   // Colours as variables of book.css, which the theme's button changes.
@@ -36,9 +37,9 @@
     const themed = coloured(spec), room = Math.min(box.clientWidth, 720);
     const first = await vegaEmbed(box, themed, options);
     const all = views(themed), width = Math.max(...all.map(view => view.width || 0));
-    const beside = box.querySelector("svg").viewBox.baseVal.width - width;
+    const whole = box.querySelector("svg").viewBox.baseVal, beside = whole.width - width;
     const tallest = Math.max(1, ...all.filter(squared).map(view => view.height || 0));
-    const k = Math.min((room - beside) / width, TALL / tallest);
+    const k = Math.min((room - beside) / width, TALL / tallest, Math.max(1, SCREEN / whole.height));
     if (!(k > 0.5) || Math.abs(k - 1) < 0.02) return first;
     first.finalize();
     return vegaEmbed(box, scaled(themed, k), options);

@@ -59,7 +59,7 @@ def draw_attention(images, asked, item):
     """Images [n,c,H,W] and, below each, what some of their tokens attend to; dark is much.
 
     asked: {label: [(query, attention [N]) for each image]}; the token that asks has a frame.
-    item: bool [n,N], the tokens that show the item; titles say how many spikes fall on them.
+    item: bool [n,N], the tokens that show the item; outlined, titles say how much falls on them.
     """
     fig, axes = figure(1 + len(asked), len(images), height=1.6)
     for ax, image, on in zip(axes[0], images, item, strict=True):
@@ -69,6 +69,9 @@ def draw_attention(images, asked, item):
         for ax, (query, weights), on in zip(line, maps, item, strict=True):
             side = round(len(weights) ** 0.5)
             ax.imshow(np.reshape(weights, (side, side)), cmap="Blues", vmin=0)
+            fine = np.kron(on.reshape(side, side), np.ones((9, 9)))  # or corners would be cut
+            at = np.linspace(-0.5, side - 0.5, len(fine))
+            ax.contour(at, at, fine, [0.5], colors=INK, linewidths=0.8)
             said = f"{weights[on].sum():.0f} of {weights.sum():.0f} on the item"
             ax.set_title(said, fontsize="small")
             corner = query % side - 0.5, query // side - 0.5
@@ -87,19 +90,20 @@ def draw_learning_curve(history, chance):
     table.plot(ax=ax, style="o-", color=[GREY, COLOURS["ticket"]])
     ax.axhline(100 * chance, color=INK, ls=":", lw=1, label="chance")
     ax.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(0, 100), xticks=table.index)
-    ax.legend(loc="lower right")
+    ax.legend()
     return done(fig)
 
 
 def draw_raster(spikes, neurons=60, images=6, seed=0):
     """Spike rasters of some layers: {layer: [T, B, ...]}; a row a neuron, a column a time step.
 
-    Rows are drawn at random from the neurons that fire at least once; the title says which share
-    of all the layer's spikes falls into the first time step.
+    Rows are drawn at random from the neurons that fire for the first images; titles say which share
+    of a layer's spikes falls into the first time step, over all images.
     """
     fig, axes = figure(1, len(spikes), height=3.2, squeeze=False)
     rng = np.random.default_rng(seed)
     for ax, (name, s) in zip(axes[0], spikes.items(), strict=True):
+        first = 100 * s[0].sum() / s.sum().clamp(min=1)
         s = s[:, :images].flatten(2).cpu()
         steps, active = len(s), s.sum((0, 1)).nonzero().squeeze(1).numpy()
         chosen = rng.choice(active, min(neurons, len(active)), replace=False)
@@ -108,7 +112,6 @@ def draw_raster(spikes, neurons=60, images=6, seed=0):
         ax.scatter(t, n, s=6, marker="s", color=INK, linewidths=0)
         for i in range(1, images):
             ax.axvline(i * steps - 0.5, color=GREY, lw=0.6)
-        first = 100 * s[0].sum() / s.sum().clamp(min=1)
         ax.set_title(f"{name}\n{first:.0f} % at t = 1")
         ax.set(xlim=(-0.5, len(block) - 0.5), ylim=(-1, neurons), yticks=[])
         ax.set_xticks((np.arange(images) + 0.5) * steps - 0.5, range(1, images + 1))
@@ -120,8 +123,7 @@ def draw_raster(spikes, neurons=60, images=6, seed=0):
 def draw_layers(values, xlabel):
     """A bar for each of {layer: value}, from the first layer down, the stem's in green."""
     fig, ax = figure(height=0.23 * len(values) + 0.8)
-    kinds = ["learned" if layer.startswith("stem") else "ticket" for layer in values]
-    colours = [COLOURS[kind] for kind in kinds]
+    colours = [COLOURS["learned" if layer.startswith("stem") else "ticket"] for layer in values]
     ax.barh(list(values), list(values.values()), color=colours, height=0.7)
     ax.invert_yaxis()
     ax.set_xlabel(xlabel)

@@ -113,7 +113,7 @@ def rounds_chart(mask, layers, said):
     weights = alt.Chart(cells, title="the weights left in one layer")
     weights = weights.add_params(slider("after", "round of the search", 0, last, 1, last // 2))
     weights = weights.transform_filter("datum.round == 0 || datum.round > after")
-    weights = in_cells(weights.mark_rect(color=INK), *mask.shape).properties(width=256, height=256)
+    weights = in_cells(weights.mark_rect(color=INK), *mask.shape).properties(width=192, height=192)
     text = alt.Chart(pd.DataFrame({"round": list(said), "text": list(said.values())}))
     order = list(layers.layer.unique())
     kept = {"axis": alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])}
@@ -123,7 +123,7 @@ def rounds_chart(mask, layers, said):
     y = alt.Y("layer:N", sort=order, title=None, scale=alt.Scale(domain=order))
     tip = alt.Tooltip("kept:Q", title="kept", format=".0%")
     bars = bars.encode(x=alt.X("kept:Q", title="share kept", **kept), y=y, tooltip=tip)
-    text = caption(text.transform_filter("datum.round == after"), 256)
+    text = caption(text.transform_filter("datum.round == after"), 192)
     return alt.vconcat(weights, text, bars.properties(width=150, height=240))
 
 

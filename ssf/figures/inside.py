@@ -1,7 +1,4 @@
-"""Looks into some networks of the study: rows few enough to commit, for the book.
-
-data/make_inside.py writes them.
-"""
+"""Looks into some of the study's networks, for the book: rows that data/make_inside.py writes."""
 
 import torch
 

@@ -30,9 +30,7 @@ def draw_speed(ratios):
     for ax, measure in zip(axes[:, 0], measures, strict=True):
         part = ratios[ratios.measure == measure]
         part = part.assign(label=part.network + ", " + part.precision)
-        labels = sorted(
-            part.label.unique(), key=lambda label: list(part.network).index(label.split(",")[0])
-        )
+        labels = list(part.label.unique())
         ax.axvline(1, color=INK, lw=1, label="published code")
         for name, (said, colour) in IMPLEMENTATIONS.items():
             own = part[part.implementation.isin([name, f"{name}, bfloat16"])]

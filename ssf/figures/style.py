@@ -80,11 +80,11 @@ def draw_paired(curves, x, xlabel, control, margin=None):
     curves: {label: (colour's kind, rows, the control's rows)}, paired by seed at each x, over all
     seeds that have both. control: what the line at 0 is. margin: as `draw_differences` has it.
     """
-    fig, ax = figure(height=3.6)
+    fig, ax = figure(height=4.4)
     places = np.concatenate([rows[x].unique() for _, rows, _ in curves.values()])
     for number, (label, (kind, rows, those)) in enumerate(curves.items()):
         pairs = {at: difference(part, those) for at, part in rows.groupby(x)}
-        beside = 0.012 * np.ptp(places) * (number - (len(curves) - 1) / 2)  # or they would overlap
+        beside = 0.018 * np.ptp(places) * (number - (len(curves) - 1) / 2)  # or they would overlap
         at = np.array(list(pairs)) + beside
         for place, pair in zip(at, pairs.values(), strict=True):
             ax.scatter([place] * pair.seeds, 100 * np.array(pair.values), c=COLOURS[kind], **DOTS)
@@ -103,7 +103,8 @@ def draw_differences(estimates, margin=None, what="accuracy"):
     """What changes accuracy by how much: {label: Estimate}; mean, bold, a dot a seed, intervals of
     95 % (thin) and 90 % (thick): a one-sided test at 5 % rejects what lies beyond the thick one.
 
-    margin: the share below which a difference counts as none, a band. what: is changed.
+    A label with None instead is a heading. margin: the share below which a difference counts as
+    none, a band. what: is changed.
     """
     if not estimates:
         return draw_sentence("not measured yet")
@@ -111,6 +112,9 @@ def draw_differences(estimates, margin=None, what="accuracy"):
     dots = DOTS | {"color": GREY, "alpha": 0.7}
     beside = {"transform": ax.get_yaxis_transform(), "va": "center"}
     for y, (label, estimate) in enumerate(estimates.items()):  # its label above: room on phones
+        if estimate is None:
+            ax.text(0, y + 0.1, label, weight="bold", **beside)
+            continue
         ax.scatter(100 * np.array(estimate.values), [y + 0.17] * estimate.seeds, **dots)
         for level, width in ((0.95, 1), (0.9, 3)):
             ends = 100 * np.array(estimate.between(level))
@@ -118,7 +122,8 @@ def draw_differences(estimates, margin=None, what="accuracy"):
         ax.plot(100 * estimate.mean, y, "o", ms=6, color=COLOURS["ticket"])
         ax.text(0, y - 0.4, label, **beside)
         ax.text(1, y - 0.4, points(estimate.mean), ha="right", weight="bold", **beside)
-    ax.vlines([0] * (y + 1), np.arange(y + 1) - 0.2, np.arange(y + 1) + 0.2, color=INK, lw=0.8)
+    lines = np.array([y for y, estimate in enumerate(estimates.values()) if estimate])
+    ax.vlines(0 * lines, lines - 0.2, lines + 0.2, color=INK, lw=0.8)
     if margin:
         ax.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
     ax.set(xlabel=f"difference in {what} (points)", yticks=[], ylim=(y + 0.5, -0.8))

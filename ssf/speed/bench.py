@@ -221,8 +221,6 @@ MEASUREMENTS = {
     "sparsity": time_sparsity,
     "codesign": time_codesign,  # only if it is asked for: its networks take long to train
 }
-
-
 ON_GPU = ("speed", "roofline", "memory")
 
 

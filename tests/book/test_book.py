@@ -72,6 +72,11 @@ def test_every_figure_is_there_with_caption_and_alternative_text(pages, html, ch
         assert drawn.count(expected["image"]["alt"]) == 1
 
 
+def test_no_table_is_left_as_text(html):
+    """As the Markdown of a cell's output is, where it has a table."""
+    assert [page.name for page in html.glob("*.html") if "<p>|" in page.read_text()] == []
+
+
 def test_no_line_ends_between_a_number_and_its_percent():
     page = '<p title="5 % x">is 5 % of</p><pre>5 %</pre>'
     assert build.inline.percents(page) == page.replace("is 5 %", "is 5\N{NO-BREAK SPACE}%")

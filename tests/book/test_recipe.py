@@ -86,7 +86,7 @@ def test_trainings_are_listed_from_the_shortest_to_the_longest(study_of):
     assert [line["epochs (small)"] for line in lines] == ["10 (6)", "24 (14)", "24 (14)"]
     assert [line["optimiser"] for line in lines] == ["AdamW", "AdamW", "Muon"]
     assert [line["test accuracy (%)"][-3:] for line in lines] == ["(5)", "(1)", "(5)"]
-    assert [line["numbers"] for line in lines] == ["float32", "bfloat16", "bfloat16"]
+    assert [line["precision"] for line in lines] == ["float32", "bfloat16", "bfloat16"]
     model = preset("study-cifar10")
     share = cost.macs(model.early_model) / cost.macs(model.model)
     assert lines[0]["computation"] == f"{6 * share + 4:.1f}"
@@ -112,8 +112,8 @@ def test_changes_that_are_not_in_the_recipe_are_told_by_what_they_do(study_of, m
     assert "not measured" in recipe.not_taken() and "not measured" in recipe.lead()
     study_of("recipes", kinds, validation_accuracy=lambda kind: shares[kind])
     told = recipe.not_taken()
-    assert "With AdamW, *rate 0.02* (+3.0) raised" in told and "threshold" not in told
-    assert "network, and *one time step* (−6.0) lowered it." in told
+    assert "*rate 0.02* (AdamW +3.0) raised accuracy" in told and "threshold" not in told
+    assert "*one time step* (AdamW −6.0, Muon −10.0)" in told.partition("accuracy; ")[2]
     lead = recipe.lead()
     assert "+10.0 points in the" in lead and "and +2.0 points with these after seven" in lead
 
