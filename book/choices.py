@@ -58,13 +58,15 @@ def looked():
     own, another, usual, chance = (pick(frame, kind) for kind in asked)
     if any(part.empty for part in (own, another, usual, chance)):
         return "It is not measured yet."
+    gains = difference(own, another).interval[0] <= 0
+    worth = "we could not show a gain from it" if gains else "gains accuracy by it"
     return (
-        f"The choice does depend on the image: in two images it shares {percent(another.same)} of "
-        f"its tokens, and would share all of them if it did not. (Random choices share "
-        f"{percent(chance.same)}.) What is that worth? With the choice for another image instead, "
-        f"accuracy changes by {difference(another, own)}. With the places that the selector keeps "
-        f"most often, the same in every image, it changes by {difference(usual, own)}, and with "
-        f"random tokens by {difference(chance, own)}."
+        f"**It does, {'but' if gains else 'and'} {worth}.** In two images, its choices share "
+        f"{percent(another.same)} of the tokens, and they would share all if it did not look. "
+        f"(Random choices share {percent(chance.same)}.) What is that worth? With the choice for "
+        f"another image instead, accuracy changes by {difference(another, own)}. With the places "
+        "that the selector keeps most often, the same in every image, it changes by "
+        f"{difference(usual, own)}, and even with random tokens by {difference(chance, own)}."
     )
 
 

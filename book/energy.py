@@ -1,5 +1,6 @@
 """What the networks of four blocks cost, where they spike, and where a ticket keeps its weights."""
 
+import said
 import texts
 from four_blocks import ONCE, SHORT, TWICE, complete, named, trained
 
@@ -15,6 +16,7 @@ from ssf.study.ledger import pick
 from ssf.study.statistics import percent
 
 RATES = {"dense": "dense", "all_tokens": "longer", "selector": "learned"}  # kind: whose colour
+CLOSE = 1.05  # times the least energy, within which networks count as alike
 
 
 def compared():
@@ -41,12 +43,17 @@ def costs():
 
 
 def least():
-    """The network that needs the least energy of those of the table."""
-    lines = list(costs())
-    if not lines:
+    """The networks of the table that need the least energy, by `CLOSE`."""
+    energies = {line["network"]: float(line["energy (µJ)"]) for line in costs()}
+    if not energies:
         return "They are not measured yet."
-    line = min(lines, key=lambda line: float(line["energy (µJ)"]))
-    return f"*{line['network'].capitalize()}* needs least, {line['energy (µJ)']} µJ an image."
+    low = min(energies.values())
+    close = {network: energy for network, energy in energies.items() if energy < CLOSE * low}
+    return (
+        f"The least is {low:.2f} µJ an image. Within a twentieth of it are "
+        f"{said.listed([f'*{network}*' for network in close])}, and we do not interpret such small "
+        "differences."
+    )
 
 
 def saved():
@@ -62,9 +69,9 @@ def saved():
     return (
         f"Beside *all tokens*, the selector saves {percent(ledger.saving(part, whole))} of the "
         f"MACs and {percent([1 - learned / before])} of the energy. A random choice of as many "
-        f"tokens saves {percent([1 - random / before])} of the energy. Learned minus random is "
-        f"{learned - random:.2f} µJ, and the selector's own layers take {own:.2f} µJ: they "
-        "multiply numbers, where most others add spikes."
+        f"tokens saves {percent([1 - random / before])} of the energy. The learned selector takes "
+        f"{learned - random:.2f} µJ more than the random one, and its own layers alone take "
+        f"{own:.2f} µJ: they multiply numbers, where most others add spikes."
     )
 
 

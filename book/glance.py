@@ -101,7 +101,10 @@ def compared():
     same = [claim for claim in PAIRS if len({line.answers[claim][1] for line in lines}) == 1]
     agree = f"{said.listed(same)} ha{'s' if len(same) == 1 else 've'}" if same else "No claim has"
     twice = said.listed([points(line.twice.mean) for line in lines])
-    ends = " So it loses in each of them." if all(line.twice.mean < 0 for line in lines) else ""
+    ends = " So on average it loses in each." if all(line.twice.mean < 0 for line in lines) else ""
+    clear = sum(map(said.excludes_zero, [line.twice for line in lines]))
+    shown = "all" if clear == len(lines) else texts.WHOLE[clear] if clear else "none"
+    ends += f" The 95 % interval excludes zero in {shown} of them."
     return (
         f"{agree} the same verdict in all {number} networks. The means are {said.listed(spans)}. "
         "The networks differ in data, structure and training, so a column does not show what any "
@@ -119,8 +122,8 @@ def message():
     count = "none" if not shown else "all" if shown == len(both) else texts.WHOLE[shown]
     together = (
         f"Together, ticket and selector change accuracy by {said.span(both)} points on average in "
-        f"our {texts.WHOLE[len(both)]} networks. That this is a loss of more than a point is shown "
-        f"in {count} of them."
+        f"our {texts.WHOLE[len(both)]} networks, compared with a network that is trained as long. "
+        f"That this is a loss of more than a point is shown in {count} of them."
     )
     return f"{larger.message()} {together}".strip()
 

@@ -7,6 +7,7 @@ from functools import partial
 import analyses
 import choices
 import energy
+import numpy as np
 import said
 import tables
 import texts
@@ -15,6 +16,7 @@ from four_blocks import (
     LONG,
     ONCE,
     PAIRS,
+    PLANNED,
     SHORT,
     SHOWN,
     SMALL,
@@ -271,17 +273,18 @@ def moved():
 
 def other_images():
     """The standard error that other test images would add to the claims' differences."""
-    errors = []
-    for claim, (these, those, _) in PAIRS.items():
+    wider = []
+    for these, those, _ in PAIRS.values():
         pair = [trained(SHORT, kind) for kind in (these, those)]
         measured = None if pair[0].empty or pair[1].empty else analyses.over_images(*pair)
         if measured:
-            errors.append(f"{100 * measured[1]:.1f} ({claim})")
-    if not errors:
+            both = analyses.widened(*measured).interval
+            wider.append(np.ptp(both) / np.ptp(measured[0].interval))
+    if not wider:
         return "What other test images would add is not known yet."
     return (
-        f"Other test images would add standard errors of {said.listed(errors)} points to what the "
-        "spread over seeds holds already."
+        "All networks were tested on the same images. With other images, too, the intervals of the "
+        f"claims' differences would be up to {max(wider):.1f} times as wide."
     )
 
 
@@ -301,6 +304,7 @@ def equal_time():
         f"Training the dense network for {TRAININGS[LONG]} takes {percent([longer / search])} of "
         f"the MACs of the search for the ticket of {TRAININGS[SHORT]} and of that ticket's own "
         f"training. The ticket minus this dense network is {change}."
+        + (" So its lead is gone where its search is counted." if change.mean < 0 else "")
     )
 
 
@@ -355,9 +359,9 @@ def draw_rounds():
     fig = draw_paired(curves, "percent", "sparsity (%)", "the dense network's", ledger.MARGIN)
     (ax,) = fig.axes
     for name, stem in stems.items():
-        text = f" the stem alone, {TRAININGS[name]}"
+        text = f"the stem alone, {TRAININGS[name]} "
         ax.axhline(stem, color=GREY, ls="--", lw=0.8)
-        ax.text(ax.get_xlim()[0], stem, text, va=looks[name][1])
+        ax.text(sum(ax.get_xlim()) / 2, stem, text, ha="center", va=looks[name][1])
     return fig
 
 
@@ -386,8 +390,8 @@ def sparser():
         sentences.append(
             f"After {training}, the tickets differ from the dense network by "
             f"{said.listed(steps)} points ({texts.seeds(dense)}), from the first round to the "
-            f"last. There, the random ticket differs by {random}, and the mask with new weights by "
-            f"{reinit}."
+            f"last. In the last round, the random ticket differs from it by {random}, and the mask "
+            f"with new weights by {reinit}."
         )
     return " ".join(sentences) or "It is not measured yet."
 
@@ -419,8 +423,9 @@ def doubt():
             lead, after = once_and_twice(name)
             if after.mean < 0 < lead.mean:
                 sentences.append(
-                    f"C1's verdict after {training} is about networks that are trained once. When "
-                    f"both are trained a second time, the ticket {in_words(after)}."
+                    f"C1's verdict after {training} is about networks that are trained once, and "
+                    "does not count the search. When both are trained a second time, the ticket "
+                    f"{in_words(after)}."
                 )
     return " ".join(sentences)
 
@@ -500,5 +505,11 @@ def pages(book):
     }
     included |= {"once": reached(ONCE, "what is left"), "twice": reached(TWICE, "starts from")}
     included["choices"] = choices.others()
+    none = "We have not measured this yet."
     for name, lines in included.items():
-        (book / f"_larger_{name}.md").write_text(tables.in_markdown(lines))
+        (book / f"_larger_{name}.md").write_text(tables.in_markdown(lines, none))
+    left = [name for name in TRAININGS if planned(name) - {*tables.rows_of(name).id}]
+    seeds = ",".join(map(str, range(PLANNED)))
+    commands = [f".venv/bin/python -m ssf study {name} --seeds {seeds}\n" for name in left]
+    text = f"```sh\n{''.join(commands)}```\n" if left else "Nothing is missing.\n"
+    (book / "_larger_commands.md").write_text(text)

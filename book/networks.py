@@ -102,11 +102,12 @@ def pages(book):
     paper = preset("paper-cifar10")
     small = TOUCH.format(small=" data-small", data="live-small-data")
     words = (
-        "A small spiking transformer runs on this page and names the picture below. It is a "
-        f"*ticket*: only {100 * left:.0f} % of its weights are left. Its first layers read the "
-        "whole picture. Then it drops *tokens*, what it knows of each square, and those that fire "
-        "least go first. (An empty square may fire, too.) How long does the answer hold? Take "
-        "over, and erase squares with a finger, the mouse or the keyboard."
+        "A small spiking transformer runs on this page and names the picture below. It is a pruned "
+        f"network, a *ticket*: only {100 * left:.0f} % of its weights are left. Its first layers "
+        "describe the picture square by square. Each description is a *token*, made of *spikes*: "
+        "in each time step a neuron fires or is silent. Then the network drops tokens, those with "
+        "the fewest spikes first. (An empty square may fire, too.) How long does the answer hold? "
+        "Take over, and erase squares with a finger, the mouse or the keyboard."
     )
     saving = percent(cost.saving(paper.model, paper.selector))
     caveat = (

@@ -3,6 +3,7 @@
 from html import escape
 from math import ceil, floor
 
+import analyses
 import glance
 import larger
 import recipe
@@ -58,14 +59,15 @@ def strip(lines, low, high, said, unit, text=points, band=None):
 
 
 def recalls():
-    """{label: (Estimate, colour)} of the foreground that three choices of half the tokens keep."""
+    """{label: (Estimate, colour)} of the foreground that four choices of half the tokens keep."""
     frame = rows("selectors")
+    brightest = {"brightest tokens": (Estimate((analyses.brightest(),)), COLOURS["longer"])}
     lines = {
         "tokens at random": ("random", "random"),
         "tokens that fire most": ("firing_rate", "events"),
         "learned selector": ("learned", "learned"),
     }
-    return {
+    return brightest | {
         label: (Estimate(tuple(pick(frame, kind, HALF).recall)), COLOURS[colour])
         for label, (kind, colour) in lines.items()
     }
@@ -136,7 +138,7 @@ def told(lines):
     same = texts.no_point_lost(stem)
     fires = ledger.control(ledger.c2()["rate"]) == "does as well"
     random = ledger.control(three["random"])
-    _, by_rate, learned = (percent(e.values) for e, _ in recalls().values())
+    brightest, _, by_rate, learned = (percent(e.values) for e, _ in recalls().values())
     beats = one["random"].above(0) < ledger.LEVEL
     return {
         "ticket": (
@@ -170,8 +172,9 @@ def told(lines):
             "Among clutter, the tokens that fire most hold the foreground." if fires
             else "The learned selector and the firing rate choose differently.",
             "Where we put other things behind the item, the half of the tokens that fires most "
-            f"holds {by_rate} of the tokens that show it (and background, too), and no "
-            f"learned selector is needed to choose it. The learned selector keeps {learned}. "
+            f"holds {by_rate} of the tokens that show it (and background, too). The learned "
+            f"selector's half holds {learned}, and the brightest half, without any network, "
+            f"{brightest}. "
             "[Which tokens to keep](03_token_selector.ipynb)",
         ),
         "budgets": budgets_told(numbers, lines),

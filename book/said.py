@@ -71,16 +71,23 @@ def of_selectors():
     compared, frame = findings.compared("selectors"), rows("selectors")
     free = [compared[score, "learned"] for score in ("firing rate", "attention", "information")]
     kinds = ("learned", "random", "firing_rate", "oracle")
-    precision = {kind: percent(pick(frame, kind, HALF).precision) for kind in kinds}
+    chosen = {kind: pick(frame, kind, HALF) for kind in kinds}
+    precision = {kind: percent(part.precision) for kind, part in chosen.items()}
+    kept = HALF["selector.keep_ratio"]
+    dropped = {  # of the background: what is kept of it is the rest of what is kept at all
+        f"dropped_{kind}": percent(1 - kept * (1 - part.precision) / (1 - part.share))
+        for kind, part in chosen.items()
+    }
     learned, bright = pick(frame, "learned", HALF), analyses.brightest()
-    return {
+    texts = {
         "free_scores": f"differ from the learned selector by {span(free)} points, and "
         + counted(free),
         "oracle_gain": str(compared["oracle", "learned"]),
         "teacher_loss": str(compared["learned, undistilled", "distilled"]),
         "true_tokens": percent(learned.share),
         "brightest_recall": percent([bright]),
-    } | {f"precision_{kind}": text for kind, text in precision.items()}
+    }
+    return texts | dropped | {f"precision_{kind}": text for kind, text in precision.items()}
 
 
 def of_the_rest():

@@ -426,6 +426,7 @@ def of_settings():
         "fewest_tokens": f"{fewest[0]} of {model.tokens} tokens",
         "largest_ratio": str(cost.keep_ratio_for(ledger.SAVING, model, selector)),
         "ratio": str(experiments.CLAIMED),
+        "dropped_share": f"{100 * (1 - experiments.CLAIMED):.0f} %",
         "tokens": ", ".join(map(str, (model.tokens, *selector.counts(model.tokens)))),
     }
     return texts
@@ -521,8 +522,10 @@ def short_ledger():
         "{c1_loss}",
         "C2": "{c2_claim}: **{c2_verdict}**. Share of the foreground that it keeps, minus that of "
         "a random choice: {c2_random}. Keeping the tokens that merely fire most "
-        "{c2_rate_control}: selector minus these, {c2_rate}. If the claim had to beat them, it "
-        "would be *{c2_strict_verdict}*. In accuracy, selector minus random is {c2_accuracy}",
+        "{c2_rate_control}: selector minus these, {c2_rate}. If the selector had to beat them, the "
+        "claim would be *{c2_strict_verdict}*. The brightest tokens hold {brightest_recall}, and "
+        "the learned selector's {c2_recall_mean}. In accuracy, selector minus random is "
+        "{c2_accuracy}",
         "C3, by count": "{c3_claim}: **{c3_count_verdict}** in the paper's network for "
         "CIFAR. The published keep ratio of {published_ratio} saves {published_saving} there, and "
         "saving {claimed_saving} needs a ratio of {ratio_that_saves}. In the paper's network for "
