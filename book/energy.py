@@ -44,15 +44,14 @@ def costs():
 
 def least():
     """The networks of the table that need the least energy, by `CLOSE`."""
-    energies = {line["network"]: float(line["energy (µJ)"]) for line in costs()}
-    if not energies:
-        return "They are not measured yet."
+    energies = {named(kind): part.energy_left.mean() for kind, part in compared().items()}
     low = min(energies.values())
-    close = {network: energy for network, energy in energies.items() if energy < CLOSE * low}
+    close = [f"*{network}*" for network, energy in energies.items() if energy <= CLOSE * low]
+    if not close:
+        return "They are not measured yet."
     return (
-        f"The least is {low:.2f} µJ an image. Within a twentieth of it are "
-        f"{said.listed([f'*{network}*' for network in close])}, and we do not interpret such small "
-        "differences."
+        f"The least is {low:.2f} µJ an image. Within a twentieth of it are {said.listed(close)}, "
+        "and we do not interpret such small differences."
     )
 
 

@@ -359,7 +359,7 @@ def draw_rounds():
     fig = draw_paired(curves, "percent", "sparsity (%)", "the dense network's", ledger.MARGIN)
     (ax,) = fig.axes
     for name, stem in stems.items():
-        text = f"the stem alone, {TRAININGS[name]} "
+        text = f" the stem alone, {TRAININGS[name]}"
         ax.axhline(stem, color=GREY, ls="--", lw=0.8)
         ax.text(sum(ax.get_xlim()) / 2, stem, text, ha="center", va=looks[name][1])
     return fig
@@ -390,8 +390,8 @@ def sparser():
         sentences.append(
             f"After {training}, the tickets differ from the dense network by "
             f"{said.listed(steps)} points ({texts.seeds(dense)}), from the first round to the "
-            f"last. In the last round, the random ticket differs from it by {random}, and the mask "
-            f"with new weights by {reinit}."
+            f"last. In the last round, the random ticket differs by {random}, and the mask with new "
+            f"weights by {reinit}."
         )
     return " ".join(sentences) or "It is not measured yet."
 
@@ -505,9 +505,8 @@ def pages(book):
     }
     included |= {"once": reached(ONCE, "what is left"), "twice": reached(TWICE, "starts from")}
     included["choices"] = choices.others()
-    none = "We have not measured this yet."
     for name, lines in included.items():
-        (book / f"_larger_{name}.md").write_text(tables.in_markdown(lines, none))
+        (book / f"_larger_{name}.md").write_text(tables.in_markdown(lines))
     left = [name for name in TRAININGS if planned(name) - {*tables.rows_of(name).id}]
     seeds = ",".join(map(str, range(PLANNED)))
     commands = [f".venv/bin/python -m ssf study {name} --seeds {seeds}\n" for name in left]
