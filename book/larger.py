@@ -390,8 +390,8 @@ def sparser():
         sentences.append(
             f"After {training}, the tickets differ from the dense network by "
             f"{said.listed(steps)} points ({texts.seeds(dense)}), from the first round to the "
-            f"last. In the last round, the random ticket differs by {random}, and the mask with new "
-            f"weights by {reinit}."
+            f"last. In the last round, the random ticket differs by {random}, and the mask with "
+            f"new weights by {reinit}."
         )
     return " ".join(sentences) or "It is not measured yet."
 
