@@ -49,9 +49,11 @@ def least():
     close = [f"*{network}*" for network, energy in energies.items() if energy <= CLOSE * low]
     if not close:
         return "They are not measured yet."
+    if len(close) == 1:
+        return f"{close[0]} needs least, {low:.2f} µJ an image."
     return (
-        f"The least is {low:.2f} µJ an image. Within a twentieth of it are {said.listed(close)}, "
-        "and we do not interpret such small differences."
+        f"The least is {low:.2f} µJ an image. Within {100 * (CLOSE - 1):.0f} % of it are "
+        f"{said.listed(close)}, and we do not interpret such small differences."
     )
 
 

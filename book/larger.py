@@ -304,7 +304,7 @@ def equal_time():
         f"Training the dense network for {TRAININGS[LONG]} takes {percent([longer / search])} of "
         f"the MACs of the search for the ticket of {TRAININGS[SHORT]} and of that ticket's own "
         f"training. The ticket minus this dense network is {change}."
-        + (" So its lead is gone where its search is counted." if change.mean < 0 else "")
+        + (" So its lead is gone where its search is counted." if change.interval[1] < 0 else "")
     )
 
 
@@ -510,5 +510,6 @@ def pages(book):
     left = [name for name in TRAININGS if planned(name) - {*tables.rows_of(name).id}]
     seeds = ",".join(map(str, range(PLANNED)))
     commands = [f".venv/bin/python -m ssf study {name} --seeds {seeds}\n" for name in left]
-    text = f"```sh\n{''.join(commands)}```\n" if left else "Nothing is missing.\n"
+    text = "The following trains what is missing. It can be interrupted, and goes on where it was:"
+    text = f"{text}\n\n```sh\n{''.join(commands)}```\n" if left else "Nothing is missing.\n"
     (book / "_larger_commands.md").write_text(text)

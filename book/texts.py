@@ -493,8 +493,8 @@ def of_batchnorm():
         one, other = (pick(frame, kind) for kind in kinds)
         change, loss = difference(one, other, "change"), -difference(one, other).mean
         losses.append(f"{claim} by {change}")
-        explains = "does not explain" if change.interval[1] < loss else "may explain"
-        answer.append(f"{explains} that of {claim} ({hundredfold(loss)} points)")
+        explains = "cannot explain" if change.interval[1] < loss else "may explain"
+        answer.append(f"{explains} all of that of {claim} ({hundredfold(loss)} points)")
     return {
         "norms_networks": f"{len(frame)}",
         "norms_mean": f"{points(changes.mean())} points",
