@@ -50,7 +50,7 @@ def least():
     if not close:
         return "They are not measured yet."
     if len(close) == 1:
-        return f"{close[0]} needs least, {low:.2f} µJ an image."
+        return f"{close[0].title()} needs least, {low:.2f} µJ an image."
     return (
         f"The least is {low:.2f} µJ an image. Within {100 * (CLOSE - 1):.0f} % of it are "
         f"{said.listed(close)}, and we do not interpret such small differences."

@@ -23,7 +23,7 @@ def test_what_the_selector_takes_itself_is_told(study_of):
     )
     told = energy.saved()
     assert "saves 20.0 % of the MACs and 5.0 % of the energy" in told
-    assert "saves 17.5 % of the energy" in told and "is 2.50 µJ" in told
+    assert "saves 17.5 % of the energy" in told and "takes 2.50 µJ more" in told
     first = 64 * (96 * 48 + 48 * 2)  # tokens · weights of the first selector
     assert f"take {4.6e-6 * first * (1 + 44 / 64 + 30 / 64):.2f} µJ" in told
 
