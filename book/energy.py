@@ -46,14 +46,15 @@ def least():
     """The networks of the table that need the least energy, by `CLOSE`."""
     energies = {named(kind): part.energy_left.mean() for kind, part in compared().items()}
     low = min(energies.values())
-    close = [f"*{network}*" for network, energy in energies.items() if energy <= CLOSE * low]
+    close = [network for network, energy in energies.items() if energy <= CLOSE * low]
     if not close:
         return "They are not measured yet."
     if len(close) == 1:
-        return f"{close[0].title()} needs least, {low:.2f} µJ an image."
+        return f"*{texts.upper(close[0])}* needs least, {low:.2f} µJ an image."
     return (
         f"The least is {low:.2f} µJ an image. Within {100 * (CLOSE - 1):.0f} % of it are "
-        f"{said.listed(close)}, and we do not interpret such small differences."
+        f"{said.listed([f'*{network}*' for network in close])}, and we do not interpret such small "
+        "differences."
     )
 
 
