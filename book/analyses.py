@@ -151,6 +151,11 @@ def widened(estimate, error):
     return Estimate(tuple(mean + factor * (value - mean) for value in estimate.values))
 
 
+def times_as_wide(estimate, error):
+    """How many times as wide the 95 % interval is once it is `widened`."""
+    return float(np.ptp(widened(estimate, error).interval) / np.ptp(estimate.interval))
+
+
 def change(fresh, study):
     """(mean, (low, high)) of one Estimate minus another of other seeds, by Student's t of both."""
     bounds = ttest_ind(fresh.values, study.values).confidence_interval(0.95)

@@ -58,13 +58,13 @@ def looked():
     own, another, usual, chance = (pick(frame, kind) for kind in asked)
     if any(part.empty for part in (own, another, usual, chance)):
         return "It is not measured yet."
-    gains = difference(own, another).interval[0] <= 0
-    worth = "we could not show a gain from it" if gains else "gains accuracy by it"
+    change = difference(another, own)
+    worth = "and gains" if change.interval[1] < 0 else "but we could not show that it gains"
     return (
-        f"**It does, {'but' if gains else 'and'} {worth}.** In two images, its choices share "
+        f"**It does, {worth} accuracy by it.** In two images, its choices share "
         f"{percent(another.same)} of the tokens, and they would share all if it did not look. "
         f"(Random choices share {percent(chance.same)}.) What is that worth? With the choice for "
-        f"another image instead, accuracy changes by {difference(another, own)}. With the places "
+        f"another image instead, accuracy changes by {change}. With the places "
         "that the selector keeps most often, the same in every image, it changes by "
         f"{difference(usual, own)}, and with random tokens by {difference(chance, own)}. So the "
         "change with another image's choice is our estimate of what looking at the image is worth. "

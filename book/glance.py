@@ -92,6 +92,12 @@ def table():
         yield line | {called(claim): cell(*answer) for claim, answer in network.answers.items()}
 
 
+def how_many(shown):
+    """None, all, or the number in words, of bools."""
+    number = sum(shown)
+    return "none" if not number else "all" if number == len(shown) else texts.WHOLE[number]
+
+
 def compared():
     """Whether the networks agree, and what becomes of C1 when both are trained a second time."""
     lines = list(networks())
@@ -102,9 +108,8 @@ def compared():
     agree = f"{said.listed(same)} ha{'s' if len(same) == 1 else 've'}" if same else "No claim has"
     twice = said.listed([points(line.twice.mean) for line in lines])
     ends = " So on average it loses in each." if all(line.twice.mean < 0 for line in lines) else ""
-    clear = sum(map(said.excludes_zero, [line.twice for line in lines]))
-    shown = "all" if clear == len(lines) else texts.WHOLE[clear] if clear else "none"
-    ends += f" The 95 % interval excludes zero in {shown} of them."
+    clear = how_many([said.excludes_zero(line.twice) for line in lines])
+    ends += f" The 95 % interval excludes zero in {clear} of them."
     return (
         f"{agree} the same verdict in all {number} networks. The means are {said.listed(spans)}. "
         "The networks differ in data, structure and training, so a column does not show what any "
@@ -118,12 +123,11 @@ def compared():
 def message():
     """What other networks add to the book's message."""
     both = [line.answers["C4"][0] for line in networks()]
-    shown = sum(each.below(-ledger.MARGIN) < ledger.LEVEL for each in both)
-    count = "none" if not shown else "all" if shown == len(both) else texts.WHOLE[shown]
+    shown = how_many([each.below(-ledger.MARGIN) < ledger.LEVEL for each in both])
     together = (
         f"Together, ticket and selector change accuracy by {said.span(both)} points on average in "
         f"our {texts.WHOLE[len(both)]} networks, compared with a network that is trained as long. "
-        f"That this is a loss of more than a point is shown in {count} of them."
+        f"That this is a loss of more than a point is shown in {shown} of them."
     )
     return f"{larger.message()} {together}".strip()
 

@@ -7,7 +7,6 @@ from functools import partial
 import analyses
 import choices
 import energy
-import numpy as np
 import said
 import tables
 import texts
@@ -272,14 +271,13 @@ def moved():
 
 
 def other_images():
-    """The standard error that other test images would add to the claims' differences."""
+    """How much wider other test images would make the intervals of the claims' differences."""
     wider = []
     for these, those, _ in PAIRS.values():
         pair = [trained(SHORT, kind) for kind in (these, those)]
         measured = None if pair[0].empty or pair[1].empty else analyses.over_images(*pair)
         if measured:
-            both = analyses.widened(*measured).interval
-            wider.append(np.ptp(both) / np.ptp(measured[0].interval))
+            wider.append(analyses.times_as_wide(*measured))
     if not wider:
         return "What other test images would add is not known yet."
     return (

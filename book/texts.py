@@ -458,9 +458,8 @@ def of_images():
     four = replicated.get(LOSSES[-1])
     for name in filter(replicated.get, LOSSES):
         study, _, error = replicated[name]
-        wider = analyses.widened(study, error)
-        clauses.append(f"of {name[:2]}, {shown(wider)}")
-        ratios.append(np.ptp(wider.interval) / np.ptp(study.interval))
+        clauses.append(f"of {name[:2]}, {shown(analyses.widened(study, error))}")
+        ratios.append(analyses.times_as_wide(study, error))
     changed = [analyses.change(fresh, study)[1] for study, fresh, _ in replicated.values()]
     same = sum(low <= 0 <= high for low, high in changed)
     seen = [hundredfold(np.ptp(bounds) / 2) for bounds in changed]
