@@ -8,8 +8,9 @@ from ssf import folders
 from ssf.datasets import sets
 from ssf.engine import files
 from ssf.model import training
+from ssf.study import experiments
 
-EXPERIMENTS = ("replication", "four_blocks", "four_blocks_long")
+EXPERIMENTS = ("replication", *experiments.NEXT)
 
 
 def path(data):

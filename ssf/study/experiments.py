@@ -250,6 +250,11 @@ CHANGES = {  # each alone, by either optimiser
     "no weight decay": {"train.weight_decay": 0.0},
 }
 SMALL_FIRST = {"train.epochs": 3, "train.early_epochs": 2}
+LONGER = {"train.epochs": 10, "train.early_epochs": 6}
+NARROWER = {  # fewer and more parameters than the ticket has left; MACs than the selector's network
+    f"{width} channels": {"model.width": width, "model.heads": heads}
+    for width, heads in ((24, 2), (32, 2), (80, 5), (88, 4))
+}
 FLOAT32 = {"train.mixed_precision": False}
 BY_ADAMW = {"train.optimiser": "adamw"}
 RATES = {"AdamW": ("train.lr", (0.005, 0.02)), "Muon": ("train.muon_lr", (0.01, 0.04))}
@@ -293,7 +298,16 @@ def four_blocks(seed, changes=SMALL_FIRST):
 
 def four_blocks_long(seed):
     """The same with a longer training."""
-    return four_blocks(seed, changes={"train.epochs": 10, "train.early_epochs": 6})
+    return four_blocks(seed, changes=LONGER)
+
+
+def four_blocks_controls(seed):
+    """What else could explain C1 and C3 there: a narrower dense network, or a longer training."""
+    dense = dict(four_blocks(seed))["dense"]
+    narrow = {width: dense.with_(**at) for width, at in NARROWER.items()}
+    yield from narrow.items()
+    yield "32 channels, ten epochs", narrow["32 channels"].with_(**LONGER)
+    yield "dense, six epochs", dense.with_(**{"train.epochs": 6, "train.early_epochs": 4})
 
 
 def half_hour(seed):
@@ -303,9 +317,11 @@ def half_hour(seed):
         yield "dense, AdamW", preset("study-cifar10", seed=seed, **BY_ADAMW)
 
 
-UNCOMPARED = (*CHOOSING, "live", "four_blocks", "four_blocks_long", "half_hour")  # yet
+NEXT = ("four_blocks", "four_blocks_long", "four_blocks_controls")
+UNCOMPARED = (*CHOOSING, "live", *NEXT, "half_hour")  # yet
 EXPERIMENTS = {
     each.__name__: each for each in (
         rates, recipes, optimisers, tickets, short, selectors, codesign, controls, habits, cifar10,
-        events, replication, four_blocks, four_blocks_long, half_hour, precision, live)
+        events, replication, four_blocks, four_blocks_long, four_blocks_controls, half_hour,
+        precision, live)
 }  # fmt: skip
