@@ -7,6 +7,7 @@ from functools import partial
 import analyses
 import choices
 import energy
+import narrower
 import said
 import tables
 import texts
@@ -461,6 +462,7 @@ def substitutions():
     return (
         compared
         | energy.substitutions()
+        | narrower.substitutions()
         | {
             "larger_in_short": in_short(),
             "larger_leads": leads(),
@@ -490,7 +492,7 @@ def substitutions():
 def figures():
     """{name: figure} of the page."""
     drawn = {"larger": draw_differences(bars(), ledger.MARGIN), "rounds": draw_rounds()}
-    return drawn | energy.figures() | choices.figures()
+    return drawn | energy.figures() | choices.figures() | narrower.figures()
 
 
 def pages(book):
@@ -500,12 +502,15 @@ def pages(book):
         "beside": beside(),
         "matters": matters(),
         "costs": energy.costs(),
+        "narrower": narrower.compared(),
+        "sizes": narrower.sizes(),
     }
     included |= {"once": reached(ONCE, "what is left"), "twice": reached(TWICE, "starts from")}
     included["choices"] = choices.others()
     for name, lines in included.items():
         (book / f"_larger_{name}.md").write_text(tables.in_markdown(lines))
-    left = [name for name in TRAININGS if planned(name) - {*tables.rows_of(name).id}]
+    names = (*TRAININGS, narrower.NAME)
+    left = [name for name in names if planned(name) - {*tables.rows_of(name).id}]
     seeds = ",".join(map(str, range(PLANNED)))
     commands = [f".venv/bin/python -m ssf study {name} --seeds {seeds}\n" for name in left]
     text = "The following trains what is missing. It can be interrupted, and goes on where it was:"

@@ -1,0 +1,78 @@
+"""The controls of four blocks: small dense networks, and six epochs at once."""
+
+import narrower
+import pandas as pd
+import pytest
+from four_blocks import SHORT
+
+from ssf.model import cost
+from ssf.study import experiments
+
+
+@pytest.fixture
+def controls(study_of):
+    """A function that writes made rows of the shorter training and of its controls."""
+
+    def write(base, controls):
+        for name, given in ((SHORT, base), (narrower.NAME, controls)):
+            kinds = dict.fromkeys((kind for kind, _ in experiments.EXPERIMENTS[name](0)), 0.7)
+            path = study_of(name, kinds | given, macs_left=lambda _: 2e6, energy_left=lambda _: 5)
+        return path
+
+    return write
+
+
+def test_the_ticket_lies_between_the_two_small_networks():
+    """Of its weights, nine percent are left: more parameters than one has, fewer than the other."""
+    networks = narrower.controls()
+    dense = dict(experiments.four_blocks(0))["dense"]
+    prunable = sum(row.parameters for row in cost.layers(dense.model) if row.weight)
+    left = cost.parameters(dense.model) - prunable * (1 - 0.55**experiments.EARNEST_ROUNDS)
+    fewer, more = (
+        cost.parameters(networks[kind].model) for kind in (narrower.FEWER, narrower.MORE)
+    )
+    assert fewer < left < more
+    selector = dict(experiments.four_blocks(0))["selector"]
+    macs = [cost.macs(networks[f"{width} channels"].model) for width in (80, 88)]
+    assert macs[0] < cost.macs(selector.model, selector.selector) < macs[1]
+
+
+def test_what_the_small_networks_show_goes_by_the_tests_of_the_controls(controls):
+    path = controls({}, {narrower.FEWER: 0.5, narrower.MORE: 0.6})
+    assert narrower.beats() == "Both small networks do significantly worse than the ticket."
+    told = narrower.substitutions()
+    assert told["narrower_fewer"].startswith("+20.") and told["narrower_more"].startswith("+10.")
+    controls({}, {narrower.FEWER: 0.5, narrower.MORE: 0.74})
+    assert "24 channels does significantly worse" in narrower.beats()
+    assert "32 channels does as well" in narrower.beats()
+    rows = pd.read_csv(path)
+    rows[rows.seed < 2].to_csv(path, index=False)
+    assert "not enough seeds" in narrower.beats()
+    path.unlink()
+    assert narrower.substitutions()["narrower_more"] == narrower.NOT_YET
+    assert narrower.draw_sizes().axes[0].texts[0].get_text() == narrower.NOT_YET
+
+
+def test_the_search_is_counted_and_the_longer_training_of_the_small_network(controls):
+    controls({}, {})
+    config = dict(experiments.four_blocks(0))["dense"]
+    small = cost.macs(config.early_model) / cost.macs(config.model)
+    told = narrower.substitutions()
+    assert told["narrower_price"] == f"{(6 * small + 5) / (2 * small + 1):.1f}"
+    narrow = narrower.controls()[narrower.LONGER]
+    takes = 6 * cost.macs(narrow.early_model) + 4 * cost.macs(narrow.model)
+    search = cost.macs(config.model) * (6 * small + 5)
+    assert told["narrower_share"] == f"{100 * takes / search:.1f} %"
+
+
+def test_the_tables_and_the_figure_have_what_is_trained(controls):
+    path = controls({}, {narrower.FEWER: 0.5})
+    assert len(list(narrower.compared())) == len(narrower.PAIRS)
+    lines = {line["network"]: line for line in narrower.sizes()}
+    assert lines[narrower.FEWER]["accuracy (%)"].startswith("50.") and len(lines) == 7
+    labels = narrower.draw_sizes().axes[0].get_legend_handles_labels()[1]
+    assert labels[:2] == ["dense networks", "tickets, round by round"] and len(labels) == 5
+    rows = pd.read_csv(path)
+    rows[rows.kind != narrower.SIX].to_csv(path, index=False)
+    assert len(list(narrower.compared())) == len(narrower.PAIRS) - 3
+    assert narrower.substitutions()["narrower_trained"] == "20 of 24"
