@@ -21,12 +21,23 @@ from ssf.model.training import make_network
 from ssf.presets import preset
 from ssf.study import answers, experiments, findings, ledger, results
 from ssf.study.ledger import AT, MARGIN, SAVING, additivity, difference, pick, rows
-from ssf.study.statistics import EQUAL, Estimate
+from ssf.study.statistics import EQUAL, Estimate, holm
 
 SEVERAL = 3  # seeds from which on a comparison is more than a hint
 STRAYED = 0.05  # below the median of the same network's seeds
 LOOKS = (3, 5, 7, 9)  # seeds with which the rows were looked at
 TRUE_LOSSES = (0.0, 0.005, 0.01, 0.015, 0.02)
+
+
+def tested():
+    """{claim: (loss, gains)} of the verdicts' tests, as `ledger.evidence` has them."""
+    one, two, three, four = ledger.c1(), ledger.c2(), ledger.c3(), ledger.c4()
+    return {
+        "C1": (one["loss"], (one["reinit"], one["random"])),
+        "C2": (None, (two["random"],)),
+        "C3": (three["loss"], ()),
+        "C4": (four["loss"], ()),
+    }
 
 
 def looks():
@@ -35,11 +46,25 @@ def looks():
     Of C1, C3 and C4; C2 has three seeds.
     """
     saved = {"C3": ledger.c3()["saved"], "C4": ledger.c4()["saved"]}
-    for name, (loss, gains) in ledger.tested().items():
+    for name, (loss, gains) in tested().items():
         holds = name not in saved or saved[name].mean >= SAVING
         for count in LOOKS if loss else ():
             first = [Estimate(e.values[:count]) for e in (loss, *gains)]
             yield name, count, first[0], ledger.verdict(first[0], first[1:], holds)
+
+
+def corrected():
+    """{claim: (p of what its verdict would rest on, Holm's of the four)}, C1 to C4.
+
+    Of the two tests of a claim, for it and against it, the one with the smaller p: one of the two
+    would be right to reject.
+    """
+    return with_holm({name: min(ledger.evidence(*of)) for name, of in tested().items()})
+
+
+def with_holm(ps):
+    """{name: (p, Holm's of them all)} of {name: p}."""
+    return dict(zip(ps, zip(ps.values(), holm(list(ps.values())), strict=True), strict=True))
 
 
 def seeds_needed(distance, deviation, level=0.05, power=0.8, most=1000):
@@ -60,7 +85,7 @@ def power():
     With a power of 80 %: to exclude a loss of the margin where the true one is smaller, to show one
     where it is larger. None: no number below a thousand.
     """
-    for name, (loss, _) in ledger.tested().items():
+    for name, (loss, _) in tested().items():
         if loss:
             spread = float(np.std(loss.values, ddof=1))
             needed = {true: seeds_needed(abs(MARGIN - true), spread) for true in TRUE_LOSSES}

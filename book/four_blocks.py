@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 
+import analyses
 import tables
 
 from ssf.engine.records import Missing
 from ssf.study import experiments, ledger
 from ssf.study.ledger import additivity, difference, pick
-from ssf.study.statistics import holm
 
 PLANNED = 4  # seeds of each experiment; a verdict needs them all
 TRAININGS = {"four_blocks": "three epochs", "four_blocks_long": "ten epochs"}
@@ -99,8 +99,7 @@ def judged(name):
         loss, *gains = differences
         verdicts[claim] = ledger.verdict(loss, gains, holds)
         ps[claim] = min(ledger.evidence(loss, gains))
-    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
-    return {claim: (verdicts[claim], ps[claim], corrected[claim]) for claim in PAIRS}
+    return {claim: (verdicts[claim], *both) for claim, both in analyses.with_holm(ps).items()}
 
 
 def losses(pairs=PAIRS):

@@ -125,7 +125,7 @@ def of_claims():
             texts[slug(name, key, "zero")] = f"an interval that {zero(estimate)} zero"
             for test, p in tests.items():
                 texts[slug(name, key, test)] = p_text(p)
-    tested = ledger.corrected()
+    tested = analyses.corrected()
     for name, (p, corrected) in tested.items():
         texts[slug(name, "p")], texts[slug(name, "holm")] = p_text(p), p_text(corrected)
         kept = corrected < ledger.LEVEL
@@ -140,7 +140,7 @@ def of_claims():
 def certain(verdicts, tested):
     """Which claims are open, and which verdicts rest on tests that survive a correction.
 
-    verdicts: {claim: word}; tested: as `ledger.corrected` has it.
+    verdicts: {claim: word}; tested: as `analyses.corrected` has it.
     """
     open_, firm, weak = [], [], []
     for name, (_, corrected) in tested.items():

@@ -164,9 +164,3 @@ def test_the_headline_has_seeds():
         estimates.pop("later", None)
         fewest = min(estimate.seeds for estimate in estimates.values())
         assert fewest >= (3 if name == "C2" else 5), name
-
-
-def test_a_claims_p_is_of_the_test_that_its_verdict_rests_on():
-    for name, (p, corrected) in ledger.corrected().items():
-        decided = ledger.CLAIMS[name][1]()["verdict"] != "undecided"
-        assert (p < ledger.LEVEL) is decided and p <= corrected <= 1

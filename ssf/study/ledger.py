@@ -14,7 +14,7 @@ from ssf.engine.records import Missing
 from ssf.model import cost
 from ssf.model.spikformer import Spikformer
 from ssf.study import experiments, results
-from ssf.study.statistics import Estimate, holm, percent
+from ssf.study.statistics import Estimate, percent
 
 MARGIN, LEVEL = 0.01, 0.05  # "comparable": a loss below one point; the tests' level
 SAVING = 0.2  # of the MACs, as the paper claims
@@ -179,28 +179,6 @@ def c4():
         "parameters": Estimate(tuple(1 - both.parameters_left / longer.parameters.mean())),
         "verdict": verdict(loss, holds=saved.mean() >= SAVING),
     }
-
-
-def tested():
-    """{claim: (loss, gains)} of the claims whose verdict rests on tests, as `evidence` has them."""
-    one, two, three, four = c1(), c2(), c3(), c4()
-    return {
-        "C1": (one["loss"], (one["reinit"], one["random"])),
-        "C2": (None, (two["random"],)),
-        "C3": (three["loss"], ()),
-        "C4": (four["loss"], ()),
-    }
-
-
-def corrected():
-    """{claim: (p of what its verdict would rest on, Holm's of the four)}, C1 to C4.
-
-    Of the two tests of a claim, for it and against it, the one with the smaller p: one of the two
-    would be right to reject.
-    """
-    smaller = {name: min(evidence(*of)) for name, of in tested().items()}
-    return dict(zip(smaller, zip(smaller.values(), holm(list(smaller.values())), strict=True),
-                    strict=True))  # fmt: skip
 
 
 CLAIMS = {

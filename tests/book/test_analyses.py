@@ -123,3 +123,9 @@ def test_a_pooled_spread_is_that_of_all_comparisons():
     variance = (0.001**2 + 0.02**2) / 2
     half = stats.t.ppf(0.975, 4) * (variance / 3) ** 0.5
     assert (low, high) == pytest.approx((0.011 - half, 0.011 + half))
+
+
+def test_a_claims_p_is_of_the_test_that_its_verdict_rests_on():
+    for name, (p, corrected) in analyses.corrected().items():
+        decided = ledger.CLAIMS[name][1]()["verdict"] != "undecided"
+        assert (p < ledger.LEVEL) is decided and p <= corrected <= 1
