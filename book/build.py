@@ -25,6 +25,7 @@ import inline
 import larger
 import minutes
 import networks
+import options
 import papermill
 import recipe
 import slides
@@ -229,7 +230,7 @@ def compile_pages(book):
 def pages(book):
     """Everything but the chapters' execution."""
     parts = [sentences, parameter_tables, minutes.table, datasheets, manifest, tables.write]
-    parts += [networks.pages, larger.pages, recipe.pages, glance.pages]
+    parts += [networks.pages, larger.pages, recipe.pages, glance.pages, options.pages]
     for part in (*parts, landing, ledger_in_short):
         part(book)
     if book == ROOT / "book":

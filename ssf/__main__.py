@@ -16,14 +16,11 @@ EXAMPLES = """examples:
   python -m ssf train --preset quick -o model.width=48 -o ticket.round=2
   torchrun --nproc-per-node 2 -m ssf train --preset smoke
   python -m ssf sweep notebooks/02_winning_tickets.ipynb -p seed=0,1,2 -p rounds=3
-  python -m ssf sweep notebooks/03_token_selector.ipynb -p seed=0,1 --scheduler tcp://host:8786
   python -m ssf bench --quick
-  python -m ssf bench --only memory
   python -m ssf study tickets --seeds 0,1,2
   python -m ssf study tickets --seeds 3,4 --only dense --only ticket
   python -m ssf export 97b7acd93840cff6 --to live.html
   python -m ssf results
-  python -m ssf results --export mine
   python -m ssf results --rerun 97b7acd93840cff6"""
 
 

@@ -264,9 +264,11 @@ class RunConfig:
         demand(ok, "ticket.order", ticket.order, allowed)
         ok = ticket.own_lr == 0 or self.selector is None
         demand(ok, "ticket.own_lr", ticket.own_lr, "0 with a selector, whose student has train.lr")
+        ok = ticket.freeze == "mask" or self.train.optimiser == "adamw"
+        demand(ok, "ticket.freeze", ticket.freeze, "mask with muon, which moves all of a matrix")
 
     def flat(self):
-        """{"model.width": 32, …}: every field; None for those of a part that is absent."""
+        """{"model.width": 32, …}: every field, tuples as text; None for those of an absent part."""
         flat = {"results_version": RESULTS_VERSION, "seed": self.seed}
         for name, cls in PARTS.items():
             for f in fields(cls):
@@ -278,8 +280,9 @@ class RunConfig:
     def from_flat(cls, row):
         """The inverse of `flat`, also of its values as text, as a CSV file has them ("" for None).
 
-        A field without a column has its default. Raises Refused for rows of another version of the
-        results, for columns that are no field, and for values that no config has.
+        A part's field without a column has its default; columns of no part are passed over. Raises
+        Refused for rows of another version of the results, for columns as `model.x` that are no
+        field, and for values that no config has.
         """
         texts = {name: str(value) for name, value in row.items()}
         texts = {name: text for name, text in texts.items() if text not in ("", "None", "nan")}
@@ -295,7 +298,8 @@ class RunConfig:
                     parts[name] = TypeAdapter(part_class).validate_python(values, strict=False)
                 except ValidationError as error:
                     raise refusal(part_class, values, error) from None
-        return cls(**parts, seed=int(float(texts["seed"])))
+        seed = float(texts.get("seed", "nan"))
+        return cls(**parts, seed=int(seed) if seed.is_integer() else seed)
 
     def differences(self):
         """{part: {field: value}} of what is not the default; a chosen part stays, if empty."""

@@ -66,6 +66,10 @@ def test_combinations_that_make_no_sense_are_refused():
         match=r"selector.locations is \(0,\); allowed: blocks above 0 with kind attention",
     ):
         preset("quick", **{"selector.kind": "attention", "selector.locations": (0,)})
+    published = {"ticket.freeze": "near_zero"}
+    assert preset("quick", **published).ticket.freeze == "near_zero"
+    with pytest.raises(ValueError, match="ticket.freeze is 'near_zero'; allowed: mask with muon"):
+        preset("quick", **published, **{"train.optimiser": "muon"})
 
 
 @pytest.mark.parametrize(
@@ -121,6 +125,8 @@ def test_a_row_that_is_no_config_is_refused_in_one_sentence():
         ("model.width", "wide"),
         ("model.pool_stages", "0, x"),
         ("model.width", 7),
+        ("seed", 1.7),
+        ("seed", None),
     ):
         with pytest.raises(Refused, match=f"{key} is .*; allowed: "):
             RunConfig.from_flat(row | {key: value})

@@ -10,7 +10,7 @@ AT_ONCE = 2**22  # numbers in a batch that is only looked at; at most 250 images
 
 
 def split(labels, size, validation_share, seed):
-    """Indices (train, validation) of `size` images (0: all), drawn with a seed."""
+    """Indices (train, validation) of so many images in all (0: every), drawn with a seed."""
     allowed = f"at most {len(labels)}, the images there are"
     demand(size <= len(labels), "data.train_size", size, allowed)
     generator = torch.Generator().manual_seed(seed)
@@ -28,7 +28,7 @@ def token_shares(foreground, tokens):
 
 
 def parts(tensors):
-    """Tuples of the same rows of each tensor (None stays None), as many as one can look at."""
+    """Tuples of the same rows of each tensor (None stays None), at most 250 of them."""
     size = max(1, min(250, AT_ONCE // tensors[0][0].numel()))
     for start in range(0, len(tensors[0]), size):
         yield tuple(None if t is None else t[start : start + size] for t in tensors)

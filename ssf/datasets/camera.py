@@ -55,7 +55,8 @@ def see(items, chosen, camera=None, seed=0, split=0):
     """Events of some items: uint8 [n,steps,2,32,32], 1 where a pixel sent one; 0 is OFF, 1 is ON.
 
     Args:
-        items: uint8 [N,28,28]; chosen: whole numbers [n], which of them.
+        items: uint8 [N,28,28].
+        chosen: whole numbers [n], which of them.
         split: 0 or 1; the same numbers of the two have nothing in common.
     """
     camera, chosen = camera or Camera(), np.asarray(chosen)

@@ -46,7 +46,8 @@ def cluttered(items, masks, chosen, difficulty=0.5, seed=0, split=0):
     its holes filled.
 
     Args:
-        items, masks: uint8 [N,28,28] of one split, and their `item_masks`.
+        items: uint8 [N,28,28] of one split.
+        masks: bool [N,28,28], their `item_masks`.
         chosen: whole numbers [n], which of them to draw.
         difficulty: 0 (an empty canvas) to 1 (8 fragments, noise up to two thirds of the scale).
         split: 0 or 1; the same numbers of the two have nothing in common.

@@ -1,7 +1,7 @@
 """What a network does with images: spikes, operations, energy; its selector against the truth.
 
-One SOP is one addition of a weight because of a spike: SOPs = (share of inputs that are not 0) ·
-MACs.
+One SOP is one addition of a weight because of a spike. SOPs = (share of inputs that are not 0) ·
+MACs, of the layers whose inputs are 0 or 1: not the first convolution, qkv, fc1, selector and head.
 """
 
 from contextlib import contextmanager
@@ -45,7 +45,7 @@ def observe(config, dataset, network, masks):
 
 
 def activity_columns(firing_rates, operations, masks):
-    """What a trained network does with an image, a mean over some.
+    """What a trained network does with an image, the mean over the first test images.
 
     SOPs (additions that spikes cause), energy (microjoules, two accounts of `energy`) and
     firing rate; `sops_left` and `energy_left` (one addition) where pruned weights are skipped.
@@ -74,7 +74,7 @@ def tokens_before(network, images, block, foreground=None):
 def precision_recall(scores, foreground, keep):
     """Precision and recall, [B] each, of the `keep` tokens of highest score.
 
-    scores: [B,N]. foreground: [B,N], bool.
+    scores: [B,N]. foreground: [B,N], bool; where an image has none, its recall is not a number.
     """
     hits = foreground.gather(1, top(scores, keep)).sum(1).float()
     return hits / keep, hits / foreground.sum(1)
@@ -100,7 +100,8 @@ def against_truth(network, selector, dataset, count=1000, seed=0):
     whether they are no more than are kept.
 
     Args:
-        network: in whose tokens it chooses. selector: a `TokenSelector` with as many channels.
+        network: in whose tokens it chooses.
+        selector: a `TokenSelector` with as many channels.
         count: of test images.
     """
     block, keep, parts = selector.locations[0], selector.counts[0], []

@@ -38,11 +38,12 @@ class Run:
 
     @functools.cached_property
     def masks(self):
-        """{parameter name: bool tensor}, {} for a dense network."""
+        """Bool tensors by parameter name, an empty dict for a dense network."""
         return _masks_in(self._checkpoint[0])
 
     @property
     def history(self):
+        """A dict for each epoch, with what was measured after it."""
         return self._checkpoint[1]["history"]
 
 
@@ -52,7 +53,7 @@ def _masks_in(tensors):
 
 
 def run(config, any_code=False, planned=0):
-    """The Run of a config. One that other code made is trained again, but with `any_code`.
+    """The Run of a config. One by other sources is removed and trained anew, but with `any_code`.
 
     planned: an epoch that a ticket will be rewound to; its weights are kept.
 

@@ -12,7 +12,7 @@ from ssf.config import demand
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One line of the account."""
+    """What a layer costs: name, role, its weight's name, parameters, MACs an image."""
 
     name: str
     role: str  # SPS, qkv, attention, proj, fc1, fc2, selector or head
@@ -25,9 +25,9 @@ def layers(model, selector=None, as_computed=False):
     """The account of one image through a network, [LayerCost], by closed formulas.
 
     Args:
-        model, selector: parts of a RunConfig. With a selector the cost is that of inference: tokens
-            floored to floor(N · ratio) at each location, the selector's own MACs (once an image)
-            charged; where dropped tokens bypass a block, the next one sees all again.
+        model: that of a RunConfig.
+        selector: its selector, or None. With one, floor(N · ratio) tokens are left at a location,
+            and its own MACs count, once an image; behind a block that is bypassed, all are back.
         as_computed: False counts what the published model computes, the stem's first convolution in
             every time step and attention as (q kᵀ) v. True counts what this library does: that
             convolution once, and the cheaper of (q kᵀ) v and q (kᵀ v).

@@ -11,7 +11,7 @@ from ssf.model import kernels
 class LIF(LIFNode):
     """Leaky integrate-and-fire over a sequence: currents [T, ...] -> spikes {0, 1} [T, ...].
 
-    With membrane potential V (unit: the threshold's), current I and time constant tau (time steps),
+    With membrane potential V, current I (both in the threshold's unit) and tau in time steps::
 
         H[t] = V[t-1] + (I[t] - V[t-1]) / tau       charge (decay_input = True, V_reset = 0)
         S[t] = 1 if H[t] >= v_threshold else 0      fire
@@ -33,7 +33,7 @@ class LIF(LIFNode):
     def multi_step_forward(self, x_seq, norm=None, time_steps=None):
         """Spikes of currents [T, ..., C], or of one, [1, ..., C], seen in each of `time_steps`.
 
-        norm: a BatchNorm over the last dimension that comes first.
+        norm: a BatchNorm over the last dimension that comes first. Raises Refused for other T.
         """
         if time_steps and len(x_seq) not in (1, time_steps):
             raise Refused(f"currents are of {len(x_seq)} time steps; "

@@ -101,7 +101,7 @@ class TokenSelector(nn.Module):
         return self.predictors[self.locations.index(block)](tokens.x.mean(0))
 
     def scores(self, block, tokens):
-        """Keep score [B,n] of each token before a block: the higher, the rather it stays."""
+        """Keep score [B,n] of each token before a block; those of the highest scores are kept."""
         if self.kind == "learned":
             return self.log_probabilities(block, tokens)[..., 0]
         given = self.kind != "oracle" or tokens.foreground is not None

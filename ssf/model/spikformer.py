@@ -99,7 +99,7 @@ class SPS(nn.Module):
 
 
 class SSA(nn.Module):
-    """Spiking self-attention: LIF(BN(Linear( LIF_0.5( (q kᵀ) v · scale ) ))). [T,B,N,C] as it came.
+    """Spiking self-attention, LIF(BN(Linear(LIF((q kᵀ) v · scale)))): [T,B,N,C] -> [T,B,N,C].
 
     `keep` [B,N] of 0 and 1 masks the keys of dropped tokens; a token always sees itself. There is
     no softmax, so (q kᵀ) v = q (kᵀ v), and the cheaper of the two is computed.
@@ -167,7 +167,7 @@ class Spikformer(nn.Module):
     layers and are seen by BatchNorm, as in the published code. At inference they are gone, or skip
     the block where `dropped` is "bypass".
 
-    Raises ValueError for images of another shape than the model's.
+    Raises Refused for images of another shape than the model's.
     """
 
     def __init__(self, model, selector=None):
@@ -208,7 +208,7 @@ class Spikformer(nn.Module):
         return self.head(self.mean(tokens)), kept
 
     def walk(self, images, foreground=None, depth=None):
-        """`Tokens` after so many blocks, all without a number; and those kept at each location."""
+        """`Tokens` after `depth` blocks, None for all of them; and those kept at each location."""
         if images.shape[1:] != self.image_shape:
             allowed = ", ".join(map(str, self.image_shape))
             raise Refused(f"images are {list(images.shape)}; allowed: [B, {allowed}].")

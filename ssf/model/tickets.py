@@ -3,7 +3,7 @@
     dense network -> prune, rewind, train -> round 1 -> prune, rewind, train -> round 2 -> …
 
 `builds_on` names the runs that a run needs, `train` trains it from them; both follow from the
-config alone. Runs are found and kept elsewhere, in the engine's room.
+config alone. `ssf.engine.runs` finds and keeps the runs.
 """
 
 from dataclasses import replace
@@ -54,7 +54,7 @@ def builds_on(config):
 def rewind_epochs(epochs):
     """The epochs of an unpruned run of that length that a ticket may be rewound to.
 
-    All of a short one. Of a long one, its initialisation, the first, and 20 of 300 as published.
+    All of a run of up to 20. Of a longer one, 0, 1, 20 and a fifteenth, the published 20 of 300.
     """
     return set(range(epochs)) if epochs <= 20 else {0, 1, 20, epochs // 15}
 
@@ -63,7 +63,7 @@ def train(config, dataset, parent=None, early=None, teacher=None, fit=training.f
     """Train the network of a config from the runs that it `builds_on`; returns what `fit` does.
 
     Args:
-        parent: the run of that name: its `network` and its `masks`, {} for a dense one.
+        parent: that run, with its `network` and its `masks`, {} for a dense one.
         early: {name: tensor}, the weights of the unpruned run after `ticket.rewind_epoch` epochs.
         teacher: the dense network.
         fit: `training.fit`, or what does more with the same arguments.
@@ -84,7 +84,7 @@ def train(config, dataset, parent=None, early=None, teacher=None, fit=training.f
 
 
 def pruned_further(config, network, parent):
-    """The parent's masks without its smallest weights; a selector that it lacks is whole."""
+    """The parent's masks without its smallest weights; a selector that it lacks is not pruned."""
     masks = full_masks(parent.network) | parent.masks
     masks = full_masks(network) | prune(parent.network, masks, config.ticket.fraction)
     return shuffled(masks, config.seed) if config.ticket.control == "random" else masks

@@ -37,7 +37,7 @@ class Moment:
 
 @dataclass
 class Trained:
-    """The outcome of `fit`: the network, one dict an epoch, seconds, images of one epoch."""
+    """The outcome of `fit`: the network, a dict an epoch, seconds of training, images an epoch."""
 
     network: Spikformer
     history: list
@@ -82,7 +82,7 @@ def truth(network, foreground):
 
 @torch.no_grad()
 def answers(network, images, foreground=None, prepare=None):
-    """Logits [n,classes] of standardised images, or of others and what prepares them."""
+    """Logits [n,classes] of images on the network's device: standardised, or what prepares them."""
     network.eval()
     with own_random_state():
         torch.manual_seed(0)  # the random selector draws the same tokens every time
@@ -119,16 +119,16 @@ def prepare_teacher(teacher, in_training_mode=False):
 @torch.enable_grad()  # whatever the caller is doing
 def fit(config, network, dataset=None, masks=None, teacher=None, start=None, last_epoch=None,
         after_epoch=None):  # fmt: skip
-    """Train `network` by `config.train`. Nothing follows from the test images' measurements.
+    """Train `network`, in place and on `device()`, by `config.train`; returns a `Trained`.
 
-    Every epoch draws from seeds of its own, so that a Moment is all it takes to go on exactly.
-    Started by torchrun, each process takes its share of every batch.
+    Nothing depends on the test images. Every epoch draws from seeds of its own, so that a Moment is
+    all it takes to go on exactly. Started by torchrun, each process takes its share of a batch.
 
     Args:
-        masks: {parameter name: bool tensor}; weights outside it are held at exactly zero.
-        teacher: a trained dense network, for the selector's distillation loss.
+        masks: {parameter name: bool tensor}, False where a weight is pruned and stays zero.
+        teacher: a trained dense network; a selector whose distill_weight is not 0 needs one.
         start: a Moment to go on from: of an interrupted training, or the point of a rewinding.
-        last_epoch: stop the schedule after so many epochs.
+        last_epoch: end after so many; the learning rate falls as if all were trained.
         after_epoch: called with the Moment after every epoch.
 
     Raises Failed where the loss or a weight is no finite number any more, or torch gives up.
