@@ -80,10 +80,10 @@ def lines_of(name):
     """Rows of a part's table, in the order of its fields."""
     known = SHOWN[name].__pydantic_fields__
     for f in fields(SHOWN[name]):
+        text = MEANINGS[f"{name}.{f.name}"]
         yield {
-            "field": f"`{name}.{f.name}`",
-            "what it is": MEANINGS[f"{name}.{f.name}"],
-            "allowed": known[f.name].description,
+            "field": f"`{f.name}`",
+            "what it is, and what is allowed": f"{text}: {known[f.name].description}",
             "default": f"`{f.default}`",
         }
 
@@ -91,17 +91,17 @@ def lines_of(name):
 def presets():
     """Rows of what can be trained by name."""
     for name, config in PRESETS.items():
-        model, added = config.model, []
+        model, size = config.model, cost.parameters(config.model, config.selector)
+        parts = [config.data.name, f"{config.train.epochs} epochs"]
         if config.selector:
-            added.append(f"selector, ρ = {config.selector.keep_ratio:g}")
+            parts.append(f"selector, ρ = {config.selector.keep_ratio:g}")
         if config.ticket:
-            added.append(f"ticket, round {config.ticket.round}")
+            parts.append(f"ticket, round {config.ticket.round}")
         yield {
             "preset": f"`{name}`",
-            "data": config.data.name,
-            "network": f"{model.depth} blocks of {model.width} channels, T = {model.time_steps}",
-            "parameters": f"{cost.parameters(model, config.selector):,}",
-            "epochs": f"{config.train.epochs}{''.join(f', {part}' for part in added)}",
+            "network": f"{model.depth} blocks of {model.width} channels, T = {model.time_steps}, "
+            f"{size:,} parameters",
+            "training": ", ".join(parts),
         }
 
 

@@ -15,7 +15,7 @@ def test_every_field_has_its_meaning_its_default_and_its_limits(tmp_path):
     for name, part in (PARTS | {"camera": Camera}).items():
         table = (tmp_path / f"_options_{name}.md").read_text().splitlines()
         assert len(table) == 2 + len(part.__pydantic_fields__)
-    (line,) = [row for row in options.lines_of("selector") if row["field"] == "`selector.kind`"]
-    assert line["default"] == "`learned`" and "oracle" in line["allowed"]
+    (line,) = [row for row in options.lines_of("selector") if row["field"] == "`kind`"]
+    assert line["default"] == "`learned`" and "oracle" in line["what it is, and what is allowed"]
     presets = (tmp_path / "_presets.md").read_text()
     assert all(f"| `{name}` |" in presets for name in PRESETS)
