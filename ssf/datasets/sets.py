@@ -135,7 +135,7 @@ def load(name, root=None, time_steps=4, difficulty=0.5):
     """The data set of that name, fetched if need be and possible, decoded once, and kept.
 
     Args:
-        root: the folder of its files; without one, a folder of its name in `folders.sets`.
+        root: the folder of its files; else that of its name in data/sets, or in $SSF_DATA.
         time_steps: T, frames of an event set.
         difficulty: of cluttered-fashion, 0 to 1.
 

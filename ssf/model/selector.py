@@ -11,7 +11,7 @@ from ssf.config import demand
 
 @dataclass
 class Tokens:
-    """What a selector looks at: the tokens before a block, and what is known of them."""
+    """Tokens x [T,B,n,C] before a block, and what is known of them; n <= N are still there."""
 
     x: torch.Tensor  # [T,B,n,C]
     grid: torch.Tensor | None = None  # [B,n], their places in the stem's grid
