@@ -121,6 +121,8 @@ def draw_sizes():
         return draw_sentence(NOT_YET)
     for label, (kind, parts) in lines.items():
         parts = [part for part in parts if len(part)]
+        if not parts:
+            continue
         at = [part.parameters_left.mean() / 1000 for part in parts]
         for place, part in zip(at, parts, strict=True):
             ax.scatter([place] * len(part), 100 * part.accuracy, c=COLOURS[kind], **DOTS)
