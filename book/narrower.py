@@ -1,7 +1,10 @@
 """Controls of four blocks: small dense networks, and the dense network trained for six epochs."""
 
 from contextlib import suppress
+from dataclasses import replace
 
+import analyses
+import said
 import tables
 import texts
 from four_blocks import LONG, SHORT, every, named, planned, small_and_whole, trained
@@ -26,11 +29,20 @@ TOLD = {  # those of the sentences
     "more": ("ticket", MORE),
     "longer": ("ticket", LONGER),
     "reinit": ("reinit", MORE),
+    "random": ("random", MORE),
     "80": ("80 channels", "dense"),
     "88": ("88 channels", "dense"),
     "selector": ("selector", "all_tokens"),
     "six": (SIX, "dense"),
     "taught": ("all_tokens", SIX),
+    "ticket_six": ("ticket, trained on", SIX),
+}
+CHEAPER = ("80 channels", "88 channels")
+WORDS = {  # of a control's, beside the ticket
+    "does better": "does significantly better than",
+    "does worse": "does significantly worse than",
+    "does as well": "does as well as",
+    "may do as well": "may do as well as",
 }
 NOT_YET = "not measured yet"
 
@@ -38,6 +50,10 @@ NOT_YET = "not measured yet"
 def controls():
     """{kind: config} of the experiment's first seed, the smallest network first."""
     return dict(experiments.EXPERIMENTS[NAME](0))
+
+
+def called(kind):
+    return "dense, 96 channels" if kind == "dense" else named(kind)
 
 
 def of(kind):
@@ -51,23 +67,28 @@ def minus(these, those):
 
 
 def compared():
-    """The differences as a table."""
+    """The differences as a table, with the q of each among them."""
+    found = {}
     for pair in PAIRS:
         with suppress(Missing):
-            yield {"difference": " − ".join(map(named, pair))} | tables.columns(minus(*pair))
+            found[pair] = minus(*pair)
+    qs = analyses.q_of(found)
+    for pair, change in found.items():
+        q = {"q": tables.q_text(qs.get(pair))}
+        yield {"difference": " − ".join(map(called, pair))} | tables.columns(change) | q
 
 
 def sizes():
-    """What networks of each size have, take and reach, after once three epochs unless it is said.
+    """What networks of each size have, take and reach, after three epochs or those of their name.
 
     Numbers are of what is left: a ticket's zeros are neither counted nor computed.
     """
-    kinds = ["dense", "88 channels", "80 channels", "ticket", MORE, LONGER, FEWER]
+    kinds = ["dense", "88 channels", "80 channels", "stem", MORE, LONGER, "ticket", FEWER]
     for kind in kinds:
         part = of(kind)
         if len(part):
             yield {
-                "network": "dense, 96 channels" if kind == "dense" else named(kind),
+                "network": called(kind),
                 "parameters": f"{part.parameters_left.mean():,.0f}",
                 "MACs (M)": f"{part.macs_left.mean() / 1e6:.1f}",
                 "energy (µJ)": f"{part.energy_left.mean():.2f}",
@@ -80,12 +101,20 @@ def training_macs(config, early, whole):
     return early * cost.macs(config.early_model) + whole * cost.macs(config.model)
 
 
-def computed():
-    """MACs of training: the dense network, the ticket with its search, the small one longer."""
+def price():
+    """What a ticket takes with its search, and the small network that is trained longer."""
     small, dense = controls()[LONGER], dict(experiments.EXPERIMENTS[SHORT](0))["dense"]
-    once, search = (small_and_whole(SHORT, kind) for kind in ("dense", "ticket"))
+    once, search = (
+        training_macs(dense, *small_and_whole(SHORT, kind)) for kind in ("dense", "ticket")
+    )
     longer = training_macs(small, *small_and_whole(LONG, "dense"))
-    return training_macs(dense, *once), training_macs(dense, *search), longer
+    texts_ = {"price": f"{search / once:.1f}", "share": percent([longer / search])}
+    rounds = [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
+    if len(rounds) < experiments.EARNEST_ROUNDS:
+        return texts_ | {"skipped": "a share that is not measured yet"}
+    left = sum((part.macs_left / part.macs).mean() for part in rounds) / len(rounds)
+    skipped = once + left * (search - once)  # each round trains for as many epochs
+    return texts_ | {"skipped": f"{skipped / once:.1f} times"}
 
 
 def told(pair):
@@ -95,18 +124,37 @@ def told(pair):
 
 
 def beats():
-    """What the ticket's gains over the two small networks show, by the tests of the controls."""
-    with suppress(Missing):
-        gains = {kind: minus("ticket", kind) for kind in (FEWER, MORE)}
-        if min(gain.seeds for gain in gains.values()) > 2:
-            words = [ledger.control(gain) for gain in gains.values()]
-            if words == ["does worse"] * 2:
-                return "Both small networks do significantly worse than the ticket."
-            clauses = [
-                f"that of {k} {texts.CONTROLS[w]}" for k, w in zip(gains, words, strict=True)
-            ]
-            return texts.upper(f"{'; '.join(clauses)}.")
-    return "There are not enough seeds to tell what they show."
+    """What the ticket's gains over the small networks show, by the tests of the controls."""
+    sentences = []
+    for kind in (FEWER, MORE, LONGER):
+        with suppress(Missing):
+            gain = minus("ticket", kind)
+            if gain.seeds > 2:
+                worse = gain.below(0) < ledger.LEVEL
+                word = "does better" if worse else ledger.control(gain)
+                sentences.append(f"The dense network of {kind} {WORDS[word]} the ticket.")
+    return " ".join(sentences) or "There are not enough seeds to tell what they show."
+
+
+def of_sizes():
+    """What the last ticket and the small network next to it take, and their stems."""
+    ticket, small = trained(SHORT, "ticket"), controls()[MORE].model
+    dense = dict(experiments.EXPERIMENTS[SHORT](0))["dense"].model
+    stems = [replace(model, depth=0) for model in (dense, small)]
+    saved = {kind: cost.macs(controls()[kind].model) / cost.macs(dense) for kind in CHEAPER}
+    left = f"{ticket.parameters_left.mean():,.0f}" if len(ticket) else "some"
+    macs = f"{ticket.macs_left.mean() / 1e6:.1f} M" if len(ticket) else "some"
+    return {
+        "left": left,
+        "macs_ticket": macs,
+        "macs_32": f"{cost.macs(small) / 1e6:.1f} M",
+        "stems": said.listed([f"{cost.parameters(stem):,}" for stem in stems]),
+        "first": f"{small.width // 8} channels instead of {dense.width // 8}",
+        "parameters_24": f"{cost.parameters(controls()[FEWER].model):,}",
+        "parameters_32": f"{cost.parameters(small):,}",
+        "saves_80": percent([1 - saved["80 channels"]]),
+        "saves_88": percent([1 - saved["88 channels"]]),
+    }
 
 
 def draw_sizes():
@@ -116,7 +164,7 @@ def draw_sizes():
     tickets = [of("dense")] + [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
     lines = {"dense networks": ("dense", widths), "tickets, round by round": ("ticket", tickets)}
     lines |= {named(kind): (kind, [of(kind)]) for kind in ("reinit", "random")}
-    lines[LONGER] = ("longer", [of(LONGER)])
+    lines |= {LONGER: ("longer", [of(LONGER)]), named("stem"): ("learned", [of("stem")])}
     if not any(len(part) for part in widths[:-1]):
         return draw_sentence(NOT_YET)
     for label, (kind, parts) in lines.items():
@@ -149,17 +197,8 @@ def figures():
 
 def substitutions():
     """{name: text} of what the page says of these networks."""
-    ticket, small = trained(SHORT, "ticket"), controls()
-    left = f"{ticket.parameters_left.mean():,.0f}" if len(ticket) else "a number of parameters that"
-    count = {kind: f"{cost.parameters(config.model):,}" for kind, config in small.items()}
     ids = planned(NAME)
-    once, search, longer = computed()
-    return {f"narrower_{key}": told(pair) for key, pair in TOLD.items()} | {
-        "narrower_left": left,
-        "narrower_parameters_24": count[FEWER],
-        "narrower_parameters_32": count[MORE],
-        "narrower_beats": beats(),
-        "narrower_price": f"{search / once:.1f}",
-        "narrower_share": percent([longer / search]),
-        "narrower_trained": f"{tables.rows_of(NAME).id.isin(ids).sum()} of {len(ids)}",
-    }
+    trained_ = f"{tables.rows_of(NAME).id.isin(ids).sum()} of {len(ids)}"
+    texts_ = {key: told(pair) for key, pair in TOLD.items()} | of_sizes() | price()
+    texts_ |= {"beats": beats(), "trained": trained_}
+    return {f"narrower_{key}": text for key, text in texts_.items()}

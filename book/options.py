@@ -1,4 +1,4 @@
-"""The fields of a config as tables of the library's page: what each is, its default, its limits."""
+"""The fields of a config, and the presets, as tables of the library's page."""
 
 from dataclasses import fields
 
@@ -13,13 +13,13 @@ SHOWN = PARTS | {"camera": Camera}
 
 MEANINGS = {
     "data.name": "the data set",
-    "data.train_size": "training images that are used",
-    "data.validation_share": "share of them held out, to choose settings by",
-    "data.augment": "how they are varied from epoch to epoch",
-    "data.difficulty": "how many scraps and how much noise are around the item",
+    "data.train_size": "how many training images are used",
+    "data.validation_share": "share of them that is held out, to choose settings by",
+    "data.augment": "how training images are varied from epoch to epoch",
+    "data.difficulty": "how many fragments and how much noise surround the item",
     "model.encoding": "what a time step sees; given by the data set, as the next three",
     "model.channels": "colours of an image, or ON and OFF of events",
-    "model.side": "its height and width in pixels",
+    "model.side": "height and width of an image, in pixels",
     "model.classes": "classes to choose from",
     "model.depth": "blocks behind the stem, L",
     "model.width": "channels of a token, C",
@@ -30,7 +30,7 @@ MEANINGS = {
     "model.v_threshold": "potential from which on a neuron fires",
     "model.attention_v_threshold": "the same of the neuron behind the attention's two products",
     "model.attention_scale": "factor of these products",
-    "model.qkv_bias": "biases of the attention",
+    "model.qkv_bias": "biases in the attention",
     "model.surrogate_alpha": "steepness α of the sigmoid whose slope replaces a spike's",
     "model.block_init": "how the blocks' weights begin",
     "model.pool_stages": "stages of the stem, of four, that end in a pooling which halves the side",
@@ -53,7 +53,7 @@ MEANINGS = {
     "ticket.order": "what is first, selector or ticket",
     "train.epochs": "times that all training images are seen",
     "train.batch_size": "images of a step",
-    "train.lr": "highest learning rate, of AdamW",
+    "train.lr": "highest learning rate of AdamW, and with Muon of what AdamW trains",
     "train.min_lr": "learning rate at the start and at the end",
     "train.warmup_epochs": "epochs in which the rate rises to its highest",
     "train.decay": "how it falls after that",
@@ -63,8 +63,8 @@ MEANINGS = {
     "train.label_smoothing": "share of a target that is spread over all classes",
     "train.mixed_precision": "half precision, where the processor multiplies it",
     "train.mixup": "how strongly two images of a batch are mixed",
-    "train.mixup_probability": "how often",
-    "train.mixup_epochs": "how long, from the first epoch on",
+    "train.mixup_probability": "how often a batch is mixed",
+    "train.mixup_epochs": "how long batches are mixed, from the first epoch on",
     "train.early_epochs": "cheap epochs at the start",
     "camera.steps": "time steps of the simulation, a third of them for each saccade",
     "camera.reach": "pixels that a saccade may end from the centre",
@@ -80,11 +80,10 @@ def lines_of(name):
     """Rows of a part's table, in the order of its fields."""
     known = SHOWN[name].__pydantic_fields__
     for f in fields(SHOWN[name]):
-        text = MEANINGS[f"{name}.{f.name}"]
         yield {
             "field": f"`{f.name}`",
-            "what it is, and what is allowed": f"{text}: {known[f.name].description}",
-            "default": f"`{f.default}`",
+            "what it is": MEANINGS[f"{name}.{f.name}"],
+            "allowed": known[f.name].description,
         }
 
 

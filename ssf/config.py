@@ -298,8 +298,8 @@ class RunConfig:
                     parts[name] = TypeAdapter(part_class).validate_python(values, strict=False)
                 except ValidationError as error:
                     raise refusal(part_class, values, error) from None
-        seed = float(texts.get("seed", "nan"))
-        return cls(**parts, seed=int(seed) if seed.is_integer() else seed)
+        seed = texts.get("seed", "").removesuffix(".0")  # pandas writes 3.0 where others lack one
+        return cls(**parts, seed=int(seed) if seed.isdecimal() else seed)
 
     def differences(self):
         """{part: {field: value}} of what is not the default; a chosen part stays, if empty."""

@@ -126,6 +126,7 @@ def test_a_row_that_is_no_config_is_refused_in_one_sentence():
         ("model.pool_stages", "0, x"),
         ("model.width", 7),
         ("seed", 1.7),
+        ("seed", "x"),
         ("seed", None),
     ):
         with pytest.raises(Refused, match=f"{key} is .*; allowed: "):

@@ -31,7 +31,7 @@ FOUR_BLOCKS = {
 TO_TRAIN = {
     "four_blocks_long": FOUR_BLOCKS,
     "four_blocks_controls": {kind for kind, _ in experiments.four_blocks_controls(0)}
-    - {"32 channels"},
+    - {"24 channels", "32 channels"},
     "half_hour": {"dense"},
     "precision": {
         "study-cifar10-small, dense",

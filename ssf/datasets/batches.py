@@ -28,7 +28,7 @@ def token_shares(foreground, tokens):
 
 
 def parts(tensors):
-    """Tuples of the same rows of each tensor (None stays None), at most 250 of them."""
+    """Tuples of the same rows of each tensor (None stays None): 250, or fewer large ones."""
     size = max(1, min(250, AT_ONCE // tensors[0][0].numel()))
     for start in range(0, len(tensors[0]), size):
         yield tuple(None if t is None else t[start : start + size] for t in tensors)

@@ -86,7 +86,7 @@ def measurements(history, seconds, images, test_images):
     """What training measured.
 
     Accuracies are shares of the test images: `accuracy` at the last epoch,
-    `accuracy_validation_selected` at the epoch of the highest validation accuracy (or the last),
+    `accuracy_validation_selected` at the epoch of the highest validation accuracy (else the last),
     `accuracy_test_maximum` the highest of all, as published work has it. `seconds` are those of
     training, `images_per_second` the training images seen in them.
     """

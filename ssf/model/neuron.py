@@ -33,7 +33,7 @@ class LIF(LIFNode):
     def multi_step_forward(self, x_seq, norm=None, time_steps=None):
         """Spikes of currents [T, ..., C], or of one, [1, ..., C], seen in each of `time_steps`.
 
-        norm: a BatchNorm over the last dimension that comes first. Raises Refused for other T.
+        norm: a BatchNorm over the last dimension that comes first. Raises Refused for another T.
         """
         if time_steps and len(x_seq) not in (1, time_steps):
             raise Refused(f"currents are of {len(x_seq)} time steps; "

@@ -63,7 +63,7 @@ def train(config, dataset, parent=None, early=None, teacher=None, fit=training.f
     """Train the network of a config from the runs that it `builds_on`; returns what `fit` does.
 
     Args:
-        parent: that run, with its `network` and its `masks`, {} for a dense one.
+        parent: that run of `builds_on`: its `network` and `masks`, {} for a dense one.
         early: {name: tensor}, the weights of the unpruned run after `ticket.rewind_epoch` epochs.
         teacher: the dense network.
         fit: `training.fit`, or what does more with the same arguments.

@@ -82,7 +82,7 @@ def truth(network, foreground):
 
 @torch.no_grad()
 def answers(network, images, foreground=None, prepare=None):
-    """Logits [n,classes] of images on the network's device: standardised, or what prepares them."""
+    """Logits [n,classes] of images on the network's device; `prepare` standardises, if it must."""
     network.eval()
     with own_random_state():
         torch.manual_seed(0)  # the random selector draws the same tokens every time
@@ -121,7 +121,7 @@ def fit(config, network, dataset=None, masks=None, teacher=None, start=None, las
         after_epoch=None):  # fmt: skip
     """Train `network`, in place and on `device()`, by `config.train`; returns a `Trained`.
 
-    Nothing depends on the test images. Every epoch draws from seeds of its own, so that a Moment is
+    No step depends on the test images. Every epoch draws from seeds of its own, so that a Moment is
     all it takes to go on exactly. Started by torchrun, each process takes its share of a batch.
 
     Args:
