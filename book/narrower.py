@@ -4,13 +4,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 import analyses
+import numpy as np
 import said
 import tables
 import texts
 from four_blocks import LONG, SHORT, every, named, planned, small_and_whole, trained
 
 from ssf.engine.records import Missing
-from ssf.figures.style import COLOURS, DOTS, GREY, MARKERS, done, draw_sentence, figure
+from ssf.figures.style import COLOURS, DOTS, MARKERS, done, draw_sentence, figure
 from ssf.model import cost
 from ssf.study import experiments, ledger
 from ssf.study.ledger import difference
@@ -44,6 +45,7 @@ WORDS = {  # of a control's, beside the ticket
     "does as well": "does as well as",
     "may do as well": "may do as well as",
 }
+TICKS, ENOUGH = (40, 70, 100, 200, 300, 600), 350  # thousands; behind it, names are on the left
 NOT_YET = "not measured yet"
 
 
@@ -159,33 +161,40 @@ def of_sizes():
 
 def draw_sizes():
     """Test accuracy against the parameters that are left: of dense networks, and of tickets."""
-    fig, ax = figure(height=4.2)
+    fig, ax = figure(height=4.4)
     widths = [of(kind) for kind in controls() if kind not in (LONGER, SIX)] + [of("dense")]
-    tickets = [of("dense")] + [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
-    lines = {"dense networks": ("dense", widths), "tickets, round by round": ("ticket", tickets)}
-    lines |= {named(kind): (kind, [of(kind)]) for kind in ("reinit", "random")}
-    lines |= {LONGER: ("longer", [of(LONGER)]), named("stem"): ("learned", [of("stem")])}
     if not any(len(part) for part in widths[:-1]):
         return draw_sentence(NOT_YET)
-    for label, (kind, parts) in lines.items():
+    rounds = [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
+    groups = {
+        "dense networks": ("dense", widths, "-"),
+        "the same, six or ten epochs": ("longer", [of(LONGER), of(SIX)], ""),
+        "tickets, round by round": ("ticket", [of("dense"), *rounds], "-"),
+        named("reinit"): ("reinit", [of("reinit")], ""),
+        named("random"): ("random", [of("random")], ""),
+        named("stem"): ("learned", [of("stem")], ""),
+    }
+    for label, (colour, parts, line) in groups.items():
         parts = [part for part in parts if len(part)]
-        if not parts:
-            continue
         at = [part.parameters_left.mean() / 1000 for part in parts]
         for place, part in zip(at, parts, strict=True):
-            ax.scatter([place] * len(part), 100 * part.accuracy, c=COLOURS[kind], **DOTS)
-        found = [Estimate(tuple(part.accuracy)) for part in parts]
-        means = [100 * each.mean for each in found]
-        half = [100 * each.interval[1] - mean for each, mean in zip(found, means, strict=True)]
-        style = {"fmt": f"-{MARKERS.get(kind, 'o')}", "lw": 1, "ms": 6, "zorder": 3}
-        ax.errorbar(at, means, half, elinewidth=1.2, color=COLOURS[kind], label=label, **style)
-    for part in filter(len, widths):
-        name = f"{part['model.width'].iloc[0]:.0f}"
-        place = part.parameters_left.mean() / 1000, 100 * part.accuracy.mean()
-        ax.annotate(name, place, (0, -12), textcoords="offset points", ha="center", color=GREY)
+            ax.scatter([place] * len(part), 100 * part.accuracy, c=COLOURS[colour], **DOTS)
+            if colour in ("dense", "longer"):
+                name = f" {part['model.width'].iloc[0]:.0f} channels"
+                name += f", {part['train.epochs'].iloc[0]:.0f} epochs" * (colour == "longer")
+                y = 100 * part.accuracy.mean()
+                left = {"ha": "right", "va": "top"} if place > ENOUGH else {"va": "center"}
+                beside = (-6, -3) if place > ENOUGH else (6, -1)
+                ax.annotate(name, (place, y), beside, textcoords="offset points", **left)
+        if parts:
+            found = [Estimate(tuple(part.accuracy)) for part in parts]
+            means = 100 * np.array([each.mean for each in found])
+            half = 100 * np.array([each.interval[1] for each in found]) - means
+            style = {"fmt": f"{line}{MARKERS.get(colour, 'o')}", "lw": 1, "ms": 6, "zorder": 3}
+            style |= {"elinewidth": 1.2, "color": COLOURS[colour], "label": label}
+            ax.errorbar(at, means, half, **style)
     ax.set(xscale="log", xlabel="parameters that are left (thousands)", ylabel="test accuracy (%)")
-    ticks = [40, 70, 100, 200, 300, 600]
-    ax.set_xticks(ticks, map(str, ticks))
+    ax.set_xticks(TICKS, map(str, TICKS))
     ax.minorticks_off()
     return done(fig, legend=2)
 

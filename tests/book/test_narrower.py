@@ -82,7 +82,7 @@ def test_the_tables_and_the_figure_have_what_is_trained(controls):
     lines = {line["network"]: line for line in narrower.sizes()}
     assert lines[narrower.FEWER]["accuracy (%)"].startswith("50.") and len(lines) == 8
     labels = narrower.draw_sizes().axes[0].get_legend_handles_labels()[1]
-    assert labels[:2] == ["dense networks", "tickets, round by round"] and len(labels) == 6
+    assert {"dense networks", "tickets, round by round"} < {*labels} and len(labels) == 6
     rows = pd.read_csv(path)
     rows[rows.kind != narrower.SIX].to_csv(path, index=False)
     assert len(list(narrower.compared())) == len(narrower.PAIRS) - 3
