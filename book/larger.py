@@ -6,6 +6,7 @@ from functools import partial
 
 import analyses
 import choices
+import computation
 import energy
 import narrower
 import said
@@ -13,7 +14,6 @@ import tables
 import texts
 from four_blocks import (
     AGAIN,
-    LONG,
     ONCE,
     PAIRS,
     PLANNED,
@@ -39,7 +39,6 @@ from four_blocks import (
 
 from ssf.engine.records import Missing
 from ssf.figures.style import GREY, draw_differences, draw_paired, draw_sentence
-from ssf.model import cost
 from ssf.study import experiments, ledger
 from ssf.study.ledger import difference, pick, rows
 from ssf.study.statistics import percent, points
@@ -287,26 +286,6 @@ def other_images():
     )
 
 
-def equal_time():
-    """What the time of a search buys instead: the longer training of the dense network."""
-    model = dict(experiments.EXPERIMENTS[SHORT](0))["dense"]
-    share = cost.macs(model.early_model) / cost.macs(model.model)
-    search, longer = (
-        early * share + whole
-        for early, whole in (small_and_whole(SHORT, "ticket"), small_and_whole(LONG, "dense"))
-    )
-    try:
-        change = difference(trained(SHORT, "ticket"), trained(LONG, "dense"))
-    except Missing:
-        return "What the dense network reaches in that time is not measured yet."
-    return (
-        f"Training the dense network for {TRAININGS[LONG]} takes {percent([longer / search])} of "
-        f"the MACs of the search for the ticket of {TRAININGS[SHORT]} and of that ticket's own "
-        f"training. The ticket minus this dense network is {change}."
-        + (" So its lead is gone where its search is counted." if change.interval[1] < 0 else "")
-    )
-
-
 def bars():
     """The losses, labelled for a figure; none before the first of four blocks."""
     lines = list(losses(SHOWN))
@@ -463,6 +442,7 @@ def substitutions():
         compared
         | energy.substitutions()
         | narrower.substitutions()
+        | computation.substitutions()
         | {
             "larger_in_short": in_short(),
             "larger_leads": leads(),
@@ -475,7 +455,6 @@ def substitutions():
             "larger_looked": choices.looked(),
             "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
             "larger_moved": moved(),
-            "larger_equal_time": equal_time(),
             "larger_keep_ratio": f"{selector.selector.keep_ratio}",
             "larger_left": said.listed([*left]),
             "larger_other_images": other_images(),
@@ -492,7 +471,8 @@ def substitutions():
 def figures():
     """{name: figure} of the page."""
     drawn = {"larger": draw_differences(bars(), ledger.MARGIN), "rounds": draw_rounds()}
-    return drawn | energy.figures() | choices.figures() | narrower.figures()
+    drawn |= energy.figures() | choices.figures()
+    return drawn | narrower.figures() | computation.figures()
 
 
 def pages(book):

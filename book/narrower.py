@@ -8,7 +8,7 @@ import numpy as np
 import said
 import tables
 import texts
-from four_blocks import LONG, SHORT, every, named, planned, small_and_whole, trained
+from four_blocks import SHORT, every, named, planned, trained
 
 from ssf.engine.records import Missing
 from ssf.figures.style import COLOURS, DOTS, MARKERS, done, draw_sentence, figure
@@ -98,27 +98,6 @@ def sizes():
             }
 
 
-def training_macs(config, early, whole):
-    """MACs of an image, seen so often small and so often whole."""
-    return early * cost.macs(config.early_model) + whole * cost.macs(config.model)
-
-
-def price():
-    """What a ticket takes with its search, and the small network that is trained longer."""
-    small, dense = controls()[LONGER], dict(experiments.EXPERIMENTS[SHORT](0))["dense"]
-    once, search = (
-        training_macs(dense, *small_and_whole(SHORT, kind)) for kind in ("dense", "ticket")
-    )
-    longer = training_macs(small, *small_and_whole(LONG, "dense"))
-    texts_ = {"price": f"{search / once:.1f}", "share": percent([longer / search])}
-    rounds = [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
-    if len(rounds) < experiments.EARNEST_ROUNDS:
-        return texts_ | {"skipped": "a share that is not measured yet"}
-    left = sum((part.macs_left / part.macs).mean() for part in rounds) / len(rounds)
-    skipped = once + left * (search - once)  # each round trains for as many epochs
-    return texts_ | {"skipped": f"{skipped / once:.1f} times"}
-
-
 def told(pair):
     with suppress(Missing):
         return str(minus(*pair))
@@ -159,6 +138,20 @@ def of_sizes():
     }
 
 
+def marks(ax, label, colour, line, places):
+    """Mean accuracies (%) with 95 % intervals, and a dot a seed; places: [(x, rows)]."""
+    if not places:
+        return
+    for x, rows in places:
+        ax.scatter([x] * len(rows), 100 * rows.accuracy, c=COLOURS[colour], **DOTS)
+    found = [Estimate(tuple(rows.accuracy)) for _, rows in places]
+    means = 100 * np.array([each.mean for each in found])
+    half = 100 * np.array([each.interval[1] for each in found]) - means
+    style = {"fmt": f"{line}{MARKERS.get(colour, 'o')}", "lw": 1, "ms": 6, "zorder": 3}
+    style |= {"elinewidth": 1.2, "color": COLOURS[colour], "label": label}
+    ax.errorbar([x for x, _ in places], means, half, **style)
+
+
 def draw_sizes():
     """Test accuracy against the parameters that are left: of dense networks, and of tickets."""
     fig, ax = figure(height=4.4)
@@ -175,24 +168,15 @@ def draw_sizes():
         named("stem"): ("learned", [of("stem")], ""),
     }
     for label, (colour, parts, line) in groups.items():
-        parts = [part for part in parts if len(part)]
-        at = [part.parameters_left.mean() / 1000 for part in parts]
-        for place, part in zip(at, parts, strict=True):
-            ax.scatter([place] * len(part), 100 * part.accuracy, c=COLOURS[colour], **DOTS)
-            if colour in ("dense", "longer"):
-                name = f" {part['model.width'].iloc[0]:.0f} channels"
-                name += f", {part['train.epochs'].iloc[0]:.0f} epochs" * (colour == "longer")
-                y = 100 * part.accuracy.mean()
-                left = {"ha": "right", "va": "top"} if place > ENOUGH else {"va": "center"}
-                beside = (-6, -3) if place > ENOUGH else (6, -1)
-                ax.annotate(name, (place, y), beside, textcoords="offset points", **left)
-        if parts:
-            found = [Estimate(tuple(part.accuracy)) for part in parts]
-            means = 100 * np.array([each.mean for each in found])
-            half = 100 * np.array([each.interval[1] for each in found]) - means
-            style = {"fmt": f"{line}{MARKERS.get(colour, 'o')}", "lw": 1, "ms": 6, "zorder": 3}
-            style |= {"elinewidth": 1.2, "color": COLOURS[colour], "label": label}
-            ax.errorbar(at, means, half, **style)
+        places = [(part.parameters_left.mean() / 1000, part) for part in parts if len(part)]
+        marks(ax, label, colour, line, places)
+        for place, part in places if colour in ("dense", "longer") else ():
+            name = f"{part['model.width'].iloc[0]:.0f} channels"
+            name += f", {part['train.epochs'].iloc[0]:.0f} epochs" * (colour == "longer")
+            left = {"ha": "right", "va": "top"} if place > ENOUGH else {"va": "center"}
+            beside = (-6, -3) if place > ENOUGH else (8, -1)
+            at = place, 100 * part.accuracy.mean()
+            ax.annotate(name, at, beside, textcoords="offset points", **left)
     ax.set(xscale="log", xlabel="parameters that are left (thousands)", ylabel="test accuracy (%)")
     ax.set_xticks(TICKS, map(str, TICKS))
     ax.minorticks_off()
@@ -208,6 +192,6 @@ def substitutions():
     """{name: text} of what the page says of these networks."""
     ids = planned(NAME)
     trained_ = f"{tables.rows_of(NAME).id.isin(ids).sum()} of {len(ids)}"
-    texts_ = {key: told(pair) for key, pair in TOLD.items()} | of_sizes() | price()
+    texts_ = {key: told(pair) for key, pair in TOLD.items()} | of_sizes()
     texts_ |= {"beats": beats(), "trained": trained_}
     return {f"narrower_{key}": text for key, text in texts_.items()}

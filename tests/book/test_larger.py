@@ -1,6 +1,7 @@
 """The page of four blocks: no verdict before its seeds, then the protocol's; what training does."""
 
 import analyses
+import computation
 import larger
 import pandas as pd
 import pytest
@@ -128,7 +129,7 @@ def test_what_each_training_changes_is_told_in_a_sentence(four_blocks):
 
 def test_the_time_of_a_search_is_compared_with_the_longer_training(four_blocks):
     path = four_blocks({"ticket": 0.6}, {"dense": 0.75})
-    told = larger.equal_time()
+    told = computation.equal_time()
     assert "dense network is −15.0 points (95 % interval −1" in told and "4 seeds)." in told
     model = dict(experiments.four_blocks(0))["dense"]
     small = cost.macs(model.early_model) / cost.macs(model.model)
@@ -136,7 +137,7 @@ def test_the_time_of_a_search_is_compared_with_the_longer_training(four_blocks):
     rows = pd.read_csv(path)  # paired by seed: what seed 1 has does not matter
     rows = rows[(rows.kind != "dense") | (rows.seed == 0)]
     rows.to_csv(path, index=False)
-    assert "dense network is −15.0 points (one seed)." in larger.equal_time()
+    assert "dense network is −15.0 points (one seed)." in computation.equal_time()
 
 
 def test_a_lead_that_is_lost_with_more_training_is_doubted(four_blocks):

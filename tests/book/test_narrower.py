@@ -57,25 +57,6 @@ def test_what_the_small_networks_show_goes_by_the_tests_of_the_controls(controls
     assert narrower.draw_sizes().axes[0].texts[0].get_text() == narrower.NOT_YET
 
 
-def test_the_search_is_counted_and_the_longer_training_of_the_small_network(controls):
-    controls({}, {})
-    config = dict(experiments.four_blocks(0))["dense"]
-    small = cost.macs(config.early_model) / cost.macs(config.model)
-    told = narrower.substitutions()
-    assert told["narrower_price"] == f"{(6 * small + 5) / (2 * small + 1):.1f}"
-    skipped = (2 * small + 1 + 0.02 * 4 * (small + 1)) / (2 * small + 1)  # a fiftieth is left
-    assert told["narrower_skipped"] == f"{skipped:.1f} times"
-    six = narrower.controls()[narrower.SIX].train
-    assert (six.epochs, six.early_epochs) == (
-        2 * config.train.epochs,
-        2 * config.train.early_epochs,
-    )
-    narrow = narrower.controls()[narrower.LONGER]
-    takes = 6 * cost.macs(narrow.early_model) + 4 * cost.macs(narrow.model)
-    search = cost.macs(config.model) * (6 * small + 5)
-    assert told["narrower_share"] == f"{100 * takes / search:.1f} %"
-
-
 def test_the_tables_and_the_figure_have_what_is_trained(controls):
     path = controls({}, {narrower.FEWER: 0.5})
     assert len(list(narrower.compared())) == len(narrower.PAIRS)

@@ -1,0 +1,150 @@
+"""What training takes in four blocks: searches and second trainings beside longer ones."""
+
+import narrower
+import said
+import texts
+from four_blocks import LONG, SHORT, TRAININGS, every, small_and_whole, trained
+from narrower import LONGER, MORE, SIX, controls, of
+
+from ssf.engine.records import Missing
+from ssf.figures.style import done, draw_sentence, figure
+from ssf.model import cost
+from ssf.study import experiments
+from ssf.study.ledger import difference
+from ssf.study.statistics import percent
+
+PASSES = 3  # forward passes that a step of training takes, its backward pass with it
+
+
+def config_of(kind):
+    return dict(experiments.EXPERIMENTS[SHORT](0))[kind]
+
+
+def training(config, small, whole):
+    """Forward MACs of an image that is trained on so often small and so often whole."""
+    return small * cost.macs(config.early_model) + whole * cost.macs(config.model)
+
+
+def of_config(config):
+    """The same of a config's own training."""
+    early = config.train.early_epochs
+    return training(config, early, config.train.epochs - early)
+
+
+def trainings():
+    """{name: what it takes, in multiples of the dense network's of three epochs}.
+
+    A ticket takes its search, too, with pruned weights multiplied as zeros. The teacher of a second
+    training sees whole images, and only forward.
+    """
+    dense = config_of("dense")
+    once, search = (training(dense, *small_and_whole(SHORT, k)) for k in ("dense", "ticket"))
+    again = once + dense.train.epochs * cost.macs(dense.model) / PASSES
+    numbers = range(1, experiments.EARNEST_ROUNDS + 1)
+    rounds = [once + number * (search - once) / len(numbers) for number in numbers]
+    takes = {"dense": once, "all_tokens": once + again, "ticket, trained on": rounds[-1] + again}
+    takes |= {f"round {number}": each for number, each in zip(numbers, rounds, strict=True)}
+    takes |= {kind: of_config(controls()[kind]) for kind in (MORE, LONGER, SIX)}
+    takes["dense, ten epochs"] = training(dense, *small_and_whole(LONG, "dense"))
+    takes["stem"] = of_config(config_of("stem"))
+    takes["stem, ten epochs"] = training(config_of("stem"), *small_and_whole(LONG, "dense"))
+    return {name: each / once for name, each in takes.items()}
+
+
+def skipped():
+    """The last ticket's, if pruned weights were skipped; None before all rounds are trained."""
+    rounds = [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
+    if len(rounds) < experiments.EARNEST_ROUNDS:
+        return None
+    left = sum((part.macs_left / part.macs).mean() for part in rounds) / len(rounds)
+    takes = trainings()
+    return 1 + left * (takes[f"round {experiments.EARNEST_ROUNDS}"] - 1)  # rounds are alike
+
+
+def equal_time():
+    """What the time of a search buys instead: the longer training of the dense network."""
+    takes = trainings()
+    share = takes["dense, ten epochs"] / takes[f"round {experiments.EARNEST_ROUNDS}"]
+    try:
+        change = difference(trained(SHORT, "ticket"), trained(LONG, "dense"))
+    except Missing:
+        return "What the dense network reaches in that time is not measured yet."
+    return (
+        f"Training the dense network for {TRAININGS[LONG]} takes {percent([share])} of "
+        f"the MACs of the search for the ticket of {TRAININGS[SHORT]} and of that ticket's own "
+        f"training. The ticket minus this dense network is {change}."
+        + (" So its lead is gone where its search is counted." if change.interval[1] < 0 else "")
+    )
+
+
+def dense_for_less():
+    """What the dense network reaches where it takes less than the last ticket with its search."""
+    takes, ticket = trainings(), trained(SHORT, "ticket")
+    if ticket.empty:
+        return "The ticket is not trained yet."
+    whole = takes[f"round {experiments.EARNEST_ROUNDS}"]
+    told = []
+    for name, epochs, rows in (
+        (SIX, "six epochs", of(SIX)),
+        ("dense, ten epochs", "ten epochs", trained(LONG, "dense")),
+    ):
+        if len(rows) and takes[name] < whole:
+            told.append(
+                f"{percent(rows.accuracy)} in {epochs}, which take {takes[name]:.1f} times as much "
+                f"({texts.seeds(rows)})"
+            )
+    sentence = (
+        f"With its search, the last ticket takes {whole:.1f} times as much computation as the dense "
+        f"network of {TRAININGS[SHORT]}, and is right on {percent(ticket.accuracy)} of the test "
+        f"images ({texts.seeds(ticket)})."
+    )
+    if not told:
+        return sentence
+    return f"{sentence} The dense network itself reaches {said.listed(told)}."
+
+
+def draw():
+    """Test accuracy against all computation that led to a network."""
+    rounds = [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
+    if not rounds:
+        return draw_sentence(narrower.NOT_YET)
+    takes = trainings()
+    tickets = {f"round {number}": part for number, part in enumerate(rounds, 1)}
+    kinds = {
+        "dense, three, six and ten epochs": ("dense", "-", {
+            "dense": of("dense"), SIX: of(SIX), "dense, ten epochs": trained(LONG, "dense")}),
+        "dense, twice three epochs": ("longer", "", {"all_tokens": of("all_tokens")}),
+        "tickets, round by round": ("ticket", "-", {"dense": of("dense")} | tickets),
+        "the last ticket, trained twice": ("both", "", {
+            "ticket, trained on": of("ticket, trained on")}),
+        "32 channels, three and ten epochs": ("events", "-", {MORE: of(MORE), LONGER: of(LONGER)}),
+        "the stem alone, three and ten epochs": ("learned", "-", {
+            "stem": of("stem"), "stem, ten epochs": trained(LONG, "stem")}),
+    }  # fmt: skip
+    fig, ax = figure(height=4.6)
+    for label, (colour, line, parts) in kinds.items():
+        places = [(takes[name], rows) for name, rows in parts.items() if len(rows)]
+        narrower.marks(ax, label, colour, line, places)
+    ax.set(xscale="log", xlabel="computation of all trainings (dense, three epochs = 1)")
+    ax.set_ylabel("test accuracy (%)")
+    ticks = (0.1, 0.2, 0.5, 1, 2, 5)
+    ax.set_xticks(ticks, map(str, ticks))
+    ax.minorticks_off()
+    return done(fig, legend=1)
+
+
+def figures():
+    """{name: figure} of the page."""
+    return {"computation": draw()}
+
+
+def substitutions():
+    """{name: text} of what the page says of computation."""
+    takes, without = trainings(), skipped()
+    share = takes[LONGER] / takes[f"round {experiments.EARNEST_ROUNDS}"]
+    return {
+        "larger_equal_time": equal_time(),
+        "computation_less": dense_for_less(),
+        "computation_share": percent([share]),
+        "computation_skipped": f"{without:.1f} times" if without else narrower.NOT_YET,
+    }
