@@ -94,13 +94,29 @@ def dense_for_less():
                 f"({texts.seeds(rows)})"
             )
     sentence = (
-        f"With its search, the last ticket takes {whole:.1f} times as much computation as the dense "
-        f"network of {TRAININGS[SHORT]}, and is right on {percent(ticket.accuracy)} of the test "
-        f"images ({texts.seeds(ticket)})."
+        f"With its search, the last ticket takes {whole:.1f} times as much computation as the "
+        f"dense network of {TRAININGS[SHORT]}, and is right on {percent(ticket.accuracy)} of the "
+        f"test images ({texts.seeds(ticket)})."
     )
     if not told:
         return sentence
     return f"{sentence} The dense network itself reaches {said.listed(told)}."
+
+
+def instead():
+    """What less than the search's computation gives the dense network, in a sentence; or ""."""
+    takes = trainings()
+    try:
+        change = difference(trained(LONG, "dense"), trained(SHORT, "dense"))
+    except Missing:
+        return ""
+    if takes["dense, ten epochs"] >= takes[f"round {experiments.EARNEST_ROUNDS}"]:
+        return ""
+    return (
+        f"The dense network itself {texts.changes(change)} if it is trained for "
+        f"{TRAININGS[LONG]}, and that [takes less computation](larger.md) than to search for the "
+        f"ticket ({texts.seeds(change.values)})."
+    )
 
 
 def draw():

@@ -199,13 +199,14 @@ def message():
             saved = ledger.saving(trained(name, "selector"), trained(name, "all_tokens"))
             selector = texts.changes(minus(name, "selector", "all_tokens"), "costs")
             random = texts.changes(minus(name, "random_selector", "all_tokens"), "costs")
+            more = f" {longer}" if name == SHORT and (longer := computation.instead()) else ""
             chance = "a random choice of as many tokens"
             chance = f"so does {chance}" if random == selector else f"{chance} {random}"
             return (
                 f"{needs} After {TRAININGS[name]}, the ticket there {once} compared with the dense "
-                f"network. After a second training of both, it {after}. A selector that saves "
-                f"{percent(saved)} of the multiply-accumulates {selector} compared with a network "
-                f"that is trained as long, and {chance}."
+                f"network. After a second training of both, it {after}.{more} A selector that "
+                f"saves {percent(saved)} of the multiply-accumulates {selector} compared with a "
+                f"network that is trained as long, and {chance}."
             )
     return ""
 

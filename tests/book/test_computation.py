@@ -68,3 +68,10 @@ def test_longer_trainings_that_take_less_are_told(four_blocks):
     assert computation.dense_for_less() == "The ticket is not trained yet."
     assert computation.draw().axes[0].texts[0].get_text() == narrower.NOT_YET
     assert computation.substitutions()["computation_skipped"] == narrower.NOT_YET
+
+
+def test_the_message_tells_what_the_searchs_computation_gives_the_dense_network(four_blocks):
+    path = four_blocks()
+    assert computation.instead().startswith("The dense network itself changes nothing if it is")
+    path.with_name(f"study_{LONG}.csv").unlink()
+    assert computation.instead() == ""
