@@ -4,11 +4,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 import analyses
-import numpy as np
 import said
 import tables
 import texts
-from four_blocks import SHORT, every, named, planned, trained
+from four_blocks import LONG, SHORT, every, named, planned, trained
 
 from ssf.engine.records import Missing
 from ssf.figures.style import COLOURS, DOTS, MARKERS, done, draw_sentence, figure
@@ -39,11 +38,11 @@ TOLD = {  # those of the sentences
     "ticket_six": ("ticket, trained on", SIX),
 }
 CHEAPER = ("80 channels", "88 channels")
-WORDS = {  # of a control's, beside the ticket
-    "does better": "does significantly better than",
-    "does worse": "does significantly worse than",
-    "does as well": "does as well as",
-    "may do as well": "may do as well as",
+SHOWS = {  # what a control's tests show, beside the ticket
+    "does better": "significantly better than",
+    "does worse": "significantly worse than",
+    "does as well": "as well as",
+    "may do as well": "perhaps as well as",
 }
 TICKS, ENOUGH = (40, 70, 100, 200, 300, 600), 350  # thousands; behind it, names are on the left
 NOT_YET = "not measured yet"
@@ -106,14 +105,19 @@ def told(pair):
 
 def beats():
     """What the ticket's gains over the small networks show, by the tests of the controls."""
-    sentences = []
+    shown = {}
     for kind in (FEWER, MORE, LONGER):
         with suppress(Missing):
             gain = minus("ticket", kind)
             if gain.seeds > 2:
                 worse = gain.below(0) < ledger.LEVEL
-                word = "does better" if worse else ledger.control(gain)
-                sentences.append(f"The dense network of {kind} {WORDS[word]} the ticket.")
+                shown.setdefault("does better" if worse else ledger.control(gain), []).append(kind)
+    sentences = []
+    for word, kinds in shown.items():
+        these = "networks" if len(kinds) > 1 else "network"
+        do = "do" if len(kinds) > 1 else "does"
+        listed = said.listed(kinds)
+        sentences.append(f"The dense {these} of {listed} {do} {SHOWS[word]} the ticket.")
     return " ".join(sentences) or "There are not enough seeds to tell what they show."
 
 
@@ -139,17 +143,22 @@ def of_sizes():
 
 
 def marks(ax, label, colour, line, places):
-    """Mean accuracies (%) with 95 % intervals, and a dot a seed; places: [(x, rows)]."""
-    if not places:
-        return
+    """Mean accuracies (%) with 95 % intervals, hollow where one seed is all, and a dot a seed.
+
+    line: that connects them, or "". places: [(x, rows)].
+    """
+    style = {"marker": MARKERS.get(colour, "o"), "color": COLOURS[colour], "lw": 1, "ms": 6}
+    if places:
+        found = [Estimate(tuple(rows.accuracy)) for _, rows in places]
+        means = [100 * each.mean for each in found]
+        ax.plot([x for x, _ in places], means, ls=line or "none", label=label, zorder=3, **style)
     for x, rows in places:
         ax.scatter([x] * len(rows), 100 * rows.accuracy, c=COLOURS[colour], **DOTS)
-    found = [Estimate(tuple(rows.accuracy)) for _, rows in places]
-    means = 100 * np.array([each.mean for each in found])
-    half = 100 * np.array([each.interval[1] for each in found]) - means
-    style = {"fmt": f"{line}{MARKERS.get(colour, 'o')}", "lw": 1, "ms": 6, "zorder": 3}
-    style |= {"elinewidth": 1.2, "color": COLOURS[colour], "label": label}
-    ax.errorbar([x for x, _ in places], means, half, **style)
+        each = Estimate(tuple(rows.accuracy))
+        if each.seeds > 1:
+            ax.plot([x, x], [100 * bound for bound in each.interval], color=COLOURS[colour], lw=1.2)
+        else:
+            ax.plot(x, 100 * each.mean, mfc="white", zorder=4, **style)
 
 
 def draw_sizes():
@@ -160,8 +169,12 @@ def draw_sizes():
         return draw_sentence(NOT_YET)
     rounds = [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
     groups = {
-        "dense networks": ("dense", widths, "-"),
-        "the same, six or ten epochs": ("longer", [of(LONGER), of(SIX)], ""),
+        "dense networks": ("dense", widths, "--"),
+        "the same, six or ten epochs": (
+            "longer",
+            [of(LONGER), of(SIX), trained(LONG, "dense")],
+            "",
+        ),
         "tickets, round by round": ("ticket", [of("dense"), *rounds], "-"),
         named("reinit"): ("reinit", [of("reinit")], ""),
         named("random"): ("random", [of("random")], ""),
