@@ -3,8 +3,8 @@
 import narrower
 import said
 import texts
-from four_blocks import LONG, SHORT, TRAININGS, every, small_and_whole, trained
-from narrower import LONGER, MORE, SIX, controls, of
+from four_blocks import LONG, SHORT, TRAININGS, config_of, rounds, small_and_whole, trained
+from narrower import LONGER, SIX, controls, of
 
 from ssf.engine.records import Missing
 from ssf.figures.style import done, draw_sentence, figure
@@ -13,11 +13,8 @@ from ssf.study import experiments
 from ssf.study.ledger import difference
 from ssf.study.statistics import percent
 
+LAST = f"round {experiments.EARNEST_ROUNDS}"
 PASSES = 3  # forward passes that a step of training takes, its backward pass with it
-
-
-def config_of(kind):
-    return dict(experiments.EXPERIMENTS[SHORT](0))[kind]
 
 
 def training(config, small, whole):
@@ -38,33 +35,30 @@ def trainings():
     training sees whole images, and only forward.
     """
     dense = config_of("dense")
-    once, search = (training(dense, *small_and_whole(SHORT, k)) for k in ("dense", "ticket"))
+    once, search = of_config(dense), training(dense, *small_and_whole(SHORT, "ticket"))
     again = once + dense.train.epochs * cost.macs(dense.model) / PASSES
     numbers = range(1, experiments.EARNEST_ROUNDS + 1)
-    rounds = [once + number * (search - once) / len(numbers) for number in numbers]
-    takes = {"dense": once, "all_tokens": once + again, "ticket, trained on": rounds[-1] + again}
-    takes |= {f"round {number}": each for number, each in zip(numbers, rounds, strict=True)}
-    takes |= {kind: of_config(controls()[kind]) for kind in (MORE, LONGER, SIX)}
-    takes["dense, ten epochs"] = training(dense, *small_and_whole(LONG, "dense"))
+    takes = {"dense": once, "all_tokens": once + again, "ticket, trained on": search + again}
+    takes |= {f"round {n}": once + n * (search - once) / len(numbers) for n in numbers}
+    takes |= {kind: of_config(controls()[kind]) for kind in (LONGER, SIX)}
     takes["stem"] = of_config(config_of("stem"))
-    takes["stem, ten epochs"] = training(config_of("stem"), *small_and_whole(LONG, "dense"))
+    takes |= {f"{k}, ten epochs": of_config(config_of(k, LONG)) for k in ("dense", "stem")}
     return {name: each / once for name, each in takes.items()}
 
 
 def skipped():
     """The last ticket's, if pruned weights were skipped; None before all rounds are trained."""
-    rounds = [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
-    if len(rounds) < experiments.EARNEST_ROUNDS:
+    parts = rounds()
+    if len(parts) < experiments.EARNEST_ROUNDS:
         return None
-    left = sum((part.macs_left / part.macs).mean() for part in rounds) / len(rounds)
-    takes = trainings()
-    return 1 + left * (takes[f"round {experiments.EARNEST_ROUNDS}"] - 1)  # rounds are alike
+    left = sum((part.macs_left / part.macs).mean() for part in parts) / len(parts)
+    return 1 + left * (trainings()[LAST] - 1)  # rounds are alike
 
 
 def equal_time():
     """What the time of a search buys instead: the longer training of the dense network."""
     takes = trainings()
-    share = takes["dense, ten epochs"] / takes[f"round {experiments.EARNEST_ROUNDS}"]
+    share = takes["dense, ten epochs"] / takes[LAST]
     try:
         change = difference(trained(SHORT, "ticket"), trained(LONG, "dense"))
     except Missing:
@@ -82,7 +76,7 @@ def dense_for_less():
     takes, ticket = trainings(), trained(SHORT, "ticket")
     if ticket.empty:
         return "The ticket is not trained yet."
-    whole = takes[f"round {experiments.EARNEST_ROUNDS}"]
+    whole = takes[LAST]
     told = []
     for name, epochs, rows in (
         (SIX, "six epochs", of(SIX)),
@@ -111,7 +105,7 @@ def instead():
         change = difference(trained(LONG, "dense"), trained(SHORT, "dense"))
     except Missing:
         return ""
-    if takes["dense, ten epochs"] >= takes[f"round {experiments.EARNEST_ROUNDS}"]:
+    if takes["dense, ten epochs"] >= takes[LAST]:
         return ""
     return (
         f"The dense network itself {texts.changes(change)} if it is trained for "
@@ -122,11 +116,10 @@ def instead():
 
 def draw():
     """Test accuracy against all computation that led to a network."""
-    rounds = [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
-    if not rounds:
+    tickets = {f"round {number}": part for number, part in enumerate(rounds(), 1)}
+    if not tickets:
         return draw_sentence(narrower.NOT_YET)
     takes = trainings()
-    tickets = {f"round {number}": part for number, part in enumerate(rounds, 1)}
     kinds = {
         "dense, three, six and ten epochs": ("dense", "-", {
             "dense": of("dense"), SIX: of(SIX), "dense, ten epochs": trained(LONG, "dense")}),
@@ -141,11 +134,7 @@ def draw():
     for label, (colour, line, parts) in kinds.items():
         places = [(takes[name], rows) for name, rows in parts.items() if len(rows)]
         narrower.marks(ax, label, colour, line, places)
-    ax.set(xscale="log", xlabel="computation of all trainings (dense, three epochs = 1)")
-    ax.set_ylabel("test accuracy (%)")
-    ticks = (0.5, 1, 2, 3, 4, 6)
-    ax.set_xticks(ticks, map(str, ticks))
-    ax.minorticks_off()
+    narrower.by(ax, "computation of all trainings (dense, three epochs = 1)", (0.5, 1, 2, 3, 4, 6))
     return done(fig, legend=1)
 
 
@@ -157,7 +146,7 @@ def figures():
 def substitutions():
     """{name: text} of what the page says of computation."""
     takes, without = trainings(), skipped()
-    share = takes[LONGER] / takes[f"round {experiments.EARNEST_ROUNDS}"]
+    share = takes[LONGER] / takes[LAST]
     told = instead() or "The dense network with as much computation is not measured yet."
     return {
         "computation_instead": told,

@@ -2,7 +2,7 @@
 
 import said
 import texts
-from four_blocks import ONCE, SHORT, TWICE, complete, named, trained
+from four_blocks import ONCE, SHORT, TWICE, complete, config_of, named, trained
 
 from ssf.config import RunConfig
 from ssf.engine.observe import MAC_PICOJOULE
@@ -11,7 +11,7 @@ from ssf.figures import inside
 from ssf.figures.chapters import draw_layers
 from ssf.figures.style import COLOURS, MARKERS, done, draw_sentence, figure
 from ssf.model import cost
-from ssf.study import experiments, ledger
+from ssf.study import ledger
 from ssf.study.ledger import pick
 from ssf.study.statistics import percent
 
@@ -65,7 +65,7 @@ def saved():
     if part.empty:
         return "What the selector saves is not measured yet."
     before, learned, random = (each.energy_left.mean() for each in (whole, part, chance))
-    config = dict(experiments.four_blocks(0))["selector"]
+    config = config_of("selector")
     layers = cost.layers(config.model, config.selector)
     own = MAC_PICOJOULE / 1e6 * sum(row.macs for row in layers if row.role == "selector")
     return (

@@ -54,6 +54,16 @@ def planned(name):
     return {c.hash() for s in range(PLANNED) for _, c in experiments.EXPERIMENTS[name](s)}
 
 
+def config_of(kind, name=SHORT):
+    """The first seed's network of a kind; of a search that of its last round."""
+    return dict(experiments.EXPERIMENTS[name](0))[kind]
+
+
+def rounds():
+    """The rows of each round of the search with the shorter training, in order."""
+    return [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
+
+
 def minus(name, these, those):
     """Estimate of a kind's accuracy minus another's. Raises Missing without a seed of both."""
     return difference(trained(name, these), trained(name, those))

@@ -25,6 +25,7 @@ from four_blocks import (
     beyond,
     called,
     complete,
+    config_of,
     every,
     judged,
     longer_less_shorter,
@@ -39,7 +40,7 @@ from four_blocks import (
 
 from ssf.engine.records import Missing
 from ssf.figures.style import GREY, draw_differences, draw_paired, draw_sentence
-from ssf.study import experiments, ledger
+from ssf.study import ledger
 from ssf.study.ledger import difference, pick, rows
 from ssf.study.statistics import percent, points
 
@@ -429,7 +430,7 @@ def substitutions():
     for name, training in TRAININGS.items():
         ids, rows_ = planned(name), tables.rows_of(name)
         counts.append(f"{rows_.id.isin(ids).sum()} of {len(ids)} networks with {training}")
-    selector = dict(experiments.four_blocks(0))["selector"]
+    selector = config_of("selector")
     left = map(str, selector.selector.counts(selector.model.tokens))
     compared = {f"larger_{key}": told(partial(minus, these=these, those=those))
                 for key, (these, those) in SAID.items()}  # fmt: skip

@@ -7,7 +7,7 @@ import analyses
 import said
 import tables
 import texts
-from four_blocks import LONG, SHORT, every, named, planned, trained
+from four_blocks import LONG, SHORT, config_of, named, planned, rounds, trained
 
 from ssf.engine.records import Missing
 from ssf.figures.style import COLOURS, DOTS, MARKERS, done, draw_sentence, figure
@@ -19,12 +19,7 @@ from ssf.study.statistics import Estimate, percent
 NAME = "four_blocks_controls"
 FEWER, MORE, LONGER = "24 channels", "32 channels", "32 channels, ten epochs"
 SIX = "dense, six epochs"
-PAIRS = [  # differences: beside a ticket, beside a selector, and beside a second training
-    ("ticket", FEWER), ("ticket", MORE), ("ticket", LONGER), ("reinit", MORE), ("random", MORE),
-    ("80 channels", "dense"), ("88 channels", "dense"), ("selector", "all_tokens"),
-    (SIX, "dense"), ("all_tokens", SIX), ("ticket, trained on", SIX),
-]  # fmt: skip
-TOLD = {  # those of the sentences
+PAIRS = {  # differences: beside a ticket, beside a selector, and beside a second training
     "fewer": ("ticket", FEWER),
     "more": ("ticket", MORE),
     "longer": ("ticket", LONGER),
@@ -37,7 +32,6 @@ TOLD = {  # those of the sentences
     "taught": ("all_tokens", SIX),
     "ticket_six": ("ticket, trained on", SIX),
 }
-CHEAPER = ("80 channels", "88 channels")
 SHOWS = {  # what a control's tests show, beside the ticket
     "does better": "significantly better than",
     "does worse": "significantly worse than",
@@ -70,7 +64,7 @@ def minus(these, those):
 def compared():
     """The differences as a table, with the q of each among them."""
     found = {}
-    for pair in PAIRS:
+    for pair in PAIRS.values():
         with suppress(Missing):
             found[pair] = minus(*pair)
     qs = analyses.q_of(found)
@@ -124,12 +118,16 @@ def beats():
 def of_sizes():
     """What the last ticket and the small network next to it take, and their stems."""
     ticket, small = trained(SHORT, "ticket"), controls()[MORE].model
-    dense = dict(experiments.EXPERIMENTS[SHORT](0))["dense"].model
+    dense = config_of("dense").model
     stems = [replace(model, depth=0) for model in (dense, small)]
-    saved = {kind: cost.macs(controls()[kind].model) / cost.macs(dense) for kind in CHEAPER}
+    cheaper = {width: controls()[f"{width} channels"].model for width in (80, 88)}
+    saved = {
+        f"saves_{width}": percent([1 - cost.macs(model) / cost.macs(dense)])
+        for width, model in cheaper.items()
+    }
     left = f"{ticket.parameters_left.mean():,.0f}" if len(ticket) else "some"
     macs = f"{ticket.macs_left.mean() / 1e6:.1f} M" if len(ticket) else "some"
-    return {
+    return saved | {
         "left": left,
         "macs_ticket": macs,
         "macs_32": f"{cost.macs(small) / 1e6:.1f} M",
@@ -137,8 +135,6 @@ def of_sizes():
         "first": f"{small.width // 8} channels instead of {dense.width // 8}",
         "parameters_24": f"{cost.parameters(controls()[FEWER].model):,}",
         "parameters_32": f"{cost.parameters(small):,}",
-        "saves_80": percent([1 - saved["80 channels"]]),
-        "saves_88": percent([1 - saved["88 channels"]]),
     }
 
 
@@ -161,21 +157,24 @@ def marks(ax, label, colour, line, places):
             ax.plot(x, 100 * each.mean, mfc="white", zorder=4, **style)
 
 
+def by(ax, what, ticks):
+    """Label the axes of accuracies by something on a logarithmic scale."""
+    ax.set(xscale="log", xlabel=what, ylabel="test accuracy (%)")
+    ax.set_xticks(ticks, map(str, ticks))
+    ax.minorticks_off()
+
+
 def draw_sizes():
     """Test accuracy against the parameters that are left: of dense networks, and of tickets."""
     fig, ax = figure(height=4.4)
     widths = [of(kind) for kind in controls() if kind not in (LONGER, SIX)] + [of("dense")]
     if not any(len(part) for part in widths[:-1]):
         return draw_sentence(NOT_YET)
-    rounds = [part for _, part in every(SHORT, "ticket").groupby("ticket.round")]
+    longer = [of(LONGER), of(SIX), trained(LONG, "dense")]
     groups = {
         "dense networks": ("dense", widths, "--"),
-        "the same, six or ten epochs": (
-            "longer",
-            [of(LONGER), of(SIX), trained(LONG, "dense")],
-            "",
-        ),
-        "tickets, round by round": ("ticket", [of("dense"), *rounds], "-"),
+        "the same, six or ten epochs": ("longer", longer, ""),
+        "tickets, round by round": ("ticket", [of("dense"), *rounds()], "-"),
         named("reinit"): ("reinit", [of("reinit")], ""),
         named("random"): ("random", [of("random")], ""),
         named("stem"): ("learned", [of("stem")], ""),
@@ -190,9 +189,7 @@ def draw_sizes():
             beside = (-6, -3) if place > ENOUGH else (8, -1)
             at = place, 100 * part.accuracy.mean()
             ax.annotate(name, at, beside, textcoords="offset points", **left)
-    ax.set(xscale="log", xlabel="parameters that are left (thousands)", ylabel="test accuracy (%)")
-    ax.set_xticks(TICKS, map(str, TICKS))
-    ax.minorticks_off()
+    by(ax, "parameters that are left (thousands)", TICKS)
     return done(fig, legend=2)
 
 
@@ -205,6 +202,6 @@ def substitutions():
     """{name: text} of what the page says of these networks."""
     ids = planned(NAME)
     trained_ = f"{tables.rows_of(NAME).id.isin(ids).sum()} of {len(ids)}"
-    texts_ = {key: told(pair) for key, pair in TOLD.items()} | of_sizes()
+    texts_ = {key: told(pair) for key, pair in PAIRS.items()} | of_sizes()
     texts_ |= {"beats": beats(), "trained": trained_}
     return {f"narrower_{key}": text for key, text in texts_.items()}
