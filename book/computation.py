@@ -55,6 +55,20 @@ def skipped():
     return 1 + left * (trainings()[LAST] - 1)  # rounds are alike
 
 
+def if_skipped():
+    """What a search takes if pruned weights are skipped, in a sentence."""
+    without, six = skipped(), trainings()[SIX]
+    if not without:
+        return "What skipping pruned weights would change is not measured yet."
+    beside = "more" if without > six else "less"
+    return (
+        f"Pruned weights are multiplied as zeros in this account. If they were skipped, the last "
+        f"ticket would take {without:.1f} times as much as the dense network of "
+        f"{TRAININGS[SHORT]}. That is {beside} than the {six:.1f} times of the dense network of "
+        "six epochs."
+    )
+
+
 def equal_time():
     """What the time of a search buys instead: the longer training of the dense network."""
     takes = trainings()
@@ -64,9 +78,9 @@ def equal_time():
     except Missing:
         return "What the dense network reaches in that time is not measured yet."
     return (
-        f"Training the dense network for {TRAININGS[LONG]} takes {percent([share])} of "
-        f"the MACs of the search for the ticket of {TRAININGS[SHORT]} and of that ticket's own "
-        f"training. The ticket minus this dense network is {change}."
+        f"{texts.upper(TRAININGS[LONG])} of the dense network take {percent([share])} of the MACs "
+        f"that the ticket of {TRAININGS[SHORT]} takes, its search and its own training together. "
+        f"The ticket minus this dense network is {change}."
         + (" So its lead is gone where its search is counted." if change.interval[1] < 0 else "")
     )
 
@@ -123,9 +137,9 @@ def draw():
     kinds = {
         "dense, three, six and ten epochs": ("dense", "-", {
             "dense": of("dense"), SIX: of(SIX), "dense, ten epochs": trained(LONG, "dense")}),
-        "dense, twice three epochs": ("longer", "", {"all_tokens": of("all_tokens")}),
+        "all tokens": ("longer", "", {"all_tokens": of("all_tokens")}),
         "tickets, round by round": ("ticket", "-", {"dense": of("dense")} | tickets),
-        "the last ticket, trained twice": ("both", "", {
+        "ticket, trained on": ("both", "", {
             "ticket, trained on": of("ticket, trained on")}),
         "the stem alone, three and ten epochs": ("learned", "-", {
             "stem": of("stem"), "stem, ten epochs": trained(LONG, "stem")}),
@@ -145,7 +159,7 @@ def figures():
 
 def substitutions():
     """{name: text} of what the page says of computation."""
-    takes, without = trainings(), skipped()
+    takes = trainings()
     share = takes[LONGER] / takes[LAST]
     told = instead() or "The dense network with as much computation is not measured yet."
     return {
@@ -154,5 +168,5 @@ def substitutions():
         "larger_equal_time": equal_time(),
         "computation_less": dense_for_less(),
         "computation_share": percent([share]),
-        "computation_skipped": f"{without:.1f} times" if without else narrower.NOT_YET,
+        "computation_skipped": if_skipped(),
     }

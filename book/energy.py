@@ -51,10 +51,10 @@ def least():
         return "They are not measured yet."
     if len(close) == 1:
         return f"*{texts.upper(close[0])}* needs least, {low:.2f} µJ an image."
+    listed = said.listed([f"*{network}*" for network in close])
     return (
-        f"The least is {low:.2f} µJ an image. Within {100 * (CLOSE - 1):.0f} % of it are "
-        f"{said.listed([f'*{network}*' for network in close])}, and we do not interpret such small "
-        "differences."
+        f"The least in this table is {low:.2f} µJ an image. Within {100 * (CLOSE - 1):.0f} % of it "
+        f"are {listed}, and we do not interpret such small differences."
     )
 
 
@@ -82,12 +82,13 @@ def saved_of_a_ticket():
     parts = compared()
     without, both = parts["ticket, trained on"], parts["both"]
     if both.empty:
-        return "What it does to that of a ticket is not measured yet."
+        return "It is not measured yet."
     before, after = without.energy_left.mean(), both.energy_left.mean()
     does = "costs more than it saves" if after > before else "saves more than it costs"
+    macs = (f"{part.macs_left.mean() / 1e6:.1f} M" for part in (without, both))
     return (
-        f"On a ticket, the selector {does}: *ticket, trained on* takes {before:.2f} µJ, and "
-        f"*both* {after:.2f} µJ."
+        f"In energy it {does}: *ticket, trained on* takes {before:.2f} µJ an image, and *both* "
+        f"{after:.2f} µJ. Of MACs, they leave {said.listed([*macs])}."
     )
 
 
@@ -176,7 +177,8 @@ def fires():
     return (
         f"With all tokens, `{high}` fires most ({most}) and `{low}` least ({least}). With the "
         f"selector, {sum(more > 0)} of {len(more)} layers have a higher rate than with all tokens. "
-        f"The rate differs most in `{end}`: {after} instead of {before}."
+        f"The rate differs most in `{end}`: {after} instead of {before}. (No token is dropped "
+        "before block 1, so what differs up to there, training has changed.)"
     )
 
 

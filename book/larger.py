@@ -112,6 +112,15 @@ def told(measure, always=False):
     return said.listed([f"{part} after {t}" for t, part in parts.items()] or ["not measured yet"])
 
 
+def after_each(tell, none):
+    """What tell(experiment) says of each training that has it; none: if no training has."""
+    sentences = []
+    for name in TRAININGS:
+        with suppress(Missing):
+            sentences.append(tell(name))
+    return " ".join(filter(None, sentences)) or none
+
+
 def tested(pair, words):
     """What the difference of a pair shows by the verdicts' tests, after each training with it."""
     found = []
@@ -160,15 +169,6 @@ def lead(name):
     )
 
 
-def leads():
-    """`lead` of each training, as far as it is measured."""
-    sentences = []
-    for name in TRAININGS:
-        with suppress(Missing):
-            sentences.append(lead(name))
-    return " ".join(sentences) or "What more training changes is not measured yet."
-
-
 def in_short():
     """What each training changes on the mean, in words."""
     sentences = []
@@ -179,12 +179,12 @@ def in_short():
             learned = minus(name, "selector", "all_tokens")
             random = minus(name, "random_selector", "all_tokens")
             sentences.append(
-                f"A learned selector {in_words(learned)} compared with all tokens, and a random "
-                f"choice of as many {in_words(random)}."
+                f"A learned selector {in_words(learned)} compared with *all tokens*, and a random "
+                f"selector {in_words(random)}."
             )
         with suppress(Missing):
             both = in_words(minus(name, "both", "all_tokens"))
-            sentences.append(f"A ticket with a selector {both}, also compared with all tokens.")
+            sentences.append(f"A ticket with a selector {both}, also compared with *all tokens*.")
     return " ".join(sentences) or "What they change is not measured yet."
 
 
@@ -212,20 +212,18 @@ def message():
     return ""
 
 
-def alike():
+def alike(name):
     """Whether the verdicts are those of two blocks, on the same images, and rest on one seed."""
-    before = of_two_blocks()
-    sentences = []
-    for name, training in TRAININGS.items():
-        if answers := judged(name):
-            other = [claim for claim, (answer, *_) in answers.items() if answer != before[claim]]
-            same = f"differ for {said.listed(other)} from" if other else "are"
-            single = said.listed([*moved_by_a_seed(name)] or ["none of them"])
-            sentences.append(
-                f"After {training}, the verdicts {same} those of two blocks on the same "
-                f"images. Leaving out one of the seeds changes {single}."
-            )
-    return " ".join(sentences) or "There are no verdicts to compare yet."
+    before, answers = of_two_blocks(), judged(name)
+    if not answers:
+        return ""
+    other = [claim for claim, (answer, *_) in answers.items() if answer != before[claim]]
+    same = f"differ for {said.listed(other)} from" if other else "are"
+    single = said.listed([*moved_by_a_seed(name)] or ["none of them"])
+    return (
+        f"After {TRAININGS[name]}, the verdicts {same} those of two blocks on the same images. "
+        f"Leaving out one of the seeds changes {single}."
+    )
 
 
 def small_epochs():
@@ -235,41 +233,31 @@ def small_epochs():
     return said.listed(words)
 
 
-def summed():
-    """What both change beside what each changes alone, all trained twice."""
-    sentences = []
-    for name, training in TRAININGS.items():
-        with suppress(Missing):
-            kinds = ("selector", "ticket, trained on", "both", "all_tokens")
-            *parts, whole = complete(name, kinds)
-            alone, ticket, both = (points(difference(part, whole).mean) for part in parts)
-            sentences.append(
-                f"After {training}, the selector alone changes accuracy by {alone} points, the "
-                f"ticket alone by {ticket}, and both together by {both}. Beyond the sum, that is "
-                f"{beyond(name)}."
-            )
-    return " ".join(sentences) or "It is not measured yet."
+def summed(name):
+    """What both change beside what each changes alone, all trained twice. Raises Missing."""
+    *parts, whole = complete(name, ("selector", "ticket, trained on", "both", "all_tokens"))
+    alone, ticket, both = (points(difference(part, whole).mean) for part in parts)
+    return (
+        f"After {TRAININGS[name]}, the selector alone changes accuracy by {alone} points, the "
+        f"ticket alone (*ticket, trained on*) by {ticket}, and both together by {both}. Beyond the "
+        f"sum, that is {beyond(name)}."
+    )
 
 
-def moved():
-    """The claims' mean differences in the small network beside each training of four blocks."""
-    found = {(claim, name): change for claim, name, _, change in losses()}
-    sentences = []
-    for name, training in TRAININGS.items():
-        steps = [
-            f"from {points(found[claim, SMALL[0]].mean)} to {points(found[claim, name].mean)} for "
-            f"{claim} ({texts.seeds(found[claim, name].values)})"
-            for claim in PAIRS
-            if {(claim, name), (claim, SMALL[0])} <= found.keys()
-        ]
-        if steps:
-            sentences.append(
-                f"From {SMALL[1]} ({texts.seeds(trained(SMALL[0], 'dense'))}), to four blocks, "
-                f"{training}, the mean difference in points goes {said.listed(steps)}."
-            )
-    if not sentences:
-        return "They are not measured yet."
-    return f"{' '.join(sentences)} Structure and training differ, too."
+def moved(name):
+    """The claims' mean differences in the small network beside a training of four blocks."""
+    found = {(claim, n): change for claim, n, _, change in losses()}
+    steps = [
+        f"from {points(found[claim, SMALL[0]].mean)} to {points(found[claim, name].mean)} for "
+        f"{claim} ({texts.seeds(found[claim, name].values)})"
+        for claim in PAIRS
+        if {(claim, name), (claim, SMALL[0])} <= found.keys()
+    ]
+    blocks, epochs = SMALL[1].split(", ")
+    return steps and (
+        f"From {blocks} ({epochs}, {texts.seeds(trained(SMALL[0], 'dense'))}) to four blocks "
+        f"({TRAININGS[name]}), the mean difference in points goes {said.listed(steps)}."
+    )
 
 
 def other_images():
@@ -355,25 +343,20 @@ def dense_after():
     return " and ".join(clauses) or "a share that is not measured yet"
 
 
-def sparser():
+def sparser(name):
     """What the tickets of all rounds change, and the last round's controls: means over the seeds
-    that have all of these."""
-    sentences, kinds = [], ("dense", "ticket", "random", "reinit")
-    for name, training in TRAININGS.items():
-        dense, _, *controls = complete(name, kinds)
-        if dense.empty:
-            continue
-        tickets = every(name, "ticket")
-        tickets = tickets[tickets.seed.isin(dense.seed)]
-        parts = [part for _, part in tickets.groupby("ticket.round")] + controls
-        *steps, random, reinit = (points(difference(part, dense).mean) for part in parts)
-        sentences.append(
-            f"After {training}, the tickets differ from the dense network by "
-            f"{said.listed(steps)} points ({texts.seeds(dense)}), from the first round to the "
-            f"last. In the last round, the random ticket differs by {random}, and the mask with "
-            f"new weights by {reinit}."
-        )
-    return " ".join(sentences) or "It is not measured yet."
+    that have all of these. Raises Missing without one."""
+    dense, _, *controls = complete(name, ("dense", "ticket", "random", "reinit"))
+    tickets = every(name, "ticket")
+    tickets = tickets[tickets.seed.isin(dense.seed)]
+    parts = [part for _, part in tickets.groupby("ticket.round")] + controls
+    *steps, random, reinit = (points(difference(part, dense).mean) for part in parts)
+    return (
+        f"After {TRAININGS[name]}, the tickets differ from the dense network by "
+        f"{said.listed(steps)} points ({texts.seeds(dense)}), from the first round to the last. In "
+        f"the last round, the random ticket differs by {random}, and the mask with new weights by "
+        f"{reinit}."
+    )
 
 
 def verdicts():
@@ -395,19 +378,15 @@ def told_verdicts():
     return f"The verdicts: {told}.{later}"
 
 
-def doubt():
-    """What a second training does to a verdict on C1 that goes by a lead."""
-    sentences = []
-    for name, training in TRAININGS.items():
-        if judged(name).get("C1", [""])[0] == "supported":
-            lead, after = once_and_twice(name)
-            if after.mean < 0 < lead.mean:
-                sentences.append(
-                    f"C1's verdict after {training} is about networks that are trained once, and "
-                    "does not count the search. When both are trained a second time, the ticket "
-                    f"{in_words(after)}."
-                )
-    return " ".join(sentences)
+def doubt(name):
+    """What a verdict on C1 that goes by a lead, which a second training ends, is about; or ""."""
+    if judged(name).get("C1", [""])[0] != "supported":
+        return ""
+    lead, after = once_and_twice(name)
+    return after.mean < 0 < lead.mean and (
+        f"C1's verdict after {TRAININGS[name]} is about networks that are trained once, and does "
+        "not count the search."
+    )
 
 
 def state():
@@ -447,23 +426,23 @@ def substitutions():
         | computation.substitutions()
         | {
             "larger_in_short": in_short(),
-            "larger_leads": leads(),
+            "larger_leads": after_each(lead, "What more training changes is not measured yet."),
             "larger_places": choices.preferred(),
-            "larger_sum": summed(),
-            "larger_alike": alike(),
+            "larger_sum": after_each(summed, "It is not measured yet."),
+            "larger_alike": after_each(alike, "There are no verdicts to compare yet."),
             "larger_small_epochs": small_epochs(),
             "larger_trained": " and ".join(counts),
-            "larger_sparser": sparser(),
+            "larger_sparser": after_each(sparser, "It is not measured yet."),
             "larger_looked": choices.looked(),
             "larger_small": percent(pick(rows(SMALL[0]), "dense").accuracy),
-            "larger_moved": moved(),
+            "larger_moved": after_each(moved, "The differences are not measured yet."),
             "larger_keep_ratio": f"{selector.selector.keep_ratio}",
             "larger_left": said.listed([*left]),
             "larger_other_images": other_images(),
             "larger_photographs": choices.alike(),
             "larger_uniform": choices.uniform(),
             "larger_untrained": choices.untrained(),
-            "larger_doubt": doubt() or "C1 is judged by networks that are trained once.",
+            "larger_doubt": after_each(doubt, "C1 is judged by networks that are trained once."),
             "larger_state": state(),
             "larger_verdicts": told_verdicts(),
         }

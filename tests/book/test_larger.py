@@ -30,6 +30,10 @@ def four_blocks(study_of):
     return write
 
 
+def after_each(tell):
+    return larger.after_each(tell, "")
+
+
 def test_without_rows_the_page_says_so(study_of, tmp_path):
     for name in ("events", "cifar10"):
         study_of(name, dict.fromkeys((k for k, _ in experiments.EXPERIMENTS[name](0)), 0.6))
@@ -133,7 +137,7 @@ def test_the_time_of_a_search_is_compared_with_the_longer_training(four_blocks):
     assert "dense network is −15.0 points (95 % interval −1" in told and "4 seeds)." in told
     model = dict(experiments.four_blocks(0))["dense"]
     small = cost.macs(model.early_model) / cost.macs(model.model)
-    assert f"takes {100 * (6 * small + 4) / (6 * small + 5):.1f} % of the MACs" in told
+    assert f"take {100 * (6 * small + 4) / (6 * small + 5):.1f} % of the MACs" in told
     rows = pd.read_csv(path)  # paired by seed: what seed 1 has does not matter
     rows = rows[(rows.kind != "dense") | (rows.seed == 0)]
     rows.to_csv(path, index=False)
@@ -151,10 +155,10 @@ def test_a_lead_that_is_lost_with_more_training_is_doubted(four_blocks):
     rows = pd.read_csv(path)
     new = rows.accuracy.where(rows.kind != "reinit", 0.6)
     rows.assign(accuracy=new).to_csv(path, index=False)
-    assert larger.doubt().startswith("C1's verdict after ten epochs is about networks")
-    assert "a second time, the ticket loses about two points (−2." in larger.doubt()
+    assert after_each(larger.doubt).startswith("C1's verdict after ten epochs is about networks")
+    assert "a second time, it loses about two points (−2." in larger.in_short()
     four_blocks({}, ahead | {"ticket, trained on": 0.77})
-    assert "lead" not in larger.in_short() and larger.doubt() == ""
+    assert "lead" not in larger.in_short() and after_each(larger.doubt) == ""
     again = ahead | {"ticket, trained on": 0.73, "random": 0.6, "reinit": 0.6}
     four_blocks(again, again | {"ticket": 0.71, "random_selector": 0.74})
     told = larger.message()
@@ -169,10 +173,10 @@ def test_a_lead_that_is_lost_with_more_training_is_doubted(four_blocks):
     assert "loses about ten points without its blocks" in told
     assert "and a random choice of as many tokens costs about five points." in told
     four_blocks(again, again)
-    assert "C1's verdict after three epochs is" in larger.doubt()
-    assert "C1's verdict after ten epochs is" in larger.doubt()
+    assert "C1's verdict after three epochs is" in after_each(larger.doubt)
+    assert "C1's verdict after ten epochs is" in after_each(larger.doubt)
     four_blocks({}, again | {"reinit": 0.73})  # not supported, for another reason
-    assert larger.doubt() == ""
+    assert after_each(larger.doubt) == ""
     four_blocks({}, ahead | {"ticket, trained on": 0.77})
     rows = pd.read_csv(path)
     rows[rows.kind != "ticket, trained on"].to_csv(path, index=False)
@@ -201,24 +205,24 @@ def test_the_verdicts_are_compared_with_those_of_two_blocks_and_without_each_see
     path = four_blocks(clear, clear)
     before = analyses.elsewhere("cifar10")
     same = ["are" if before[c][1] == "supported" else c for c in ("C1", "C4")]
-    assert "Leaving out one of the seeds changes none of them." in larger.alike()
-    assert ("verdicts are those" in larger.alike()) == (same == ["are", "are"])
+    assert "Leaving out one of the seeds changes none of them." in after_each(larger.alike)
+    assert ("verdicts are those" in after_each(larger.alike)) == (same == ["are", "are"])
     rows = pd.read_csv(path)
     strays = (rows.seed == 3) & (rows.kind == "both")  # only with it, C4 is open
     rows.assign(accuracy=rows.accuracy.where(~strays, 0.6)).to_csv(path, index=False)
     assert larger.judged("four_blocks_long")["C4"][0] == "undecided"
-    assert larger.alike().endswith("Leaving out one of the seeds changes C4.")
-    assert "After ten epochs, the verdicts differ for" in larger.alike()
+    assert after_each(larger.alike).endswith("Leaving out one of the seeds changes C4.")
+    assert "After ten epochs, the verdicts differ for" in after_each(larger.alike)
     path.unlink()
     path.with_name("study_four_blocks.csv").unlink()
-    assert larger.alike() == "There are no verdicts to compare yet."
+    assert larger.substitutions()["larger_alike"] == "There are no verdicts to compare yet."
 
 
 def test_the_losses_are_summed_and_tested(four_blocks):
     path = four_blocks({}, {"selector": 0.65, "ticket, trained on": 0.55, "both": 0.5})
-    _, long = larger.summed().split(" After ten epochs, ")
+    _, long = after_each(larger.summed).split(" After ten epochs, ")
     assert long.startswith("the selector alone changes accuracy by −5.")
-    assert "ticket alone by −15." in long and "both together by −20." in long
+    assert "ticket alone (*ticket, trained on*) by −15." in long and "both together by −20." in long
     told = larger.substitutions()
     shown = told["larger_c1_twice_words"]
     assert shown.endswith("we found a loss of more than one point after ten epochs")
@@ -230,7 +234,7 @@ def test_the_losses_are_summed_and_tested(four_blocks):
     path.unlink()
     path.with_name("study_four_blocks.csv").unlink()
     assert larger.substitutions()["larger_c1_twice_words"] == "not enough seeds to tell"
-    assert larger.summed() == "It is not measured yet."
+    assert larger.substitutions()["larger_sum"] == "It is not measured yet."
 
 
 def test_a_training_without_rows_has_no_column(four_blocks):
@@ -263,4 +267,4 @@ def test_a_difference_is_told_after_each_training_that_has_it(four_blocks):
     assert larger.substitutions()["larger_c1_random"].endswith(", 4 seeds)")
     assert larger.substitutions()["larger_stem_dense"].endswith("after three epochs")
     assert "ten epochs" not in larger.substitutions()["larger_c1"]
-    assert "to −4.0 for C1 (four seeds)" in larger.moved()
+    assert "to −4.0 for C1 (four seeds)" in after_each(larger.moved)
