@@ -3,6 +3,7 @@
 tables.py and texts.py write these as tables and sentences. Accuracies and differences are shares.
 """
 
+import itertools
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -21,7 +22,7 @@ from ssf.model.training import make_network
 from ssf.presets import preset
 from ssf.study import answers, experiments, findings, ledger, results
 from ssf.study.ledger import AT, MARGIN, SAVING, additivity, difference, pick, rows
-from ssf.study.statistics import EQUAL, Estimate, holm
+from ssf.study.statistics import EQUAL, Estimate
 
 SEVERAL = 3  # seeds from which on a comparison is more than a hint
 STRAYED = 0.05  # below the median of the same network's seeds
@@ -63,8 +64,11 @@ def corrected():
 
 
 def with_holm(ps):
-    """{name: (p, Holm's of them all)} of {name: p}."""
-    return dict(zip(ps, zip(ps.values(), holm(list(ps.values())), strict=True), strict=True))
+    """{name: (p, Holm's)} of {name: p}: that any of the tests that reject is wrong (Holm 1979)."""
+    order = sorted(ps, key=ps.get)
+    scaled = [min(1.0, (len(ps) - rank) * ps[name]) for rank, name in enumerate(order)]
+    largest = dict(zip(order, itertools.accumulate(scaled, max), strict=True))
+    return {name: (p, largest[name]) for name, p in ps.items()}
 
 
 def seeds_needed(distance, deviation, level=0.05, power=0.8, most=1000):

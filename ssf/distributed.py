@@ -10,7 +10,6 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.nn.functional import all_reduce
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -89,28 +88,24 @@ def mean(value):
     return value / size()
 
 
-class SyncBatchNorm(_BatchNorm):
-    """BatchNorm over the batches of all processes; x [n, C, ...]. torch's own runs on GPUs only."""
-
-    def _check_input_dim(self, x):
-        pass
+class SyncBatchNorm(nn.BatchNorm1d):
+    """BatchNorm over the batches of all processes; x [n, C]. torch's own runs on GPUs only."""
 
     def forward(self, x):
         if not self.training:
             return super().forward(x)
         dtype = x.dtype
         x = x.to(torch.promote_types(dtype, torch.float32))  # bfloat16 can't count
-        dims, shape = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2)
-        count = all_reduce(torch.tensor([x.numel() / x.shape[1]], dtype=x.dtype, device=x.device))
-        mean = all_reduce(x.sum(dims)) / count
-        centred = x - mean.view(shape)
-        var = all_reduce((centred**2).sum(dims)) / count
+        count = all_reduce(torch.tensor([len(x)], dtype=x.dtype, device=x.device))
+        mean = all_reduce(x.sum(0)) / count
+        centred = x - mean
+        var = all_reduce((centred**2).sum(0)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * count / (count - 1), self.momentum)
         scale = (var + self.eps).rsqrt() * self.weight
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(dtype)
+        return (centred * scale + self.bias).to(dtype)
 
 
 def synchronised(network):
@@ -120,7 +115,7 @@ def synchronised(network):
     if next(network.parameters()).is_cuda:
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for module in network.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, nn.BatchNorm1d):
             module.__class__ = SyncBatchNorm
     return network
 

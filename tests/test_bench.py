@@ -107,12 +107,11 @@ def test_the_lifs_bytes_and_the_events(small):
 
 
 @needs_compiler
-def test_theory_and_clock_of_trained_networks(small, monkeypatch):
+def test_theory_and_clock_of_trained_networks(small):
     smoke = preset("smoke", **{"train.epochs": 1})
     both = {"ticket.fraction": 0.9, "ticket.rewind_epoch": 0, "selector": Selector(keep_ratio=0.5)}
     configs = {"dense": smoke, "both": smoke.with_(**both)}
-    monkeypatch.setattr(bench, "sparse_kinds", lambda quick: ("smoke", configs))
-    bench.time_sparsity(small)
+    bench.time_trained(small, "sparsity", "smoke", configs)
     rows = table(small).set_index(["variable", "implementation"])
     assert (
         rows.macs["dense", "ssf"] == rows.macs["dense", "ssf, deployed"] == cost.macs(smoke.model)

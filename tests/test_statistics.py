@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from ssf.config import Failed
-from ssf.study.statistics import Estimate, holm, percent, points
+from ssf.study.statistics import Estimate, percent, points
 
 
 def test_an_estimate_is_students_and_its_tests_are_scipys():
@@ -43,12 +43,6 @@ def test_shares_are_written_in_percent_and_points():
     assert percent([0.5, 0.75]) == "62.5 %" and points(-0.0123) == "−1.2"
     two = str(Estimate((0.01, 0.02)))
     assert two == "+1.5 points (95 % interval −4.9 to +7.9, 2 seeds)"
-
-
-def test_holms_correction_is_that_of_a_worked_example():
-    """0.01 · 4, 0.02 · 3 and 0.03 · 2 are the same 0.06, which the largest may not fall below."""
-    assert holm([0.02, 0.01, 0.5, 0.03]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 def test_a_seed_less_and_a_p_of_both_sides():

@@ -9,6 +9,7 @@ from ssf.__main__ import main
 from ssf.config import Failed
 from ssf.engine import code, files, records
 from ssf.engine.runs import run
+from ssf.model import kernels
 
 
 def test_tensors_and_state_survive_a_round_trip(tmp_path):
@@ -109,7 +110,7 @@ def test_accuracies_are_named_for_what_they_are():
 def test_a_record_knows_its_code_kernels_and_processor_and_older_ones_do_not(smoke):
     record = run(smoke).record
     assert record["code"] == code.fingerprint() and len(record["code"]) == 12
-    assert record["kernels"] == code.kernels() and record["processor"] == records.processor()
+    assert record["kernels"] == kernels.path() and record["processor"] == records.processor()
     path = records.run_folder(smoke) / "record.json"
     files.write_json(path, {k: v for k, v in record.items() if k not in records.ADDED})
     older = records.read_record(path.parent)

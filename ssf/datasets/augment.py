@@ -24,13 +24,8 @@ def one_of(generator, like, count):
 
 def flip(images, generator):
     """Each image [B,...,W] mirrored with probability 1/2."""
-    mirrored = uniform(generator, images) < 0.5
-    return where(mirrored, images.flip(-1), images)
-
-
-def where(chosen, one, other):
-    """Of two batches [B,...], the images of `one` that are chosen, [B], else those of the other."""
-    return torch.where(chosen.view(-1, *[1] * (one.ndim - 1)), one, other)
+    mirrored = uniform(generator, images, 0, 1, *[1] * (images.ndim - 1)) < 0.5
+    return torch.where(mirrored, images.flip(-1), images)
 
 
 def light(images, generator, foreground=None):
@@ -159,8 +154,8 @@ def event_frames(frames, generator):
     out = flip(frames, generator)
     operation, side = one_of(generator, frames, 2 + len(EVENT_MOVES)), frames.shape[-1]
     magnitude = one_of(generator, frames, 31) / 15.0 - 1
-    cut = erase(out, generator, 1.0, (0.001, 0.11), 1.0)
-    out = where(operation == 1, cut, out)
+    cut, chosen = erase(out, generator, 1.0, (0.001, 0.11), 1.0), operation == 1
+    out[chosen] = cut[chosen]
     for i, move in enumerate(EVENT_MOVES.values()):
         own = operation == 2 + i
         warped = warp(out[own].flatten(1, 2), move(magnitude[own], side), "nearest")

@@ -37,12 +37,3 @@ def fingerprint(package=PACKAGE):
         total.update(f"{path.relative_to(package).as_posix()}\n".encode())
         total.update((without_docstrings(text) if path.suffix == ".py" else text).encode())
     return total.hexdigest()[:12]
-
-
-def kernels():
-    """What computes: "plain", that is torch alone, or the flags of the compiled kernels."""
-    try:
-        from ssf.kernels import path
-    except ImportError:  # their room may be deleted
-        return "plain"
-    return path()

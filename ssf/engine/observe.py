@@ -25,7 +25,12 @@ TRUTH = ("recall", "precision", "average_precision", "share")
 
 
 def observe(config, dataset, network, masks):
-    """{column: value} of a record: `activity_columns` and, where the set tells, `TRUTH`."""
+    """{column: value} of a record: means over the first test images, of what an image causes.
+
+    SOPs (additions that spikes cause), energy (microjoules, two accounts of `energy`) and firing
+    rate; `sops_left` and `energy_left` (one addition) where pruned weights are skipped; and, where
+    the set tells, `TRUTH`.
+    """
     images = torch.arange(min(LOOKED_AT, len(dataset.test_labels)))
     looks = []
     with training.own_random_state():
@@ -36,29 +41,21 @@ def observe(config, dataset, network, masks):
             inputs = pixels, training.truth(network, foreground)
             look = activity(network, config.model, config.selector, *inputs)
             looks.append((len(pixels), *look))
-    columns = activity_columns(*averaged(looks), masks)
+    rates, operations = averaged(looks)
+    left = surviving(operations, masks)
+    columns = {
+        "sops": sum(row.sops for row in operations if row.binary),
+        "sops_left": sum(row.sops for row in left if row.binary),
+        "firing_rate": sum(rates.values()) / len(rates),
+        "energy_one_addition": sum(energy(operations, "one addition").values()),
+        "energy_multiplied": sum(energy(operations, "multiplied").values()),
+        "energy_left": sum(energy(left, "one addition").values()),
+    }
     if config.selector and dataset.test_foreground is not None:
         scores = against_truth(network, network.selector, dataset, seed=config.seed)
         for column in TRUTH:
             columns[column] = scores[column.replace("_", " ")].float().mean().item()
     return columns
-
-
-def activity_columns(firing_rates, operations, masks):
-    """What a trained network does with an image, the mean over the first test images.
-
-    SOPs (additions that spikes cause), energy (microjoules, two accounts of `energy`) and
-    firing rate; `sops_left` and `energy_left` (one addition) where pruned weights are skipped.
-    """
-    left = surviving(operations, masks)
-    return {
-        "sops": sum(row.sops for row in operations if row.binary),
-        "sops_left": sum(row.sops for row in left if row.binary),
-        "firing_rate": sum(firing_rates.values()) / len(firing_rates),
-        "energy_one_addition": sum(energy(operations, "one addition").values()),
-        "energy_multiplied": sum(energy(operations, "multiplied").values()),
-        "energy_left": sum(energy(left, "one addition").values()),
-    }
 
 
 @torch.no_grad()

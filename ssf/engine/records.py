@@ -127,7 +127,7 @@ def make_record(config, masks, measured):
         "threads": torch.get_num_threads(),
         "world_size": distributed.size(),
         "code": code.fingerprint(),
-        "kernels": code.kernels() + ("" if halved else ", no bfloat16"),
+        "kernels": kernels.path() + ("" if halved else ", no bfloat16"),
         "processor": processor(),
     }
     return {field: record[field] for field in FIELDS}

@@ -2,8 +2,7 @@
 
 The model makes one call for each product (`linear`, `conv3x3`), neuron (`lif`) and pooling
 (`max_pool`); None is the answer where torch's or SpikingJelly's own code is to compute. `path()`
-says, for a run's record, what computes on this machine. Without this room everything but deployed
-networks runs.
+says, for a run's record, what computes on this machine.
 """
 
 from ssf.kernels.build import multiplies_bfloat16, path

@@ -5,17 +5,10 @@
  * border of one, which never fires. An output is computed VECS vectors of channels at a time, over all time steps, with
  * its neuron; no current is written. So a layer's cost is the number of spikes it gets, times its width.
  */
-#include <stdint.h>
-#include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
-#define THREAD omp_get_thread_num()
-#else
-#define THREAD 0
-#endif
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif
+#include "values.h"
 
 #define LANES 16
 typedef float vec __attribute__((vector_size(4 * LANES)));

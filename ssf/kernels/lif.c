@@ -10,8 +10,6 @@
  * No -ffast-math: charge rounds as torch does, so a potential at the threshold fires in both or in neither.
  */
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif

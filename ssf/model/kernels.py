@@ -4,13 +4,9 @@ The kernels' room may be deleted. Then torch computes everything.
 """
 
 try:
-    from ssf.kernels import conv3x3, lif, linear, max_pool, multiplies_bfloat16
+    from ssf.kernels import conv3x3, lif, linear, max_pool, multiplies_bfloat16, path
 except ModuleNotFoundError:
     conv3x3 = lif = linear = max_pool = lambda *_: None
+    multiplies_bfloat16, path = lambda _: True, lambda: "plain"
 
-    def multiplies_bfloat16(_):
-        """Torch does, slowly where the processor can't."""
-        return True
-
-
-__all__ = ["conv3x3", "lif", "linear", "max_pool", "multiplies_bfloat16"]
+__all__ = ["conv3x3", "lif", "linear", "max_pool", "multiplies_bfloat16", "path"]

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from ssf.config import Selector, Ticket
@@ -129,25 +130,21 @@ def time_events(race):
         race.time("events", contestants, value=rate, batch=64, **about)
 
 
-def sparse_kinds(quick):
-    """A network's name and {kind: config} on fashion-mini: dense, 95 % ticket, ρ = 0.7, both."""
-    name, train_size, epochs = ("2-64", 1200, 2) if quick else ("4-128", 2800, 3)
+def time_sparsity(race):
+    """Trained networks on fashion-mini, dense, 95 % ticket, ρ = 0.7 and both, against the clock."""
+    name, train_size, epochs = ("2-64", 1200, 2) if race.quick else ("4-128", 2800, 3)
     model = model_of(name, channels=1)
     train = {"data.train_size": train_size, "train.epochs": epochs, "train.batch_size": 32}
     dense = preset("quick", model=model, **train)
     ticket = {"ticket": Ticket(round=1, fraction=0.95)}
     selector = {"selector": Selector(keep_ratio=0.7, locations=(0, model.depth // 2))}
     parts = {"dense": {}, "ticket": ticket, "selector": selector, "both": ticket | selector}
-    return name, {kind: dense.with_(**part) for kind, part in parts.items()}
-
-
-def time_sparsity(race):
-    """Inference of trained networks: MACs of surviving weights and tokens, against the clock."""
-    time_trained(race, "sparsity", *sparse_kinds(race.quick))
+    configs = {kind: dense.with_(**part) for kind, part in parts.items()}
+    time_trained(race, "sparsity", name, configs)
 
 
 def time_codesign(race):
-    """The same of the study's networks of C3 and C4, seed 0, trained first where missing."""
+    """The study's networks of C3 and C4, seed 0, trained first where missing."""
     kinds = ("all_tokens", "selector", "ticket", "both")
     configs = {kind: config for kind, config in experiments.codesign(0) if kind in kinds}
     time_trained(race, "codesign", "study", {"dense": preset("study")} | configs)
@@ -226,8 +223,6 @@ ON_GPU = ("speed", "roofline", "memory")
 
 def benchmark(quick=False, only=()):
     """All measurements, or those of `only`, as a pandas frame; on a GPU, those that it is for."""
-    import pandas as pd
-
     race = Race(quick, training.device())
     for name, measurement in MEASUREMENTS.items():
         wanted = name in only or (not only and name != "codesign")
@@ -239,13 +234,13 @@ def benchmark(quick=False, only=()):
     return pd.DataFrame(race.rows, columns=COLUMNS).assign(**machine)
 
 
-def ratios(rows, measures=("training", "inference")):
+def ratios(rows):
     """Times as fast as the published code: `ratio` in float32, `like` in the row's own precision.
 
     least and most: `like` of the slowest and the fastest repeat; spread: between them, a share.
     """
     about = ["measure", "network"]
-    rows = rows[rows.measure.isin(measures)]
+    rows = rows[rows.measure.isin(["training", "inference"])]
     half = rows.implementation.str.endswith(HALF)
     rows = rows.assign(precision=np.where(half, "bfloat16", "float32"))
     base = rows[rows.implementation.isin(["published", f"published{HALF}"])]
@@ -269,8 +264,6 @@ def shares(rows, measure, labels):
 
     Returns a frame of `SHARES`, without rows where they were not timed.
     """
-    import pandas as pd
-
     rows = rows[rows.measure == measure]
     if rows.empty:
         return pd.DataFrame(columns=SHARES)

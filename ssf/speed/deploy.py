@@ -229,10 +229,8 @@ class Deployed:
     @torch.autocast("cpu", enabled=False)
     def __init__(self, network, model, batch=64):
         if not can_deploy(next(network.parameters()).device):
-            raise Refused(
-                "a deployed network needs a C compiler and is on the CPU; "
-                "allowed: cc on the PATH, or its name in CC, and network.cpu()."
-            )
+            needs = "a C compiler (cc on the PATH, or its name in CC) and to be on the CPU"
+            raise Refused(f"a deployed network needs {needs}: network.cpu().")
         kind = network.selector.kind if network.selector else None
         allowed = "one that goes by the tokens alone"
         demand(kind not in ("attention", "oracle"), "selector.kind", kind, allowed)

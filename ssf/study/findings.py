@@ -134,18 +134,13 @@ BESIDE = {
 }
 
 
-def frame_of(experiment):
-    """The rows that an experiment's comparisons are about."""
+def compared(experiment):
+    """{(what, instead of what): Estimate of the difference in accuracy}, of those with rows."""
     frames = [rows(experiment)]
     for name in BESIDE.get(experiment, ()):
         other = rows(name)
         frames.append(other.assign(kind=f"{name}: " + other.kind))
-    return pd.concat(frames)
-
-
-def compared(experiment):
-    """{(what, instead of what): Estimate of the difference in accuracy}, of those with rows."""
-    frame, estimates = frame_of(experiment), {}
+    frame, estimates = pd.concat(frames), {}
     for what, other, these, those in COMPARED[experiment]:
         with suppress(Missing):
             estimates[what, other] = difference(pick(frame, *these), pick(frame, *those))

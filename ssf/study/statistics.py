@@ -85,12 +85,3 @@ class Estimate:
     def equivalent(self, margin):
         """p of two one-sided tests (TOST; Schuirmann 1987): the mean is within the margin of 0."""
         return max(self.above(-margin), self.below(margin))
-
-
-def holm(ps):
-    """Holm's p of each of several tests: that any of those rejected is a false one (Holm 1979)."""
-    order, adjusted, largest = np.argsort(ps), np.empty(len(ps)), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(ps) - rank) * ps[i]))
-        adjusted[i] = largest
-    return list(map(float, adjusted))

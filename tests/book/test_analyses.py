@@ -129,3 +129,15 @@ def test_a_claims_p_is_of_the_test_that_its_verdict_rests_on():
     for name, (p, corrected) in analyses.corrected().items():
         decided = ledger.CLAIMS[name][1]()["verdict"] != "undecided"
         assert (p < ledger.LEVEL) is decided and p <= corrected <= 1
+
+
+def test_holms_correction_is_that_of_a_worked_example():
+    """0.01 · 4, 0.02 · 3 and 0.03 · 2 are the same 0.06, which the largest may not fall below."""
+
+    def holm(ps):
+        found = analyses.with_holm(dict(enumerate(ps)))
+        assert [p for p, _ in found.values()] == ps
+        return [corrected for _, corrected in found.values()]
+
+    assert holm([0.02, 0.01, 0.5, 0.03]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
