@@ -152,11 +152,6 @@ def draw():
     return done(fig, legend=1)
 
 
-def figures():
-    """{name: figure} of the page."""
-    return {"computation": draw()}
-
-
 def substitutions():
     """{name: text} of what the page says of computation."""
     takes = trainings()

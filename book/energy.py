@@ -149,15 +149,8 @@ def draw_rates():
     fig, ax = figure(height=0.23 * len(layers) + 1.1)
     for kind, colour in RATES.items():
         part = pick(frame, kind)
-        marker = MARKERS.get(colour, "o")
-        ax.plot(
-            100 * part.rate,
-            part.layer,
-            marker,
-            color=COLOURS[colour],
-            alpha=0.85,
-            label=named(kind),
-        )
+        style = {"color": COLOURS[colour], "alpha": 0.85, "label": named(kind)}
+        ax.plot(100 * part.rate, part.layer, MARKERS.get(colour, "o"), **style)
     ax.invert_yaxis()
     ax.grid(axis="y", lw=0.4)
     ax.set(xlabel="neurons and time steps with a spike (%)", xlim=(0, None))

@@ -452,8 +452,8 @@ def substitutions():
 def figures():
     """{name: figure} of the page."""
     drawn = {"larger": draw_differences(bars(), ledger.MARGIN), "rounds": draw_rounds()}
-    drawn |= energy.figures() | choices.figures()
-    return drawn | narrower.figures() | computation.figures()
+    drawn |= {"sizes": narrower.draw_sizes(), "computation": computation.draw()}
+    return drawn | energy.figures() | choices.figures()
 
 
 def pages(book):

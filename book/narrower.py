@@ -193,11 +193,6 @@ def draw_sizes():
     return done(fig, legend=2)
 
 
-def figures():
-    """{name: figure} of the page."""
-    return {"sizes": draw_sizes()}
-
-
 def substitutions():
     """{name: text} of what the page says of these networks."""
     ids = planned(NAME)

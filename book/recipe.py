@@ -217,13 +217,6 @@ def parts():
             }
 
 
-def trained_longer():
-    """The rows of the recipe's network by training, the least computation first."""
-    kinds = [("recipes", f"{optimiser}{LONGER}") for optimiser in LOOKS]
-    frames = [rows_of(name, kind) for name, kind in (*kinds, ("four_blocks", "dense"), *TIMED)]
-    return sorted((frame for frame in frames if len(frame)), key=work)
-
-
 def training_of(frame):
     return RunConfig.from_flat(frame.iloc[0].to_dict()).train
 
@@ -233,9 +226,11 @@ def precision(train):
 
 
 def lengths():
-    """What the recipe's network reaches by how long it is trained."""
+    """What the recipe's network reaches by how long it is trained, the least computation first."""
     whole = cost.macs(preset("study-cifar10").model)
-    for frame in trained_longer():
+    kinds = [("recipes", f"{optimiser}{LONGER}") for optimiser in LOOKS]
+    frames = [rows_of(name, kind) for name, kind in (*kinds, ("four_blocks", "dense"), *TIMED)]
+    for frame in sorted(filter(len, frames), key=work):
         train = training_of(frame)
         yield {
             "epochs (small)": f"{train.epochs} ({train.early_epochs})",

@@ -6,8 +6,6 @@ from ssf.study import experiments, findings, ledger, results
 from ssf.study.ledger import AT, HALF, difference, pick, rows
 from ssf.study.statistics import percent, points
 
-PAIRS = (("ticket", "dense"), ("ticket", "random ticket"), ("both", "all tokens"))
-
 
 def excludes_zero(estimate):
     low, high = estimate.interval
@@ -106,21 +104,6 @@ def of_the_rest():
     }
 
 
-def of_other_data():
-    texts = {}
-    for experiment in findings.ELSEWHERE:
-        compared = findings.compared(experiment)
-        for what, other in (
-            ("ticket", "dense"),
-            ("ticket", "random ticket"),
-            ("both", "all tokens"),
-            ("both", "ticket, trained on"),
-        ):
-            name = f"{experiment}_{what}_{other}".replace(",", "").replace(" ", "_")
-            texts[name] = str(compared[what, other])
-    return texts
-
-
 def of_looks():
     """What each look would have said, a clause a claim; how many seeds would decide."""
     verdicts = {}
@@ -166,6 +149,6 @@ def sentences():
     if len({*elsewhere.values()}) == 1:
         either = "either" if texts["apart_elsewhere"].startswith("no") else "both"
         texts["apart_elsewhere"] = f"{next(iter(elsewhere.values()))} on {either}"
-    for part in (of_searches, of_selectors, of_the_rest, of_other_data, of_looks):
+    for part in (of_searches, of_selectors, of_the_rest, of_looks):
         texts |= part()
     return texts

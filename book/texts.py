@@ -261,8 +261,8 @@ def of_controls():
     }
     for experiment in ("controls", *findings.ELSEWHERE):
         for (what, other), estimate in findings.compared(experiment).items():
-            if experiment == "controls":
-                texts[slug("control", what, other)] = str(estimate)
+            about = "control" if experiment == "controls" else experiment
+            texts[slug(about, what, other)] = str(estimate)
             if what == "the stem alone":
                 name = slug("stem", experiment, other)
                 texts[name], texts[f"{name}_words"] = str(estimate), shown(estimate)

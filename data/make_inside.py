@@ -18,9 +18,10 @@ from ssf.config import Selector
 from ssf.datasets import sets
 from ssf.datasets.batches import parts as parts_of
 from ssf.datasets.batches import split
-from ssf.engine import observe, records, runs
+from ssf.engine import files, observe, records, runs
 from ssf.engine.observe import against_truth, tokens_before
 from ssf.figures import inside
+from ssf.model import tickets
 from ssf.model.training import evaluate, make_network
 from ssf.presets import preset
 from ssf.study import experiments, ledger
@@ -149,6 +150,44 @@ def batchnorm_rows():
     return pd.DataFrame(rows).round(6)
 
 
+def untrained(config, early, masks, dataset, images):
+    """Test accuracy of a network with early weights, {name: tensor}, where masks leave them.
+
+    BatchNorm's averages are measured over the images; nothing is trained.
+    """
+    network = make_network(config)
+    left = {name: w * masks[name] if name in masks else w for name, w in early.items()}
+    network.load_state_dict(network.state_dict() | left)
+    measure_batchnorm(network, images, config.train.batch_size)
+    return evaluate(network, *dataset.part("test"), dataset.standardise)[0]
+
+
+def masked_rows():
+    """What a mask is worth before anything is trained with it, in the study's searches.
+
+    Test accuracy of the weights that tickets are rewound to: all of them (round 0), those of each
+    round's mask, and those of the random ticket's.
+    """
+    rows = []
+    for seed in range(experiments.FIRST):
+        dense = preset("study", seed=seed)
+        dataset, share = sets.load_for(dense), dense.data.validation_share
+        used, _ = split(dataset.train_labels, dense.data.train_size, share, seed)
+        images = dataset.standardise(dataset.train_images[used])
+        masks = {0: {"dense": {}}}
+        for number in range(1, experiments.ROUNDS + 1):
+            mask = runs.run(dense.with_(ticket=experiments.ticket(number))).masks
+            masks[number] = {"ticket": mask, "random": tickets.shuffled(mask, seed)}
+        rewound = experiments.ticket(1).rewind_epoch
+        early, _ = files.read_tensors(records.run_folder(dense) / f"epoch-{rewound}.safetensors")
+        for number, kinds in masks.items():
+            for kind, mask in kinds.items():
+                accuracy = untrained(dense, early, mask, dataset, images)
+                about = {"kind": kind, "seed": seed, "ticket.round": number}
+                rows.append(about | {"accuracy": accuracy})
+    return pd.DataFrame(rows).round(6)
+
+
 def kept_by(network, images, prepare, given=()):
     """Logits [n,classes], and the tokens kept at each location, [n,N] of 0 and 1.
 
@@ -253,7 +292,7 @@ def rate_rows():
 LOOKS = {
     "mask": mask_rows, "tokens": token_rows, "attention": attention_rows, "scores": score_rows,
     "batchnorm": batchnorm_rows, "choices": choice_rows, "photographs": photograph_rows,
-    "rates": rate_rows,
+    "rates": rate_rows, "masked": masked_rows,
 }  # fmt: skip
 
 if __name__ == "__main__":
