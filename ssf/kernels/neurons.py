@@ -22,7 +22,7 @@ def lif(x, norm, time_steps, tau, v_threshold, alpha):
     if build.library("lif", TIME=time_steps or len(x), **CONSTANTS[x.dtype]) is None:
         return None
     constants, dtype = (float(tau), float(v_threshold), float(alpha)), x.dtype
-    # torch's own where processes share a BatchNorm, for plain means, and for the row that it refuses
+    # torch's own where processes share a BatchNorm, for plain means, and for a single row
     if type(norm) is nn.BatchNorm1d and norm.momentum is not None and x.numel() > x.shape[-1]:
         if norm.training:
             return of_batch(x, norm, time_steps, constants)
