@@ -162,6 +162,13 @@ def untrained(config, early, masks, dataset, images):
     return evaluate(network, *dataset.part("test"), dataset.standardise)[0]
 
 
+def both_masks(config):
+    """{"ticket": a ticket's masks, "random": those of the random ticket of its round}."""
+    found = runs.run(config).masks
+    masks = {name: found[name] for name in tickets.full_masks(make_network(config))}  # as drawn
+    return {"ticket": masks, "random": tickets.shuffled(masks, config.seed)}
+
+
 def masked_rows():
     """What a mask is worth before anything is trained with it, in the study's searches.
 
@@ -176,8 +183,7 @@ def masked_rows():
         images = dataset.standardise(dataset.train_images[used])
         masks = {0: {"dense": {}}}
         for number in range(1, experiments.ROUNDS + 1):
-            mask = runs.run(dense.with_(ticket=experiments.ticket(number))).masks
-            masks[number] = {"ticket": mask, "random": tickets.shuffled(mask, seed)}
+            masks[number] = both_masks(dense.with_(ticket=experiments.ticket(number)))
         rewound = experiments.ticket(1).rewind_epoch
         early, _ = files.read_tensors(records.run_folder(dense) / f"epoch-{rewound}.safetensors")
         for number, kinds in masks.items():

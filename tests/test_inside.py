@@ -12,8 +12,11 @@ import torch
 from ssf import folders
 from ssf.config import Selector
 from ssf.datasets import sets
+from ssf.engine.runs import run
 from ssf.figures import inside
 from ssf.model.spikformer import Spikformer
+from ssf.model.tickets import full_masks
+from ssf.model.training import copy_weights, make_network
 from ssf.presets import preset
 from ssf.study import experiments, ledger
 
@@ -199,3 +202,36 @@ def test_given_tokens_are_kept_and_then_forgotten(make_inside, smoke):
     assert (found == wanted).all()
     _, (found,) = make_inside.kept_by(network, images, torch.clone)
     assert not (found == wanted).all()
+
+
+def test_masks_without_training_are_the_tickets_and_the_random_tickets(make_inside, smoke):
+    config = smoke.with_(ticket=experiments.ticket(2, rewind_epoch=0))
+    masks = make_inside.both_masks(config)
+    chance = run(config.with_(**{"ticket.control": "random"})).masks
+    assert all(torch.equal(mask, chance[name]) for name, mask in masks["random"].items())
+    assert any(not torch.equal(mask, masks["ticket"][name]) for name, mask in chance.items())
+
+
+def test_a_mask_that_keeps_all_changes_nothing_and_one_that_keeps_nothing_leaves_chance(
+    make_inside, smoke
+):
+    network, dataset = make_network(smoke), sets.load_for(smoke)
+    labels = dataset.test_labels[:100]
+    part = (dataset.test_images[:100], labels, None)
+    small = SimpleNamespace(part=lambda _: part, standardise=dataset.standardise)
+    images = dataset.standardise(dataset.train_images[:100])
+    full, early = full_masks(network), copy_weights(network)
+    accuracy = make_inside.untrained(smoke, early, full, small, images)
+    assert accuracy == make_inside.untrained(smoke, early, {}, small, images)
+    nothing = {name: torch.zeros_like(mask) for name, mask in full.items()}
+    one_class = make_inside.untrained(smoke, early, nothing, small, images)
+    assert any(one_class == pytest.approx(n / 100) for n in labels.bincount().tolist())
+
+
+def test_each_round_of_each_seed_has_its_mask_measured():
+    table = inside.look("masked").set_index(["kind", "seed", "ticket.round"]).accuracy
+    rounds = range(1, experiments.ROUNDS + 1)
+    for seed in range(experiments.FIRST):
+        asked = {("dense", seed, 0)} | {(k, seed, r) for k in ("ticket", "random") for r in rounds}
+        assert asked <= {*table.index}
+    assert table.index.is_unique and len(table) == experiments.FIRST * (2 * len(rounds) + 1)

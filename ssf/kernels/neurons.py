@@ -23,7 +23,8 @@ def lif(x, norm, time_steps, tau, v_threshold, alpha):
         return None
     constants, dtype = (float(tau), float(v_threshold), float(alpha)), x.dtype
     # torch's own where processes share a BatchNorm, for plain means, and for a single row
-    if type(norm) is nn.BatchNorm1d and norm.momentum is not None and x.numel() > x.shape[-1]:
+    usual = type(norm) is nn.BatchNorm1d and norm.affine and norm.track_running_stats
+    if usual and norm.momentum is not None and x.numel() > x.shape[-1]:
         if norm.training:
             return of_batch(x, norm, time_steps, constants)
         if not torch.is_grad_enabled():
