@@ -66,8 +66,9 @@ def looked():
         f"(Random choices share {percent(chance.same)}.) What is that worth? With the choice for "
         f"another image instead, accuracy changes by {change}. With the places "
         "that the selector keeps most often, the same in every image, it changes by "
-        f"{difference(usual, own)}, and with random tokens by {difference(chance, own)}. So the "
-        "change with another image's choice is our estimate of what looking at the image is worth. "
+        f"{difference(usual, own)}. With random tokens it changes by {difference(chance, own)}. So "
+        "the change with another image's choice is our estimate of what looking at the image is "
+        "worth. "
         "It may even be too large, because that choice is also unfamiliar to weights that were "
         "trained with the selector's own."
     )

@@ -99,8 +99,8 @@ def dense_for_less():
     ):
         if len(rows) and takes[name] < whole:
             told.append(
-                f"{percent(rows.accuracy)} in {epochs}, which take {takes[name]:.1f} times as much "
-                f"({texts.seeds(rows)})"
+                f"{percent(rows.accuracy)} in {epochs} ({takes[name]:.1f} times, "
+                f"{texts.seeds(rows)})"
             )
     sentence = (
         f"With its search, the last ticket takes {whole:.1f} times as much computation as the "
@@ -122,9 +122,9 @@ def instead():
     if takes["dense, ten epochs"] >= takes[LAST]:
         return ""
     return (
-        f"The dense network itself {texts.changes(change)} if it is trained for "
-        f"{TRAININGS[LONG]}, and that [takes less computation](larger.md) than to search for the "
-        f"ticket ({texts.seeds(change.values)})."
+        f"The dense network itself {texts.changes(change)} if it is trained for {TRAININGS[LONG]}, "
+        "and that [takes less computation](#computation) than to search for the ticket "
+        f"({texts.seeds(change.values)})."
     )
 
 

@@ -88,7 +88,7 @@ def saved_of_a_ticket():
     macs = (f"{part.macs_left.mean() / 1e6:.1f} M" for part in (without, both))
     return (
         f"In energy it {does}: *ticket, trained on* takes {before:.2f} µJ an image, and *both* "
-        f"{after:.2f} µJ. Of MACs, they leave {said.listed([*macs])}."
+        f"{after:.2f} µJ. They take {said.listed([*macs])} MACs."
     )
 
 

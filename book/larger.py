@@ -62,7 +62,7 @@ BESIDE = [  # differences without a verdict
     ("ticket, trained on", "all_tokens"), ("random_selector", "all_tokens"),
     ("all_tokens", "dense"), ("both", "dense"),
 ]  # fmt: skip
-AFTER = "after four seeds"
+AFTER, NO_SEEDS = "after four seeds", "there are not enough seeds to tell"
 NONE = (
     "There are no verdicts yet: they come when all networks of a training are trained. Until then, "
     "these numbers are provisional."
@@ -128,7 +128,7 @@ def tested(pair, words):
         with suppress(Missing):
             change = minus(name, *pair)
             found += [f"{words(change)} after {training}"] if change.seeds > 2 else []
-    return said.listed(found or ["not enough seeds to tell"])
+    return said.listed(found or [NO_SEEDS])
 
 
 def differences():
@@ -169,23 +169,28 @@ def lead(name):
     )
 
 
+def changed(name):
+    """What a training changes on the mean, in words."""
+    sentences, when = [], f"On average, after {TRAININGS[name]}, "
+    with suppress(Missing):
+        sentences.append(lead(name).removeprefix(when))
+    with suppress(Missing):
+        learned = minus(name, "selector", "all_tokens")
+        random = minus(name, "random_selector", "all_tokens")
+        sentences.append(
+            f"a learned selector {in_words(learned)} compared with *all tokens*, and a random "
+            f"selector {in_words(random)}."
+        )
+    with suppress(Missing):
+        both = in_words(minus(name, "both", "all_tokens"))
+        sentences.append(f"a ticket with a selector {both}, compared with *all tokens*.")
+    first, *others = sentences or [""]
+    return first and " ".join([when + first, *map(texts.upper, others)])
+
+
 def in_short():
-    """What each training changes on the mean, in words."""
-    sentences = []
-    for name in TRAININGS:
-        with suppress(Missing):
-            sentences.append(lead(name))
-        with suppress(Missing):
-            learned = minus(name, "selector", "all_tokens")
-            random = minus(name, "random_selector", "all_tokens")
-            sentences.append(
-                f"A learned selector {in_words(learned)} compared with *all tokens*, and a random "
-                f"selector {in_words(random)}."
-            )
-        with suppress(Missing):
-            both = in_words(minus(name, "both", "all_tokens"))
-            sentences.append(f"A ticket with a selector {both}, also compared with *all tokens*.")
-    return " ".join(sentences) or "What they change is not measured yet."
+    """`changed` by each training."""
+    return after_each(changed, "What they change is not measured yet.")
 
 
 def message():
@@ -248,15 +253,15 @@ def moved(name):
     """The claims' mean differences in the small network beside a training of four blocks."""
     found = {(claim, n): change for claim, n, _, change in losses()}
     steps = [
-        f"from {points(found[claim, SMALL[0]].mean)} to {points(found[claim, name].mean)} for "
-        f"{claim} ({texts.seeds(found[claim, name].values)})"
+        f"{claim} goes from {points(found[claim, SMALL[0]].mean)} to "
+        f"{points(found[claim, name].mean)} ({texts.seeds(found[claim, name].values)})"
         for claim in PAIRS
         if {(claim, name), (claim, SMALL[0])} <= found.keys()
     ]
     blocks, epochs = SMALL[1].split(", ")
     return steps and (
         f"From {blocks} ({epochs}, {texts.seeds(trained(SMALL[0], 'dense'))}) to four blocks "
-        f"({TRAININGS[name]}), the mean difference in points goes {said.listed(steps)}."
+        f"({TRAININGS[name]}), the mean differences change. In points, {said.listed(steps)}."
     )
 
 
@@ -414,9 +419,9 @@ def substitutions():
     compared = {f"larger_{key}": told(partial(minus, these=these, those=those))
                 for key, (these, those) in SAID.items()}  # fmt: skip
     compared["larger_c1_twice_words"] = tested(SAID["c1_twice"], texts.shown)
-    compared["larger_c3_random_words"] = tested(
-        SAID["c3_random"], lambda gain: texts.CONTROLS[ledger.control(gain)]
-    )
+    random = tested(SAID["c3_random"], lambda gain: texts.CONTROLS[ledger.control(gain)])
+    random = f"So a random choice {random}." if random != NO_SEEDS else f"{texts.upper(random)}."
+    compared["larger_c3_random_words"] = random
     compared["larger_stem_dense"] = told(partial(minus, these="stem", those="dense"), always=True)
     compared |= {f"larger_{claim.lower()}": text for claim, text in differences().items()}
     return (
@@ -438,6 +443,7 @@ def substitutions():
             "larger_moved": after_each(moved, "The differences are not measured yet."),
             "larger_keep_ratio": f"{selector.selector.keep_ratio}",
             "larger_left": said.listed([*left]),
+            "larger_seeds": texts.WHOLE[PLANNED],
             "larger_other_images": other_images(),
             "larger_photographs": choices.alike(),
             "larger_uniform": choices.uniform(),

@@ -169,20 +169,20 @@ def both_masks(config):
     return {"ticket": masks, "random": tickets.shuffled(masks, config.seed)}
 
 
-def masked_rows():
+def masked_rows(seeds=range(experiments.FIRST)):
     """What a mask is worth before anything is trained with it, in the study's searches.
 
     Test accuracy of the weights that tickets are rewound to: all of them (round 0), those of each
     round's mask, and those of the random ticket's.
     """
     rows = []
-    for seed in range(experiments.FIRST):
+    for seed in seeds:
         dense = preset("study", seed=seed)
         dataset, share = sets.load_for(dense), dense.data.validation_share
         used, _ = split(dataset.train_labels, dense.data.train_size, share, seed)
         images = dataset.standardise(dataset.train_images[used])
         masks = {0: {"dense": {}}}
-        for number in range(1, experiments.ROUNDS + 1):
+        for number in range(1, experiments.HEADLINE + 1):
             masks[number] = both_masks(dense.with_(ticket=experiments.ticket(number)))
         rewound = experiments.ticket(1).rewind_epoch
         early, _ = files.read_tensors(records.run_folder(dense) / f"epoch-{rewound}.safetensors")

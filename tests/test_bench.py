@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -104,6 +105,17 @@ def test_the_lifs_bytes_and_the_events(small):
         "ssf",
         "ssf, deployed",
     }
+
+
+def test_sparsity_is_of_a_dense_network_a_ticket_a_selector_and_both(monkeypatch):
+    asked, quick = [], SimpleNamespace(quick=True)
+    monkeypatch.setattr(bench, "time_trained", lambda *given: asked.append(given))
+    bench.time_sparsity(quick)
+    ((race_, measure, name, configs),) = asked
+    assert (race_, measure, name) == (quick, "sparsity", "2-64")
+    parts = {kind: (c.ticket is not None, c.selector is not None) for kind, c in configs.items()}
+    assert parts == {"dense": (False, False), "ticket": (True, False),
+                     "selector": (False, True), "both": (True, True)}  # fmt: skip
 
 
 @needs_compiler

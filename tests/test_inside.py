@@ -230,7 +230,7 @@ def test_a_mask_that_keeps_all_changes_nothing_and_one_that_keeps_nothing_leaves
 
 def test_each_round_of_each_seed_has_its_mask_measured():
     table = inside.look("masked").set_index(["kind", "seed", "ticket.round"]).accuracy
-    rounds = range(1, experiments.ROUNDS + 1)
+    rounds = range(1, experiments.HEADLINE + 1)
     for seed in range(experiments.FIRST):
         asked = {("dense", seed, 0)} | {(k, seed, r) for k in ("ticket", "random") for r in rounds}
         assert asked <= {*table.index}
