@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import analyses
+import numpy as np
 import said
 import tables
 import texts
@@ -14,11 +15,12 @@ from ssf.figures.style import COLOURS, DOTS, MARKERS, done, draw_sentence, figur
 from ssf.model import cost
 from ssf.study import experiments, ledger
 from ssf.study.ledger import difference
-from ssf.study.statistics import Estimate, percent
+from ssf.study.statistics import Estimate, percent, points
 
 NAME = "four_blocks_controls"
 FEWER, MORE, LONGER = "24 channels", "32 channels", "32 channels, ten epochs"
 SIX = "dense, six epochs"
+CHEAPER = (88, 80)  # channels of the networks that save about as many MACs as the selector
 PAIRS = {  # differences: beside a ticket, beside a selector, and beside a second training
     "fewer": ("ticket", FEWER),
     "more": ("ticket", MORE),
@@ -45,6 +47,10 @@ NOT_YET = "not measured yet"
 def controls():
     """{kind: config} of the experiment's first seed, the smallest network first."""
     return dict(experiments.EXPERIMENTS[NAME](0))
+
+
+def dense_model():
+    return config_of("dense").model
 
 
 def called(kind):
@@ -115,19 +121,32 @@ def beats():
     return " ".join(sentences) or "There are not enough seeds to tell what they show."
 
 
+def saved_by(width):
+    """The share of the dense network's MACs that one of fewer channels does without."""
+    macs = [cost.macs(model) for model in (controls()[f"{width} channels"].model, dense_model())]
+    return 1 - macs[0] / macs[1]
+
+
+def as_much_saved():
+    """What the width would cost that saves the selector's MACs: a line between its neighbours."""
+    try:
+        changes = [minus(f"{width} channels", "dense").mean for width in CHEAPER]
+    except Missing:
+        return NOT_YET
+    share = ledger.saving(of("selector"), of("all_tokens")).mean()
+    return f"{points(np.interp(share, [*map(saved_by, CHEAPER)], changes))} points"
+
+
 def of_sizes():
     """What the last ticket and the small network next to it take, and their stems."""
     ticket, small = trained(SHORT, "ticket"), controls()[MORE].model
-    dense = config_of("dense").model
+    dense = dense_model()
     stems = [replace(model, depth=0) for model in (dense, small)]
-    cheaper = {width: controls()[f"{width} channels"].model for width in (80, 88)}
-    saved = {
-        f"saves_{width}": percent([1 - cost.macs(model) / cost.macs(dense)])
-        for width, model in cheaper.items()
-    }
+    saved = {f"saves_{width}": percent([saved_by(width)]) for width in CHEAPER}
     left = f"{ticket.parameters_left.mean():,.0f}" if len(ticket) else "some"
     macs = f"{ticket.macs_left.mean() / 1e6:.1f} M" if len(ticket) else "some"
     return saved | {
+        "between": as_much_saved(),
         "left": left,
         "macs_ticket": macs,
         "macs_32": f"{cost.macs(small) / 1e6:.1f} M",

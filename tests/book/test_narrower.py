@@ -71,3 +71,18 @@ def test_the_tables_and_the_figure_have_what_is_trained(controls):
     rows[rows.kind != narrower.SIX].to_csv(path, index=False)
     assert len(list(narrower.compared())) == len(narrower.PAIRS) - 3
     assert narrower.substitutions()["narrower_trained"] == "20 of 24"
+
+
+def test_a_width_that_saves_as_much_lies_on_the_line_between_its_neighbours(study_of):
+    saved = [*map(narrower.saved_by, narrower.CHEAPER)]
+    macs = {"selector": 100 * (1 - sum(saved) / 2)}  # half way
+    kinds = {
+        name: dict.fromkeys((kind for kind, _ in experiments.EXPERIMENTS[name](0)), 0.7)
+        for name in (SHORT, narrower.NAME)
+    }
+    study_of(SHORT, kinds[SHORT], macs=lambda kind: macs.get(kind, 100))
+    assert narrower.as_much_saved() == narrower.NOT_YET
+    study_of(narrower.NAME, kinds[narrower.NAME] | {"88 channels": 0.69, "80 channels": 0.65})
+    few, more = (narrower.minus(kind, "dense").mean for kind in ("88 channels", "80 channels"))
+    assert narrower.as_much_saved() == f"{narrower.points((few + more) / 2)} points"
+    assert narrower.as_much_saved().startswith(("−3.0", "−2.9", "−3.1"))
