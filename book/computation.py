@@ -79,7 +79,7 @@ def equal_time():
         return "What the dense network reaches in that time is not measured yet."
     return (
         f"{texts.upper(TRAININGS[LONG])} of the dense network take {percent([share])} of the MACs "
-        f"that the ticket of {TRAININGS[SHORT]} takes, its search and its own training together. "
+        f"that the ticket of {TRAININGS[SHORT]} takes, for search and final training together. "
         f"The ticket minus this dense network is {change}."
         + (" So its lead is gone where its search is counted." if change.interval[1] < 0 else "")
     )

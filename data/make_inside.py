@@ -169,11 +169,22 @@ def both_masks(config):
     return {"ticket": masks, "random": tickets.shuffled(masks, config.seed)}
 
 
+def largest(weights, masks):
+    """Masks that keep as many weights of each layer, those of largest magnitude."""
+    kept = {}
+    for name, mask in masks.items():
+        order = weights[name].abs().flatten().argsort(descending=True, stable=True)
+        flat = torch.zeros(mask.numel(), dtype=torch.bool)
+        flat[order[: mask.sum()]] = True
+        kept[name] = flat.view_as(mask)
+    return kept
+
+
 def masked_rows(seeds=range(experiments.FIRST)):
     """What a mask is worth before anything is trained with it, in the study's searches.
 
     Test accuracy of the weights that tickets are rewound to: all of them (round 0), those of each
-    round's mask, and those of the random ticket's.
+    round's mask, those of the random ticket's, and the largest of them, as many in each layer.
     """
     rows = []
     for seed in seeds:
@@ -181,11 +192,13 @@ def masked_rows(seeds=range(experiments.FIRST)):
         dataset, share = sets.load_for(dense), dense.data.validation_share
         used, _ = split(dataset.train_labels, dense.data.train_size, share, seed)
         images = dataset.standardise(dataset.train_images[used])
-        masks = {0: {"dense": {}}}
-        for number in range(1, experiments.HEADLINE + 1):
-            masks[number] = both_masks(dense.with_(ticket=experiments.ticket(number)))
+        runs.run(dense)
         rewound = experiments.ticket(1).rewind_epoch
         early, _ = files.read_tensors(records.run_folder(dense) / f"epoch-{rewound}.safetensors")
+        masks = {0: {"dense": {}}}
+        for number in range(1, experiments.HEADLINE + 1):
+            both = both_masks(dense.with_(ticket=experiments.ticket(number)))
+            masks[number] = both | {"largest": largest(early, both["ticket"])}
         for number, kinds in masks.items():
             for kind, mask in kinds.items():
                 accuracy = untrained(dense, early, mask, dataset, images)

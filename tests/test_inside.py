@@ -20,6 +20,8 @@ from ssf.model.training import copy_weights, make_network
 from ssf.presets import preset
 from ssf.study import experiments, ledger
 
+KINDS = ("ticket", "random", "largest")  # of masks that are measured before any training
+
 
 @pytest.fixture(scope="module")
 def make_inside():
@@ -232,6 +234,16 @@ def test_each_round_of_each_seed_has_its_mask_measured():
     table = inside.look("masked").set_index(["kind", "seed", "ticket.round"]).accuracy
     rounds = range(1, experiments.HEADLINE + 1)
     for seed in range(experiments.FIRST):
-        asked = {("dense", seed, 0)} | {(k, seed, r) for k in ("ticket", "random") for r in rounds}
+        asked = {("dense", seed, 0)} | {(k, seed, r) for k in KINDS for r in rounds}
         assert asked <= {*table.index}
-    assert table.index.is_unique and len(table) == experiments.FIRST * (2 * len(rounds) + 1)
+    assert table.index.is_unique and len(table) == experiments.FIRST * (
+        len(KINDS) * len(rounds) + 1
+    )
+
+
+def test_the_largest_weights_are_as_many_in_each_layer(make_inside):
+    weights = {"a": torch.tensor([[0.1, -3.0], [2.0, 0.5]]), "b": torch.tensor([[1.0, -1.0]])}
+    masks = {"a": torch.tensor([[True, True], [False, False]]), "b": torch.tensor([[False, True]])}
+    kept = make_inside.largest(weights, masks)
+    assert kept["a"].tolist() == [[False, True], [True, False]]
+    assert kept["b"].tolist() == [[True, False]]  # of equal weights the first
