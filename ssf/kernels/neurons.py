@@ -21,18 +21,27 @@ def lif(x, norm, time_steps, tau, v_threshold, alpha):
         return None
     if build.library("lif", TIME=time_steps or len(x), **CONSTANTS[x.dtype]) is None:
         return None
-    constants, dtype = (float(tau), float(v_threshold), float(alpha)), x.dtype
-    # torch's own where processes share a BatchNorm, for plain means, and for a single row
-    usual = type(norm) is nn.BatchNorm1d and norm.affine and norm.track_running_stats
-    if usual and norm.momentum is not None and x.numel() > x.shape[-1]:
+    constants = float(tau), float(v_threshold), float(alpha)
+    if norm is None:
+        return LIF.apply(x.expand(time_steps or -1, *x.shape[1:]), constants)
+    if knows(norm, x):
         if norm.training:
             return of_batch(x, norm, time_steps, constants)
         if not torch.is_grad_enabled():
             currents = Currents(x, x.shape[-1], time_steps)
             return lif_forward(currents, *map(currents.over_block, folded(norm)), *constants[:2])
-    if norm is not None:
-        x = norm(x.float().flatten(0, -2)).view(x.shape)
-    return LIF.apply(x.expand(time_steps or -1, *x.shape[1:]), constants).to(dtype)
+    normalised = norm(x.float().flatten(0, -2)).view(x.shape)
+    return LIF.apply(normalised.expand(time_steps or -1, *x.shape[1:]), constants).to(x.dtype)
+
+
+def knows(norm, x):
+    """Is this a BatchNorm that the kernel computes?"""
+    if type(norm) is not nn.BatchNorm1d or norm.momentum is None:
+        return False
+    if not (norm.affine and norm.track_running_stats):
+        return False
+    on_cpu = norm.weight.device.type == "cpu" and norm.weight.dtype == torch.float32
+    return on_cpu and x.numel() > x.shape[-1]
 
 
 def folded(norm):
