@@ -1,5 +1,7 @@
 """What training takes in four blocks: searches and second trainings beside longer ones."""
 
+from functools import cache
+
 import narrower
 import said
 import texts
@@ -28,6 +30,7 @@ def of_config(config):
     return training(config, early, config.train.epochs - early)
 
 
+@cache  # of configs alone
 def trainings():
     """{name: what it takes, in multiples of the dense network's of three epochs}.
 

@@ -152,13 +152,16 @@ def once_and_twice(name):
     return difference(*parts[:2]), difference(*parts[2:])
 
 
+def when(name):
+    return f"On average, after {TRAININGS[name]}, "
+
+
 def lead(name):
     """What a training, and a second one, change for the ticket. Raises Missing without a seed."""
     once, after = once_and_twice(name)
     told = (
-        f"On average, after {TRAININGS[name]}, the ticket {in_words(once)} compared with the dense "
-        f"network. When both are trained a second time, it {in_words(after)} compared with that "
-        "network."
+        f"{when(name)}the ticket {in_words(once)} compared with the dense network. When both are "
+        f"trained a second time, it {in_words(after)} compared with that network."
     )
     if not after.mean < 0 < once.mean:
         return told
@@ -171,9 +174,9 @@ def lead(name):
 
 def changed(name):
     """What a training changes on the mean, in words."""
-    sentences, when = [], f"On average, after {TRAININGS[name]}, "
+    sentences = []
     with suppress(Missing):
-        sentences.append(lead(name).removeprefix(when))
+        sentences.append(lead(name).removeprefix(when(name)))
     with suppress(Missing):
         learned = minus(name, "selector", "all_tokens")
         random = minus(name, "random_selector", "all_tokens")
@@ -185,7 +188,7 @@ def changed(name):
         both = in_words(minus(name, "both", "all_tokens"))
         sentences.append(f"a ticket with a selector {both}, compared with *all tokens*.")
     first, *others = sentences or [""]
-    return first and " ".join([when + first, *map(texts.upper, others)])
+    return first and " ".join([when(name) + first, *map(texts.upper, others)])
 
 
 def in_short():

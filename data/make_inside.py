@@ -22,7 +22,8 @@ from ssf.engine import files, observe, records, runs
 from ssf.engine.observe import against_truth, tokens_before
 from ssf.figures import inside
 from ssf.model import tickets
-from ssf.model.training import evaluate, make_network
+from ssf.model.selector import top
+from ssf.model.training import apply_masks, evaluate, make_network
 from ssf.presets import preset
 from ssf.study import experiments, ledger
 from ssf.study.ledger import pick
@@ -130,6 +131,13 @@ def measure_batchnorm(network, images, size):
     network.eval()
 
 
+def trained_on(config, dataset):
+    """The standardised images that a config trains on, without the validation split."""
+    share, size = config.data.validation_share, config.data.train_size
+    used, _ = split(dataset.train_labels, size, share, config.seed)
+    return dataset.standardise(dataset.train_images[used])
+
+
 def batchnorm_rows():
     """Accuracy of the replication's networks, and with BatchNorm's averages measured anew.
 
@@ -141,11 +149,9 @@ def batchnorm_rows():
             if config.ticket and config.ticket.round < experiments.HEADLINE:
                 continue  # a search's earlier rounds
             run, dataset = runs.run(config, any_code=True), sets.load_for(config)
-            share = config.data.validation_share
-            used, _ = split(dataset.train_labels, config.data.train_size, share, seed)
             measure = partial(evaluate, run.network, *dataset.part("test"), dataset.standardise)
-            before, images = measure()[0], dataset.standardise(dataset.train_images[used])
-            measure_batchnorm(run.network, images, config.train.batch_size)
+            before = measure()[0]
+            measure_batchnorm(run.network, trained_on(config, dataset), config.train.batch_size)
             rows.append({"kind": kind, "seed": seed, "accuracy": before, "anew": measure()[0]})
     return pd.DataFrame(rows).round(6)
 
@@ -156,8 +162,8 @@ def untrained(config, early, masks, dataset, images):
     BatchNorm's averages are measured over the images; nothing is trained.
     """
     network = make_network(config)
-    left = {name: w * masks[name] if name in masks else w for name, w in early.items()}
-    network.load_state_dict(network.state_dict() | left)
+    network.load_state_dict(network.state_dict() | early)
+    apply_masks(network, masks)
     measure_batchnorm(network, images, config.train.batch_size)
     return evaluate(network, *dataset.part("test"), dataset.standardise)[0]
 
@@ -173,9 +179,8 @@ def largest(weights, masks):
     """Masks that keep as many weights of each layer, those of largest magnitude."""
     kept = {}
     for name, mask in masks.items():
-        order = weights[name].abs().flatten().argsort(descending=True, stable=True)
         flat = torch.zeros(mask.numel(), dtype=torch.bool)
-        flat[order[: mask.sum()]] = True
+        flat[top(weights[name].abs().view(1, -1), int(mask.sum()))[0]] = True
         kept[name] = flat.view_as(mask)
     return kept
 
@@ -189,9 +194,8 @@ def masked_rows(seeds=range(experiments.FIRST)):
     rows = []
     for seed in seeds:
         dense = preset("study", seed=seed)
-        dataset, share = sets.load_for(dense), dense.data.validation_share
-        used, _ = split(dataset.train_labels, dense.data.train_size, share, seed)
-        images = dataset.standardise(dataset.train_images[used])
+        dataset = sets.load_for(dense)
+        images = trained_on(dense, dataset)
         runs.run(dense)
         rewound = experiments.ticket(1).rewind_epoch
         early, _ = files.read_tensors(records.run_folder(dense) / f"epoch-{rewound}.safetensors")

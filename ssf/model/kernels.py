@@ -1,6 +1,6 @@
 """The calls that the model makes to the kernels; None is the answer where torch is to compute.
 
-The kernels' room may be deleted. Then torch computes everything.
+`path()` says what computes, for records. The kernels' room may be deleted: torch does all then.
 """
 
 try:

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ssf.config import Selector, Ticket
@@ -223,6 +222,8 @@ ON_GPU = ("speed", "roofline", "memory")
 
 def benchmark(quick=False, only=()):
     """All measurements, or those of `only`, as a pandas frame; on a GPU, those that it is for."""
+    import pandas as pd
+
     race = Race(quick, training.device())
     for name, measurement in MEASUREMENTS.items():
         wanted = name in only or (not only and name != "codesign")
@@ -264,6 +265,8 @@ def shares(rows, measure, labels):
 
     Returns a frame of `SHARES`, without rows where they were not timed.
     """
+    import pandas as pd
+
     rows = rows[rows.measure == measure]
     if rows.empty:
         return pd.DataFrame(columns=SHARES)
